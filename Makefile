@@ -1,0 +1,27 @@
+# Everything here is a short name for a script or a cargo command.
+.DEFAULT_GOAL := help
+.PHONY: help up test lint fmt bench seed-data clean-local
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+up: ## build and start everything on this machine; Ctrl-C stops it
+	@scripts/up.sh
+
+test: ## all tests, with a PostgreSQL and an Envoy of their own; T="name" for some of them
+	@scripts/test.sh $(T)
+
+lint: ## check format, code, proto files, licences and scripts
+	@scripts/lint.sh
+
+fmt: ## format the Rust code
+	cargo fmt
+
+bench: ## measure; BENCH_ARGS="..." are the arguments
+	cargo bench --bench table -- $(BENCH_ARGS)
+
+seed-data: ## make data/*.csv anew
+	python3 data/generate.py
+
+clean-local: ## stop what make up left running and delete .local, its database too
+	@scripts/clean-local.sh

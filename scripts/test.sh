@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# make test: all tests, against a PostgreSQL made for this run and a real Envoy.
+#
+#   scripts/test.sh [what cargo nextest run takes, such as a part of a test's name]
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+cd "$top"
+
+need_cargo
+if ! cargo nextest --version >/dev/null 2>&1; then
+    progress "installing the test runner (cargo install cargo-nextest: some minutes, once)"
+    cargo install cargo-nextest --locked --quiet ||
+        die "cargo-nextest could not be installed." "Install it yourself, then run this again: https://nexte.st/docs/installation"
+fi
+TAP_TEST_ENVOY=$("$top/scripts/envoy.sh" install)
+
+cluster=$(mktemp -d "${TMPDIR:-/tmp}/tap-test.XXXXXX")
+export TAP_PG_TEST=1
+trap '"$top/scripts/postgres.sh" remove "$cluster" || true' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+# Should this shell be killed, the cluster goes all the same.
+(
+    trap '' INT TERM HUP
+    tail --pid=$$ -f /dev/null
+    exec "$top/scripts/postgres.sh" remove "$cluster"
+) </dev/null >/dev/null 2>&1 &
+
+TAP_TEST_DATABASE_URL=$("$top/scripts/postgres.sh" start "$cluster")
+export TAP_TEST_DATABASE_URL TAP_TEST_ENVOY
+
+profile=()
+if [ -n "${CI:-}" ]; then profile=(--profile ci); fi
+status=0
+cargo nextest run --locked "${profile[@]}" "$@" || status=$?
+exit $status

@@ -1,0 +1,256 @@
+#!/usr/bin/env bash
+# make up: everything on this machine, in the foreground; Ctrl-C stops all of it.
+#
+# Builds the service, starts PostgreSQL (unless DATABASE_URL is set), makes the schema, loads the
+# sample data, starts the service and Envoy, and says how to use them. All that it makes is in
+# .local: the database (pg), logs (log), and demo.env with addresses and keys for scripts to source.
+#
+#   TAP_HTTP_PORT=3000          Envoy: JSON, gRPC-web, gRPC
+#   TAP_GRPC_PORT=50051         the service itself
+#   TAP_ADMIN_PORT=9464         the service's health and metrics
+#   TAP_ENVOY_ADMIN_PORT=9901   Envoy's own pages
+#   TAP_PUBLIC=1                let other machines reach Envoy; otherwise only this one can
+set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname -- "${BASH_SOURCE[0]}")/lib.sh"
+cd "$top"
+
+http_port=${TAP_HTTP_PORT:-3000}
+export TAP_GRPC_PORT=${TAP_GRPC_PORT:-50051}
+export TAP_ADMIN_PORT=${TAP_ADMIN_PORT:-9464}
+envoy_admin_port=${TAP_ENVOY_ADMIN_PORT:-9901}
+export TAP_HOST=127.0.0.1
+program=${CARGO_TARGET_DIR:-target}/release/tap-analytics
+logs=$local_dir/log
+demo_env=$local_dir/demo.env
+
+# --- one at a time, on free ports -------------------------------------------------------------------
+
+mkdir -p "$logs"
+exec 8>>"$local_dir/up.lock"
+if ! flock --nonblock 8; then
+    read -r pid url <"$local_dir/up.lock" || true
+    die "make up is running already in this checkout (process ${pid:-unknown})${url:+: $url}" \
+        "Stop it there with Ctrl-C${pid:+, or type: kill $pid}"
+fi
+url=http://localhost:$http_port
+printf '%s %s\n' $$ "$url" >"$local_dir/up.lock"
+
+# check_port VARIABLE PORT WHAT
+used_ports=' '
+check_port() {
+    if ! [[ $2 =~ ^[1-9][0-9]{0,4}$ ]] || [ "$2" -gt 65535 ]; then
+        die "$1 is '$2', which is not a port." "A port is a number from 1 to 65535."
+    fi
+    [[ $used_ports != *" $2 "* ]] || die "port $2 is wanted twice." "Give $1 another number."
+    used_ports+="$2 "
+    ! port_in_use "$2" || die "port $2 ($3) is in use by another program." \
+        "Stop that program, or choose another port: $1=$(free_port "$2") make up"
+}
+
+free_port() {
+    local port=$1
+    while port=$((port % 65535 + 1)) && { port_in_use $port || [[ $used_ports == *" $port "* ]]; }; do :; done
+    printf '%s' $port
+}
+
+check_port TAP_HTTP_PORT "$http_port" "Envoy: JSON, gRPC-web, gRPC"
+check_port TAP_GRPC_PORT "$TAP_GRPC_PORT" "the service: gRPC"
+check_port TAP_ADMIN_PORT "$TAP_ADMIN_PORT" "the service: health and metrics"
+check_port TAP_ENVOY_ADMIN_PORT "$envoy_admin_port" "Envoy: its own pages"
+
+# --- whatever happens, nothing is left running ------------------------------------------------------
+
+service='' envoy='' own_postgres='' ready=''
+
+# end PID NAME SECONDS: asks a part to stop, and makes it stop if it does not.
+end() {
+    local until=$((SECONDS + $3))
+    kill -TERM "$1" 2>/dev/null || return 0
+    while kill -0 "$1" 2>/dev/null; do
+        if [ $SECONDS -ge $until ]; then
+            say "$2 does not stop within $3 s: killed."
+            kill -KILL "$1" 2>/dev/null || true
+            break
+        fi
+        sleep 0.05
+    done
+}
+
+stop_all() {
+    trap '' INT TERM HUP
+    if [ -n "$envoy$service$own_postgres" ]; then progress "stopping"; fi
+    if [ -n "$envoy" ]; then end "$envoy" Envoy 10; fi
+    if [ -n "$service" ]; then end "$service" "the service" 25; fi
+    if [ -n "$own_postgres" ]; then scripts/postgres.sh stop "$local_dir/pg" 8>&- || true; fi
+    : >"$local_dir/up.lock"
+}
+trap stop_all EXIT
+# Once everything runs, to be told to stop is the normal end.
+trap '[ -n "$ready" ] && exit 0; exit 130' INT
+trap '[ -n "$ready" ] && exit 0; exit 143' TERM HUP
+
+# part_failed NAME LOG
+part_failed() {
+    say ""
+    say "the last lines of $2:"
+    tail -n 20 "$2" | sed 's/^/  | /' >&2 || true
+    die "$1" "All of its log is in $2."
+}
+
+# start LOG CMD..: in the background, away from the terminal: Ctrl-C must not stop all parts at once,
+# but stop_all one after the other. Should this shell be killed, they are told to stop all the same.
+start() {
+    local log=$1 away=()
+    shift
+    if have setsid; then away+=(setsid); fi
+    if have setpriv && setpriv --pdeathsig TERM true 2>/dev/null; then away+=(setpriv --pdeathsig TERM --); fi
+    "${away[@]}" "$@" </dev/null >"$log" 2>&1 8>&- &
+}
+
+# --- what is needed ---------------------------------------------------------------------------------
+
+need_cargo
+have curl || need_debian curl ca-certificates
+envoy_program=$(scripts/envoy.sh install 8>&-)
+
+progress "building (the first time takes some minutes)"
+cargo build --release --locked --bin tap-analytics 8>&- ||
+    die "the build failed." "If the compiler is too old, type: rustup update stable"
+
+private=$(scripts/postgres.sh url "$local_dir/pg" 8>&- || true)
+if [ -n "${DATABASE_URL:-}" ] && [ "$DATABASE_URL" != "$private" ]; then
+    progress "using the PostgreSQL of DATABASE_URL"
+    if [ -z "${TAP_DB_APP_PASSWORD:-}" ] || [ -z "${TAP_DB_SYSTEM_PASSWORD:-}" ]; then
+        say "    TAP_DB_APP_PASSWORD and TAP_DB_SYSTEM_PASSWORD are not both set: the roles tap_app and"
+        say "    tap_system can connect only if this server asks them for no password."
+    fi
+else
+    progress "starting PostgreSQL"
+    own_postgres=1
+    DATABASE_URL=$(scripts/postgres.sh start "$local_dir/pg" 8>&-)
+fi
+export DATABASE_URL
+
+progress "bringing the schema up to date"
+"$program" migrate </dev/null >"$logs/migrate.log" 2>&1 8>&- ||
+    part_failed "the schema could not be made." .local/log/migrate.log
+
+progress "loading the sample data (only what is not there yet)"
+seeded=$("$program" seed --tags data/tags.csv --taps data/taps.csv </dev/null 8>&-) ||
+    die "the sample data could not be loaded." "See above for the reason."
+
+# --- keys, kept from run to run ---------------------------------------------------------------------
+
+# kept VARIABLE: from demo.env, if that was written for this database.
+kept() (
+    now=$DATABASE_URL
+    # shellcheck source=/dev/null
+    . "$demo_env" && [ "$DATABASE_URL" = "$now" ] && printf '%s' "${!1:-}"
+)
+
+# key_of TEAM VARIABLE: of this run's seeding, else of the last run if that had this database, else new.
+key_of() {
+    local key
+    key=$(awk -v team="$1" '$1 == team { print $2; exit }' <<<"$seeded")
+    if [ -z "$key" ] && [ -r "$demo_env" ]; then
+        key=$(kept "$2") || true
+    fi
+    if [ -z "$key" ]; then
+        key=$("$program" keys create --team "$1" --preset reader --name demo </dev/null 2>"$logs/keys.log" 8>&-) ||
+            part_failed "no key could be made for $1." .local/log/keys.log
+    fi
+    printf '%s' "$key"
+}
+
+key=$(key_of team-1 TAP_API_KEY)
+other_key=$(key_of team-2 TAP_OTHER_TEAM_API_KEY)
+(
+    umask 077
+    rm -f "$demo_env.new"
+    {
+        printf '# Written by make up. Delete it to get new keys at the next start.\n'
+        printf '%s=%s\n' TAP_URL "$(quote "$url")" TAP_GRPC "$(quote "localhost:$TAP_GRPC_PORT")" \
+            TAP_API_KEY "$(quote "$key")" TAP_OTHER_TEAM_API_KEY "$(quote "$other_key")" \
+            DATABASE_URL "$(quote "$DATABASE_URL")"
+    } >"$demo_env.new"
+    mv "$demo_env.new" "$demo_env"
+)
+
+# --- the service and Envoy --------------------------------------------------------------------------
+
+progress "starting the service and Envoy"
+start .local/log/service.log "$program" serve
+service=$!
+mkdir -p "$local_dir/envoy"
+"$program" descriptors >"$local_dir/envoy/tap.binpb" 8>&-
+scripts/envoy.sh render "$http_port" "$TAP_GRPC_PORT" "$envoy_admin_port" .local/envoy/tap.binpb >"$local_dir/envoy/envoy.yaml"
+
+# http_status URL: 000 when nobody answers.
+http_status() { curl --silent --output /dev/null --max-time 5 --noproxy '*' --write-out '%{http_code}' "$1" 8>&- || true; }
+
+service_alive() { kill -0 "$service" 2>/dev/null || part_failed "the service has stopped." .local/log/service.log; }
+envoy_alive() { kill -0 "$envoy" 2>/dev/null || part_failed "Envoy has stopped." .local/log/envoy.log; }
+
+until_second=$((SECONDS + 60))
+until [ "$(http_status "http://127.0.0.1:$TAP_ADMIN_PORT/readyz")" = 200 ]; do
+    service_alive
+    [ $SECONDS -lt $until_second ] || part_failed "the service is not ready after 60 s." .local/log/service.log
+    sleep 0.1
+done
+service_alive
+
+start .local/log/envoy.log "$envoy_program" -c .local/envoy/envoy.yaml --disable-hot-restart --log-level warning
+envoy=$!
+# A query without a key: any answer of the service will do.
+until status=$(http_status "http://127.0.0.1:$http_port/v1/taps:query") && [ "$status" != 000 ] && [ "$status" != 503 ]; do
+    envoy_alive
+    service_alive
+    [ $SECONDS -lt $until_second ] || part_failed "Envoy does not answer after 60 s." .local/log/envoy.log
+    sleep 0.1
+done
+envoy_alive
+
+cat <<END
+
+tap-analytics runs:
+  JSON, gRPC-web      $url (Envoy)
+  gRPC                localhost:$TAP_GRPC_PORT
+  health, metrics     http://localhost:$TAP_ADMIN_PORT/readyz and /metrics
+  logs                .local/log
+  keys and addresses  .local/demo.env, to be sourced
+
+Try it:
+
+curl --request POST --url $url/v1/api/tap/analytics \\
+  --header 'Content-Type: application/json' --header 'x-api-key: $key' \\
+  --data '{ "startDate": "2023-01-01", "endDate": "2023-12-22", "interval": "week" }'
+
+Look into the database:
+
+(. .local/demo.env && psql "\$DATABASE_URL")
+
+Ctrl-C stops all of it.
+ready: $url
+END
+ready=1
+
+# --- until told to stop, or until a part dies -------------------------------------------------------
+
+postgres=''
+# A dead process that nobody has collected yet, state Z, is not alive.
+postgres_alive() { read -r _ _ state _ <"/proc/$postgres/stat" && [ "$state" != Z ]; } 2>/dev/null
+
+# A restart of PostgreSQL by hand is none of our business: it counts as dead when it stays down.
+down=0
+while :; do
+    sleep 1 8>&- &
+    wait $! || true
+    service_alive
+    envoy_alive
+    if [ -z "$own_postgres" ] || postgres_alive || postgres=$(scripts/postgres.sh pid "$local_dir/pg" 8>&-); then
+        down=0
+    elif [ $((down += 1)) -ge 10 ]; then
+        part_failed "PostgreSQL has stopped." .local/pg/log
+    fi
+done

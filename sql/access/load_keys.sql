@@ -1,0 +1,5 @@
+-- access.load_keys
+-- Every key that is valid now, for the directory in memory.
+select team_id, key_id, key_hash, scopes, queries_per_hour, expires_at
+from api_keys
+where revoked_at is null and (expires_at is null or expires_at > now())

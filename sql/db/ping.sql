@@ -1,0 +1,3 @@
+-- db.ping
+-- Whether the store answers.
+select 1

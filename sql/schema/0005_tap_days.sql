@@ -1,0 +1,64 @@
+-- The roll-up that queries read: taps by tag, kind, UTC day and quarter of an hour. Every offset of
+-- every zone since 2000 is a multiple of 15 minutes, so quarters can be folded into the civil hours,
+-- days, weeks and months of any zone.
+--
+-- Written in the transaction that writes the taps: at any committed moment the sum of totals is the
+-- sum of taps.count, for each tag and for the team.
+create table tap_days (
+    team_id  integer  not null,
+    tag_id   integer  not null,
+    day      date     not null,
+    kind     text     not null,
+    total    bigint   not null,
+    quarters bigint[] not null,
+
+    constraint tap_days_pkey primary key (team_id, tag_id, day, kind),
+    constraint tap_days_quarters_check check (array_length(quarters, 1) = 96)
+) with (fillfactor = 80); -- room for updates that touch no index
+
+comment on table tap_days is 'taps by tag, kind, UTC day and quarter of an hour';
+comment on column tap_days.tag_id is 'of tags; 0 is the whole team';
+comment on column tap_days.day is 'the UTC day';
+comment on column tap_days.total is 'the sum of quarters';
+comment on column tap_days.quarters is '96 counts: element 1 is 00:00 to 00:15 UTC; bigint, as one batch of taps can exceed an integer';
+
+alter table tap_days enable row level security;
+
+create policy tap_days_of_app on tap_days for select to tap_app
+    using (team_id = nullif(current_setting('app.team_id', true), '')::integer);
+create policy tap_days_of_system on tap_days to tap_system using (true);
+
+grant select on tap_days to tap_app;
+grant select, insert, update (total, quarters) on tap_days to tap_system;
+
+-- The 96 counts of a day from the few quarters that have any.
+create function tap_quarters(at integer[], counts bigint[]) returns bigint[]
+    language plpgsql immutable strict parallel safe
+as $$
+declare
+    quarters bigint[] := array_fill(0::bigint, array[96]);
+begin
+    for i in 1 .. array_length(at, 1) loop
+        quarters[at[i]] := counts[i];
+    end loop;
+    return quarters;
+end
+$$;
+
+comment on function tap_quarters is 'the 96 counts of a day from the few quarters that have any';
+
+-- The sum of two days, quarter by quarter.
+create function tap_quarters_add(quarters bigint[], more bigint[]) returns bigint[]
+    language plpgsql immutable strict parallel safe
+as $$
+begin
+    for i in 1 .. 96 loop
+        if more[i] <> 0 then
+            quarters[i] := quarters[i] + more[i];
+        end if;
+    end loop;
+    return quarters;
+end
+$$;
+
+comment on function tap_quarters_add is 'the sum of two days, quarter by quarter';

@@ -1,0 +1,81 @@
+//! What a team is and what a key may do.
+
+use chrono::{DateTime, Utc};
+
+use crate::ids::{KeyId, TeamId};
+
+/// Queries an hour for a key that says nothing else.
+pub const QUERIES_PER_HOUR: u32 = 100;
+
+/// A team.
+#[derive(Clone, Debug)]
+pub struct Team {
+    pub id: TeamId,
+    /// Its name in commands and addresses.
+    pub slug: String,
+    /// Its name for people.
+    pub name: String,
+    /// See `teams.revision`.
+    pub revision: i64,
+    pub created_at: DateTime<Utc>,
+}
+
+/// Something a key may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scope {
+    /// Count taps.
+    TapsRead,
+}
+
+impl Scope {
+    /// Every scope there is.
+    pub const ALL: &[Self] = &[Self::TapsRead];
+
+    /// As stored and shown.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TapsRead => "taps:read",
+        }
+    }
+
+    /// The scope of this name. A newer release may have stored scopes that this one does not know:
+    /// they allow nothing here.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|scope| scope.as_str() == text)
+    }
+}
+
+/// A usual set of scopes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Preset {
+    /// Reads taps.
+    Reader,
+    /// Everything.
+    Admin,
+}
+
+impl Preset {
+    /// The scopes it stands for.
+    #[must_use]
+    pub fn scopes(self) -> &'static [Scope] {
+        match self {
+            Self::Reader => &[Scope::TapsRead],
+            Self::Admin => Scope::ALL,
+        }
+    }
+}
+
+/// A key as its owner may see it.
+#[derive(Clone, Debug)]
+pub struct KeyInfo {
+    pub id: KeyId,
+    pub prefix: String,
+    pub name: String,
+    pub scopes: Vec<String>,
+    pub queries_per_hour: u32,
+    pub created_at: DateTime<Utc>,
+    pub expires_at: Option<DateTime<Utc>>,
+    pub revoked_at: Option<DateTime<Utc>>,
+}

@@ -1,0 +1,201 @@
+//! Who calls, and what they may do.
+//!
+//! A route is looked up first ([`Route::of`]), then the interceptor finds the key in the directory,
+//! which is in memory: a request is let in or refused without a word to the database, also while the
+//! database is down.
+
+use std::{collections::HashMap, sync::Arc};
+
+use arc_swap::ArcSwap;
+use chrono::{DateTime, Utc};
+use tonic::{Request, Status, metadata::MetadataMap, service::Interceptor};
+
+use crate::{
+    access::{
+        key::{ApiKey, Hash},
+        model::Scope,
+        store,
+    },
+    clock::Clock,
+    db::Db,
+    error::Error,
+    ids::{KeyId, TeamId},
+    limits::{Class, Limits},
+};
+
+/// What a path asks of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Nothing: health and reflection.
+    Public,
+    /// A key with this scope; the call costs one of this class.
+    Key(Scope, Class),
+    /// A key; there is nothing to call at this path, and nobody learns so without one.
+    Unknown,
+}
+
+impl Route {
+    /// The access table. A test walks the descriptor set and fails on an RPC without a row.
+    #[must_use]
+    pub fn of(path: &str) -> Self {
+        match path {
+            "/tap.v1.TapAnalytics/QueryTaps" => Self::Key(Scope::TapsRead, Class::Query),
+            _ if path.starts_with("/grpc.health.v1.Health/")
+                || path.starts_with("/grpc.reflection.") =>
+            {
+                Self::Public
+            }
+            _ => Self::Unknown,
+        }
+    }
+
+    /// What a call costs.
+    #[must_use]
+    pub fn class(&self) -> Option<Class> {
+        match self {
+            Self::Key(_, class) => Some(*class),
+            Self::Public | Self::Unknown => None,
+        }
+    }
+}
+
+/// Who calls. In the extensions of every request past the interceptor.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub team: TeamId,
+    pub key: KeyId,
+    /// The quotas of the key.
+    pub limits: Arc<Limits>,
+}
+
+impl Caller {
+    /// The caller of a request that the interceptor let in.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when a service was put outside the interceptor.
+    pub fn of<T>(request: &Request<T>) -> Result<Self, Error> {
+        request
+            .extensions()
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| Error::internal(anyhow::anyhow!("no caller: the interceptor was passed by")))
+    }
+}
+
+/// Every valid key, by its hash.
+#[derive(Debug)]
+pub struct Directory {
+    keys: ArcSwap<HashMap<Hash, Entry>>,
+    clock: Clock,
+}
+
+#[derive(Debug)]
+struct Entry {
+    caller: Caller,
+    scopes: Vec<Scope>,
+    queries_per_hour: u32,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+impl Directory {
+    /// A directory that knows nobody yet.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self { keys: ArcSwap::default(), clock }
+    }
+
+    /// Loads the keys again. Whoever is still valid keeps what is left of the quotas.
+    ///
+    /// # Errors
+    /// When the store cannot be read; the directory stays as it was.
+    pub async fn refresh(&self, db: &Db) -> Result<(), Error> {
+        let loaded = store::load_keys(db).await?;
+        let known = self.keys.load();
+        let keys = loaded.into_iter().map(|key| {
+            let kept = known.get(&key.hash).filter(|old| old.queries_per_hour == key.queries_per_hour);
+            let limits = kept.map_or_else(
+                || Arc::new(Limits::new(key.queries_per_hour)),
+                |old| Arc::clone(&old.caller.limits),
+            );
+            let entry = Entry {
+                caller: Caller { team: key.team, key: key.id, limits },
+                scopes: key.scopes.iter().filter_map(|scope| Scope::parse(scope)).collect(),
+                queries_per_hour: key.queries_per_hour,
+                expires_at: key.expires_at,
+            };
+            (key.hash, entry)
+        });
+        let keys: HashMap<Hash, Entry> = keys.collect();
+        metrics::gauge!("tap_keys").set(keys.len() as f64);
+        self.keys.store(Arc::new(keys));
+        Ok(())
+    }
+
+    /// Lets a caller in, or says why not.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] or [`Error::ScopeMissing`].
+    pub fn admit(&self, metadata: &MetadataMap, scope: Option<Scope>) -> Result<Caller, Error> {
+        let key = presented(metadata)?;
+        let key = ApiKey::parse(key).ok_or(INVALID)?;
+        let keys = self.keys.load();
+        let entry = keys.get(&key.hash()).ok_or(INVALID)?;
+        if entry.expires_at.is_some_and(|at| at <= self.clock.now()) {
+            return Err(Error::Unauthenticated {
+                reason: "API_KEY_EXPIRED",
+                message: "this API key has expired: use a new one",
+            });
+        }
+        match scope {
+            Some(scope) if !entry.scopes.contains(&scope) => {
+                Err(Error::ScopeMissing { scope: scope.as_str() })
+            }
+            _ => Ok(entry.caller.clone()),
+        }
+    }
+}
+
+/// The same for every key that is not valid, so that nothing can be learned by trying.
+const INVALID: Error = Error::Unauthenticated {
+    reason: "API_KEY_INVALID",
+    message: "this API key is not valid: it may be mistyped or revoked",
+};
+
+/// The key as the caller sent it: `x-api-key` wins over `authorization: Bearer`.
+fn presented(metadata: &MetadataMap) -> Result<&str, Error> {
+    if let Some(key) = metadata.get("x-api-key") {
+        return key.to_str().map_err(|_| INVALID);
+    }
+    let bearer = metadata
+        .get("authorization")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    match bearer {
+        Some((_, key)) => Ok(key.trim()),
+        None => Err(Error::Unauthenticated {
+            reason: "API_KEY_MISSING",
+            message: "an API key is needed: send it in the header x-api-key, or as authorization: Bearer",
+        }),
+    }
+}
+
+/// The tonic interceptor: lets requests in and notes who calls.
+#[derive(Clone, Debug)]
+pub struct Authenticate {
+    pub directory: Arc<Directory>,
+}
+
+impl Interceptor for Authenticate {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let route = request.extensions().get::<Route>().copied().unwrap_or(Route::Unknown);
+        let scope = match route {
+            Route::Public => return Ok(request),
+            Route::Key(scope, _) => Some(scope),
+            Route::Unknown => None,
+        };
+        let caller = self.directory.admit(request.metadata(), scope)?;
+        request.extensions_mut().insert(caller);
+        Ok(request)
+    }
+}

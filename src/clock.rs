@@ -1,0 +1,44 @@
+//! The time of day, passed in so that tests can set it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use chrono::{DateTime, Utc};
+
+/// Tells the time: the system's, or one that a test sets.
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Option<Arc<AtomicI64>>);
+
+impl Clock {
+    /// The clock of the machine.
+    #[must_use]
+    pub fn system() -> Self {
+        Self(None)
+    }
+
+    /// A clock that stands still until [`Clock::set`]; its clones show the same time.
+    #[must_use]
+    pub fn fixed(at: DateTime<Utc>) -> Self {
+        Self(Some(Arc::new(AtomicI64::new(at.timestamp_micros()))))
+    }
+
+    /// Sets a fixed clock, and does nothing to the clock of the machine.
+    pub fn set(&self, at: DateTime<Utc>) {
+        if let Some(micros) = &self.0 {
+            micros.store(at.timestamp_micros(), Ordering::SeqCst);
+        }
+    }
+
+    /// The present, to the microsecond.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        match &self.0 {
+            Some(micros) => DateTime::from_timestamp_micros(micros.load(Ordering::SeqCst))
+                .unwrap_or(DateTime::UNIX_EPOCH),
+            #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+            None => Utc::now(),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! Every setting, with its default, unit and meaning. `--help` and the table in the README say the
+//! same, as a test compares them.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
+
+use clap::{Args, ValueEnum};
+
+/// Where the store is. Needed by every command but `descriptors` and `ready`.
+#[derive(Args, Clone, Debug)]
+pub struct Store {
+    /// The PostgreSQL database, as an administrator reaches it. `migrate` connects as this role; the
+    /// other commands connect to the same database as `tap_app` and `tap_system`.
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: String,
+
+    /// Password of the role `tap_app`. `migrate` sets it, the other commands use it. Not needed
+    /// where PostgreSQL trusts the connection.
+    #[arg(long, env = "TAP_DB_APP_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
+    pub db_app_password: Option<String>,
+
+    /// Password of the role `tap_system`, likewise.
+    #[arg(long, env = "TAP_DB_SYSTEM_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
+    pub db_system_password: Option<String>,
+
+    /// Connections that each of the two roles keeps at most.
+    #[arg(long, env = "TAP_DB_POOL_SIZE", default_value_t = 16, value_name = "COUNT",
+          value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub db_pool_size: u16,
+
+    /// How long one statement may run, in milliseconds, before PostgreSQL ends it.
+    #[arg(long, env = "TAP_DB_STATEMENT_TIMEOUT_MS", default_value_t = 10_000, value_name = "MS")]
+    pub db_statement_timeout_ms: u32,
+}
+
+/// How the service is run.
+#[derive(Args, Clone, Debug)]
+pub struct Serve {
+    /// Address to listen on. Keep it private: only Envoy should be public.
+    #[arg(long, env = "TAP_HOST", default_value = "127.0.0.1", value_name = "ADDRESS")]
+    pub host: IpAddr,
+
+    /// Port of the gRPC services.
+    #[arg(long, env = "TAP_GRPC_PORT", default_value_t = 50051, value_name = "PORT")]
+    pub grpc_port: u16,
+
+    /// Port of /healthz, /readyz and /metrics. Keep it private.
+    #[arg(long, env = "TAP_ADMIN_PORT", default_value_t = 9464, value_name = "PORT")]
+    pub admin_port: u16,
+
+    /// Memory for answers that are kept, in MiB. 0 keeps none.
+    #[arg(long, env = "TAP_CACHE_MIB", default_value_t = 64, value_name = "MIB")]
+    pub cache_mib: u32,
+
+    /// How long a query may take, in milliseconds, before the caller gets DEADLINE_EXCEEDED.
+    #[arg(long, env = "TAP_QUERY_TIMEOUT_MS", default_value_t = 15_000, value_name = "MS")]
+    pub query_timeout_ms: u32,
+
+    /// How long to go on serving after a signal to stop, in milliseconds, so that load balancers see
+    /// the health check fail first.
+    #[arg(long, env = "TAP_DRAIN_MS", default_value_t = 0, value_name = "MS")]
+    pub drain_ms: u32,
+
+    /// How long calls in flight may take to end after that, in milliseconds.
+    #[arg(long, env = "TAP_STOP_MS", default_value_t = 20_000, value_name = "MS")]
+    pub stop_ms: u32,
+
+    /// Whether gRPC reflection is served, for grpcurl and the like.
+    #[arg(long, env = "TAP_REFLECTION", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    pub reflection: bool,
+}
+
+/// How the program speaks of what it does.
+#[derive(Args, Clone, Debug)]
+pub struct Logs {
+    /// What to log: a level, or directives such as `info,tap_analytics=debug`.
+    #[arg(long, env = "TAP_LOG", default_value = "info", value_name = "FILTER", global = true)]
+    pub log: String,
+
+    /// How to write the log.
+    #[arg(long, env = "TAP_LOG_FORMAT", default_value = "text", value_enum, value_name = "FORMAT", global = true)]
+    pub log_format: LogFormat,
+}
+
+/// How to write the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// A JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl Serve {
+    /// Where the gRPC services listen.
+    #[must_use]
+    pub fn grpc_addr(&self) -> SocketAddr {
+        SocketAddr::new(self.host, self.grpc_port)
+    }
+
+    /// Where health and metrics are served.
+    #[must_use]
+    pub fn admin_addr(&self) -> SocketAddr {
+        SocketAddr::new(self.host, self.admin_port)
+    }
+
+    /// How long a query may take.
+    #[must_use]
+    pub fn query_timeout(&self) -> Duration {
+        Duration::from_millis(self.query_timeout_ms.into())
+    }
+
+    /// Memory for answers, in bytes.
+    #[must_use]
+    pub fn cache_bytes(&self) -> u64 {
+        u64::from(self.cache_mib) * 1024 * 1024
+    }
+}

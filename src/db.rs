@@ -1,0 +1,245 @@
+//! The door to PostgreSQL: a pool for each role, statements from `sql/`, and errors in our terms.
+//!
+//! * [`Db::team`] is how a request reads: one snapshot, as `tap_app`, seeing one team's rows.
+//! * [`Db::system`] is for what spans teams, as `tap_system`: the key directory, the writer, seeding.
+
+use std::{str::FromStr as _, time::Duration};
+
+use anyhow::Context as _;
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use tokio_postgres::{
+    NoTls, Row, RowStream,
+    error::{Error as PgError, SqlState},
+    types::ToSql,
+};
+
+use crate::{config, error::Error, ids::TeamId};
+
+/// A statement: a file of `sql/`, by its path without the ending.
+#[derive(Clone, Copy, Debug)]
+pub struct Sql {
+    /// Such as `taps/write_taps`: for logs and metrics.
+    pub name: &'static str,
+    /// The text.
+    pub text: &'static str,
+}
+
+/// The statement in `sql/<name>.sql`.
+#[macro_export]
+macro_rules! sql {
+    ($name:literal) => {
+        $crate::db::Sql {
+            name: $name,
+            text: include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/sql/", $name, ".sql")),
+        }
+    };
+}
+
+/// What a statement is given.
+pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+
+/// How long to wait for a connection of the pool, or for PostgreSQL to accept one.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The two pools.
+#[derive(Clone, Debug)]
+pub struct Db {
+    app: Pool,
+    system: Pool,
+}
+
+impl Db {
+    /// Makes the pools; connects to nothing yet.
+    ///
+    /// # Errors
+    /// When the settings are not a database address.
+    pub fn new(config: &config::Store) -> anyhow::Result<Self> {
+        let size = usize::from(config.db_pool_size);
+        Ok(Self {
+            app: pool(role(config, "tap_app", config.db_app_password.as_deref())?, size)?,
+            system: pool(system_role(config)?, size)?,
+        })
+    }
+
+    /// Opens a read of one snapshot that sees the rows of one team only.
+    ///
+    /// # Errors
+    /// [`Error::StoreUnavailable`] when there is no connection to be had.
+    pub async fn team(&self, team: TeamId) -> Result<TeamRead, Error> {
+        let client = self.app.get().await.map_err(pool_error)?;
+        let begin = sql!("db/begin_team").text.replace("{team_id}", &team.to_string());
+        // From here on the connection is dirty: dropped before its end, it must not be used again.
+        let read = TeamRead(Some(client));
+        read.client().batch_execute(&begin).await.map_err(sql_error)?;
+        Ok(read)
+    }
+
+    /// A connection for what spans teams.
+    ///
+    /// # Errors
+    /// [`Error::StoreUnavailable`] when there is no connection to be had.
+    pub async fn system(&self) -> Result<Object, Error> {
+        self.system.get().await.map_err(pool_error)
+    }
+}
+
+/// A read of one team's rows, all from one snapshot.
+#[derive(Debug)]
+pub struct TeamRead(Option<Object>);
+
+impl TeamRead {
+    #[expect(clippy::expect_used, reason = "only `end` and `drop` take the client, and both end self")]
+    fn client(&self) -> &Object {
+        self.0.as_ref().expect("the read is open")
+    }
+
+    /// All rows of a statement.
+    ///
+    /// # Errors
+    /// As [`query`].
+    pub async fn query(&self, sql: Sql, params: Params<'_>) -> Result<Vec<Row>, Error> {
+        query(self.client(), sql, params).await
+    }
+
+    /// The rows of a statement as they come, for answers that should not be held in memory whole.
+    ///
+    /// # Errors
+    /// As [`query`].
+    pub async fn stream(&self, sql: Sql, params: Params<'_>) -> Result<RowStream, Error> {
+        let statement = self.client().prepare_cached(sql.text).await.map_err(sql_error)?;
+        let params = params.iter().map(|param| *param as &dyn ToSql);
+        self.client().query_raw(&statement, params).await.map_err(sql_error)
+    }
+
+    /// Gives the connection back.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn end(mut self) -> Result<(), Error> {
+        if let Some(client) = self.0.take() {
+            let end = client.batch_execute("commit").await;
+            if end.is_err() {
+                drop(Object::take(client));
+            }
+            end.map_err(sql_error)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for TeamRead {
+    /// A read that was cut off, by an error or because its caller went away, leaves an open
+    /// transaction: such a connection is closed rather than given to somebody else.
+    fn drop(&mut self) {
+        if let Some(client) = self.0.take() {
+            drop(Object::take(client));
+        }
+    }
+}
+
+/// All rows of a statement, prepared once for each connection.
+///
+/// # Errors
+/// [`Error::StoreUnavailable`], [`Error::TooSlow`] or [`Error::Internal`].
+pub async fn query(client: &Object, sql: Sql, params: Params<'_>) -> Result<Vec<Row>, Error> {
+    let statement = client.prepare_cached(sql.text).await.map_err(sql_error)?;
+    client.query(&statement, params).await.map_err(sql_error)
+}
+
+/// The same in a transaction.
+///
+/// # Errors
+/// As [`query`].
+pub async fn query_in(
+    transaction: &deadpool_postgres::Transaction<'_>,
+    sql: Sql,
+    params: Params<'_>,
+) -> Result<Vec<Row>, Error> {
+    let statement = transaction.prepare_cached(sql.text).await.map_err(sql_error)?;
+    transaction.query(&statement, params).await.map_err(sql_error)
+}
+
+/// What a failed statement means to the caller.
+#[must_use]
+pub fn sql_error(error: PgError) -> Error {
+    let Some(state) = error.code().cloned() else {
+        // Not from the server: the connection broke, or a value did not fit its column.
+        let broken = error.is_closed() || std::error::Error::source(&error).is_some_and(|s| s.is::<std::io::Error>());
+        return if broken { Error::store_unavailable(error) } else { Error::internal(error) };
+    };
+    let class = state.code().get(..2).unwrap_or_default();
+    match class {
+        _ if state == SqlState::QUERY_CANCELED => Error::TooSlow,
+        // Connections refused, resources gone, shutting down or starting, and on a replica that
+        // was just demoted.
+        "08" | "53" | "57" | "58" => Error::store_unavailable(error),
+        _ if state == SqlState::READ_ONLY_SQL_TRANSACTION => Error::store_unavailable(error),
+        _ => Error::internal(error),
+    }
+}
+
+fn pool_error(error: PoolError) -> Error {
+    match error {
+        PoolError::Backend(error) => match sql_error(error) {
+            // Whatever keeps us from connecting, the caller can only come back later.
+            Error::Internal(cause) => Error::StoreUnavailable(cause),
+            other => other,
+        },
+        error => Error::store_unavailable(error),
+    }
+}
+
+/// How `tap_system` connects. Also used outside the pool, to listen.
+///
+/// # Errors
+/// When the settings are not a database address.
+pub fn system_role(config: &config::Store) -> anyhow::Result<tokio_postgres::Config> {
+    role(config, "tap_system", config.db_system_password.as_deref())
+}
+
+/// The administrator's address, for `migrate`.
+///
+/// # Errors
+/// When the settings are not a database address.
+pub fn administrator(config: &config::Store) -> anyhow::Result<tokio_postgres::Config> {
+    let mut pg = tokio_postgres::Config::from_str(&config.database_url).context(
+        "DATABASE_URL is not an address such as postgres://user:password@host:5432/database",
+    )?;
+    pg.application_name("tap-analytics")
+        .connect_timeout(CONNECT_TIMEOUT)
+        // A server that vanished without a word is noticed within seconds, not hours.
+        .keepalives_idle(Duration::from_secs(5))
+        .tcp_user_timeout(Duration::from_secs(10));
+    Ok(pg)
+}
+
+fn role(
+    config: &config::Store,
+    user: &str,
+    password: Option<&str>,
+) -> anyhow::Result<tokio_postgres::Config> {
+    let mut pg = administrator(config)?;
+    pg.user(user).options(format!(
+        // A team of ten tags and one of a million must not share a plan.
+        // And a statement ends when whoever asked has gone.
+        "-c statement_timeout={} -c plan_cache_mode=force_custom_plan -c timezone=UTC -c client_connection_check_interval=1000",
+        config.db_statement_timeout_ms
+    ));
+    if let Some(password) = password {
+        pg.password(password);
+    }
+    Ok(pg)
+}
+
+fn pool(pg: tokio_postgres::Config, size: usize) -> anyhow::Result<Pool> {
+    let manager =
+        Manager::from_config(pg, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+    Pool::builder(manager)
+        .max_size(size)
+        .wait_timeout(Some(CONNECT_TIMEOUT))
+        .create_timeout(Some(CONNECT_TIMEOUT))
+        .recycle_timeout(Some(CONNECT_TIMEOUT))
+        .runtime(Runtime::Tokio1)
+        .build()
+        .context("cannot make the connection pool")
+}

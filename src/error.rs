@@ -1,0 +1,174 @@
+//! The one error of the service, and its one translation to a gRPC status.
+//!
+//! Nothing below `rpc` names `tonic::Status`. An error is logged once, here, where it leaves: the
+//! caller reads what to do, the log what happened.
+
+use std::{sync::Arc, time::Duration};
+
+use tonic::{Code, Status, metadata::MetadataValue};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
+
+/// Whose `reason`s these are, in every `ErrorInfo`.
+pub const DOMAIN: &str = "tap-analytics";
+
+/// How long a caller is asked to wait when the store is down.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// One thing wrong with one field. The same shape wherever the product reports bad input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Path of the field by its name in the proto file, such as `start_date`.
+    pub field: String,
+    /// For programs: `UPPER_SNAKE_CASE`.
+    pub reason: &'static str,
+    /// For people: what is wrong and what would be right.
+    pub description: String,
+}
+
+impl Violation {
+    /// A violation of one field.
+    pub fn new(field: impl Into<String>, reason: &'static str, description: impl Into<String>) -> Self {
+        Self { field: field.into(), reason, description: description.into() }
+    }
+}
+
+/// Why a call could not be answered. Few variants, on purpose: one for each thing that a caller
+/// would do differently.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// No valid key: UNAUTHENTICATED.
+    #[error("{message}")]
+    Unauthenticated { reason: &'static str, message: &'static str },
+
+    /// A valid key that may not do this: PERMISSION_DENIED.
+    #[error("this key lacks the scope {scope}: use a key that has it")]
+    ScopeMissing { scope: &'static str },
+
+    /// Bad fields, all of them: INVALID_ARGUMENT.
+    #[error("{}", summary(.0))]
+    Invalid(Vec<Violation>),
+
+    /// Something named is not the team's, or not there at all; callers cannot tell: NOT_FOUND.
+    #[error("{message}")]
+    NotFound { reason: &'static str, message: String },
+
+    /// The store cannot be reached, or is just starting or stopping: UNAVAILABLE.
+    #[error("the store cannot be reached: try again in a second")]
+    StoreUnavailable(Arc<anyhow::Error>),
+
+    /// The work took longer than it may: DEADLINE_EXCEEDED.
+    #[error("the answer took too long: ask for a shorter range or fewer tags")]
+    TooSlow,
+
+    /// Our fault: INTERNAL.
+    #[error("internal error: quote the x-request-id of this answer when you report it")]
+    Internal(Arc<anyhow::Error>),
+}
+
+/// The violations as one line of text, for callers that look at the message only.
+fn summary(violations: &[Violation]) -> String {
+    let lines: Vec<String> =
+        violations.iter().map(|v| format!("{}: {}", v.field, v.description)).collect();
+    lines.join("; ")
+}
+
+impl Error {
+    /// A single bad field.
+    pub fn invalid(
+        field: impl Into<String>,
+        reason: &'static str,
+        description: impl Into<String>,
+    ) -> Self {
+        Self::Invalid(vec![Violation::new(field, reason, description)])
+    }
+
+    /// An internal error with its cause, which only the log sees.
+    pub fn internal(cause: impl Into<anyhow::Error>) -> Self {
+        Self::Internal(Arc::new(cause.into()))
+    }
+
+    /// The store cannot be reached, with the cause, which only the log sees.
+    pub fn store_unavailable(cause: impl Into<anyhow::Error>) -> Self {
+        Self::StoreUnavailable(Arc::new(cause.into()))
+    }
+
+    /// The message and the cause, for the log.
+    #[must_use]
+    pub fn log_text(&self) -> String {
+        match self.cause() {
+            Some(cause) => format!("{self}: {cause:#}"),
+            None => self.to_string(),
+        }
+    }
+
+    /// The cause, which no caller sees.
+    fn cause(&self) -> Option<&anyhow::Error> {
+        match self {
+            Self::StoreUnavailable(cause) | Self::Internal(cause) => Some(cause.as_ref()),
+            _ => None,
+        }
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        if let Some(cause) = error.cause() {
+            tracing::error!(cause = format!("{cause:#}"), "call failed");
+        }
+
+        let message = error.to_string();
+        match error {
+            Error::Unauthenticated { reason, .. } => {
+                let mut status = with_reason(Code::Unauthenticated, message, reason);
+                // RFC 9110 wants a 401 to say how to authenticate.
+                status
+                    .metadata_mut()
+                    .insert("www-authenticate", MetadataValue::from_static("Bearer realm=\"tap-analytics\""));
+                status
+            }
+            Error::ScopeMissing { scope } => {
+                let mut details = details("SCOPE_MISSING");
+                details.set_error_info(
+                    "SCOPE_MISSING",
+                    DOMAIN,
+                    [("scope".to_owned(), scope.to_owned())],
+                );
+                Status::with_error_details(Code::PermissionDenied, message, details)
+            }
+            Error::Invalid(violations) => {
+                let mut details = details("INVALID_FIELDS");
+                details.set_bad_request(violations.into_iter().map(FieldViolation::from).collect::<Vec<_>>());
+                Status::with_error_details(Code::InvalidArgument, message, details)
+            }
+            Error::NotFound { reason, .. } => with_reason(Code::NotFound, message, reason),
+            Error::StoreUnavailable(_) => {
+                let mut details = details("STORE_UNAVAILABLE");
+                details.set_retry_info(Some(STORE_RETRY));
+                Status::with_error_details(Code::Unavailable, message, details)
+            }
+            Error::TooSlow => with_reason(Code::DeadlineExceeded, message, "QUERY_TOO_SLOW"),
+            Error::Internal(_) => with_reason(Code::Internal, message, "INTERNAL"),
+        }
+    }
+}
+
+impl From<Violation> for FieldViolation {
+    fn from(violation: Violation) -> Self {
+        Self {
+            field: violation.field,
+            description: violation.description,
+            reason: violation.reason.to_owned(),
+            ..Default::default()
+        }
+    }
+}
+
+/// Details that hold an `ErrorInfo` with this reason.
+#[must_use]
+pub fn details(reason: &'static str) -> ErrorDetails {
+    ErrorDetails::with_error_info(reason, DOMAIN, std::collections::HashMap::new())
+}
+
+fn with_reason(code: Code, message: String, reason: &'static str) -> Status {
+    Status::with_error_details(code, message, details(reason))
+}

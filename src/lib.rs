@@ -1,0 +1,41 @@
+//! tap-analytics: counts the taps of NFC and QR tags, for many teams.
+//!
+//! # Data flow
+//!
+//! ```text
+//! Envoy -> server (layers) -> auth -> limits -> <area>/rpc -> wire -> model
+//!                                                     \----> store -> sql/ -> PostgreSQL
+//! ```
+//!
+//! # Layout
+//!
+//! A folder is an area, and a file in it is a role, the same in every area: `rpc` (who, what, do,
+//! answer), `wire` (protobuf to domain, all field checks), `model` (rules; no protobuf, no SQL, no
+//! async), `store` (one function for each file of `sql/<area>/`), and a noun for what is big.
+//!
+//! # Invariants
+//!
+//! * A statement names its team, and row-level security names it again ([`db`]).
+//! * The sum of `tap_days` is the sum of `taps.count` at any committed moment ([`taps::writer`]).
+//! * The revisions of a team grow in commit order; whoever sees one sees all before it.
+//! * An answer from the cache equals the one the store would give at that revision ([`taps::answers`]).
+//! * No key is logged, stored or put into an error; only its hash is kept ([`access::key`]).
+
+pub mod config;
+pub mod error;
+pub mod ids;
+pub mod clock;
+pub mod proto;
+pub mod telemetry;
+
+pub mod db;
+pub mod migrate;
+pub mod hints;
+
+pub mod access;
+pub mod auth;
+pub mod limits;
+pub mod taps;
+
+pub mod admin;
+pub mod server;

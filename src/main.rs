@@ -1,0 +1,164 @@
+//! The command line.
+
+use std::{
+    io::Write as _,
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use tap_analytics::{
+    access::command::{self, Keys, Teams},
+    clock::Clock,
+    config::{Logs, Serve, Store},
+    db::Db,
+    error::Error,
+    migrate,
+    proto::DESCRIPTORS,
+    server::{self, Parts},
+    taps::seed,
+    telemetry,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// Counts the taps of NFC and QR tags, for many teams: gRPC here, JSON and gRPC-web through Envoy.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    logs: Logs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service.
+    Serve {
+        #[command(flatten)]
+        store: Store,
+        #[command(flatten)]
+        serve: Serve,
+    },
+    /// Bring the database to the newest schema. Safe to run at any time, also several at once.
+    Migrate {
+        #[command(flatten)]
+        store: Store,
+    },
+    /// Load tags and taps from CSV files. Safe to run again: what is there already is passed over.
+    Seed {
+        #[command(flatten)]
+        store: Store,
+        #[command(flatten)]
+        files: seed::Files,
+    },
+    /// Add and show teams.
+    Teams {
+        #[command(flatten)]
+        store: Store,
+        #[command(subcommand)]
+        command: Teams,
+    },
+    /// Make, show and revoke API keys.
+    Keys {
+        #[command(flatten)]
+        store: Store,
+        #[command(subcommand)]
+        command: Keys,
+    },
+    /// Write the protobuf descriptor set, which Envoy needs, to standard output.
+    Descriptors,
+    /// Succeed if the service on this machine is ready: for the health checks of containers.
+    Ready {
+        /// Its private port.
+        #[arg(long, env = "TAP_ADMIN_PORT", default_value_t = 9464)]
+        admin_port: u16,
+    },
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("tap-analytics: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(run(cli));
+    // A listener that waits for a dead database must not keep us.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Here the reader is the operator, who may know the cause.
+            let text = error.downcast_ref::<Error>().map_or_else(|| format!("{error:#}"), Error::log_text);
+            eprintln!("tap-analytics: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    telemetry::start_logs(&cli.logs)?;
+    let clock = Clock::system();
+    match cli.command {
+        Command::Serve { store, serve } => serve_until_signal(store, serve, clock).await,
+        Command::Migrate { store } => {
+            let applied = migrate::run(&store).await?;
+            match applied.as_slice() {
+                [] => eprintln!("the schema is up to date"),
+                applied => eprintln!("applied {}", applied.join(", ")),
+            }
+            Ok(())
+        }
+        Command::Seed { store, files } => seed::run(&Db::new(&store)?, &clock, &files).await,
+        Command::Teams { store, command } => command::teams(&Db::new(&store)?, command).await,
+        Command::Keys { store, command } => command::keys(&Db::new(&store)?, &clock, command).await,
+        Command::Descriptors => Ok(std::io::stdout().write_all(DESCRIPTORS)?),
+        Command::Ready { admin_port } => ready(admin_port).await,
+    }
+}
+
+async fn serve_until_signal(store: Store, serve: Serve, clock: Clock) -> anyhow::Result<()> {
+    let bind = |addr, name| async move {
+        TcpListener::bind(addr)
+            .await
+            .with_context(|| format!("cannot listen on {addr}: choose another port with {name}"))
+    };
+    let grpc = bind(serve.grpc_addr(), "TAP_GRPC_PORT").await?;
+    let admin = bind(serve.admin_addr(), "TAP_ADMIN_PORT").await?;
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone()));
+    let metrics = Some(telemetry::start_metrics()?);
+    server::serve(Parts { store, serve, clock, grpc, admin, metrics, stop }).await
+}
+
+async fn stop_on_signal(stop: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        },
+        _ => tracing::error!("cannot listen for signals"),
+    }
+    stop.cancel();
+}
+
+/// Asks the private port. By hand, as an HTTP client would be the largest part of the program.
+async fn ready(admin_port: u16) -> anyhow::Result<()> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let ask = async {
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", admin_port)).await?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
+        let mut answer = String::new();
+        stream.take(4096).read_to_string(&mut answer).await?;
+        anyhow::Ok(answer)
+    };
+    let answer = tokio::time::timeout(Duration::from_secs(5), ask).await.context("no answer in 5 s")??;
+    anyhow::ensure!(answer.starts_with("HTTP/1.1 200"), "not ready: {}", answer.lines().last().unwrap_or_default());
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! The whole surface on one page: layers in order, services, health, and how it stops.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::{net::TcpListener, task::JoinSet, time};
+use tokio_util::sync::CancellationToken;
+use tonic::{
+    service::InterceptorLayer,
+    transport::{Server, server::TcpIncoming},
+};
+
+use crate::{
+    admin::{self, Admin},
+    auth::{Authenticate, Directory},
+    clock::Clock,
+    config,
+    db::{self, Db},
+    hints::Hints,
+    limits::LimitLayer,
+    proto::{DESCRIPTORS, tap_v1::tap_analytics_server::TapAnalyticsServer},
+    taps::{
+        answers::{Answers, Revisions},
+        rpc::Taps,
+        writer::Writer,
+    },
+    telemetry::ObserveLayer,
+};
+
+/// The largest request. Envoy refuses a larger one before.
+const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+const START_RETRY: Duration = Duration::from_secs(1);
+const PARTITIONS_INTERVAL: Duration = Duration::from_secs(6 * 3600);
+
+/// What a server is given by whoever starts it: a test chooses ports, time and end.
+#[derive(Debug)]
+pub struct Parts {
+    pub store: config::Store,
+    pub serve: config::Serve,
+    pub clock: Clock,
+    pub grpc: TcpListener,
+    pub admin: TcpListener,
+    pub metrics: Option<PrometheusHandle>,
+    /// Ends the server when it is cancelled.
+    pub stop: CancellationToken,
+}
+
+/// Serves until told to stop, and then until the calls in flight have ended.
+///
+/// # Errors
+/// When the settings make no sense, or calls in flight did not end in time.
+pub async fn serve(parts: Parts) -> anyhow::Result<()> {
+    let Parts { store, serve, clock, grpc, admin, metrics, stop } = parts;
+    let db = Db::new(&store)?;
+    let directory = Arc::new(Directory::new(clock.clone()));
+    let revisions = Arc::new(Revisions::default());
+    let serving = Arc::new(AtomicBool::new(false));
+    let mut tasks = JoinSet::new();
+
+    let private = admin::router(Admin { db: db.clone(), metrics: metrics.clone(), serving: Arc::clone(&serving) });
+    tasks.spawn(async move {
+        if let Err(error) = axum::serve(admin, private).await {
+            tracing::error!(%error, "the private port failed");
+        }
+    });
+
+    // Without the keys every caller would be refused: wait for the store.
+    while let Err(error) = directory.refresh(&db).await {
+        tracing::warn!(cause = error.log_text(), "cannot load the keys yet: is PostgreSQL up and migrated? (tap-analytics migrate)");
+        tokio::select! {
+            () = time::sleep(START_RETRY) => {}
+            () = stop.cancelled() => return Ok(()),
+        }
+    }
+    let hints = Hints {
+        db: db.clone(),
+        listen: db::system_role(&store)?,
+        directory: Arc::clone(&directory),
+        revisions: Arc::clone(&revisions),
+    };
+    tasks.spawn(hints.run());
+    tasks.spawn(make_partitions(Writer::new(db.clone(), clock.clone())));
+    if let Some(metrics) = metrics {
+        tasks.spawn(async move {
+            loop {
+                time::sleep(Duration::from_secs(5)).await;
+                metrics.run_upkeep();
+            }
+        });
+    }
+
+    let answers = Answers::new(db, clock, revisions, serve.cache_bytes(), serve.query_timeout());
+    let taps = TapAnalyticsServer::new(Taps { answers }).max_decoding_message_size(REQUEST_BYTES_MAX);
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<TapAnalyticsServer<Taps>>().await;
+    // Two versions of the protocol are in use: older clients know v1alpha only.
+    let reflection = || {
+        tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS)
+    };
+    let reflection_v1 = serve.reflection.then(|| reflection().build_v1()).transpose()?;
+    let reflection_v1alpha = serve.reflection.then(|| reflection().build_v1alpha()).transpose()?;
+
+    let router = Server::builder()
+        // Calls of one proxy share few connections: see that a dead one is noticed.
+        .http2_keepalive_interval(Some(Duration::from_secs(30)))
+        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
+        .max_concurrent_streams(Some(4096))
+        // The first layer is the outermost.
+        // Route, span, panics, metrics, one line of log.
+        .layer(ObserveLayer)
+        // Who calls, and may they? Refuses without asking the store.
+        .layer(InterceptorLayer::new(Authenticate { directory }))
+        // May they still? Writes the quota headers.
+        .layer(LimitLayer)
+        .add_service(health_service)
+        .add_service(taps)
+        .add_optional_service(reflection_v1)
+        .add_optional_service(reflection_v1alpha);
+
+    serving.store(true, Ordering::Release);
+    tracing::info!(grpc = %grpc.local_addr()?, "serving");
+
+    let drained = CancellationToken::new();
+    let stopping = {
+        let (drained, serving) = (drained.clone(), Arc::clone(&serving));
+        async move {
+            stop.cancelled().await;
+            tracing::info!("stopping");
+            serving.store(false, Ordering::Release);
+            health.set_not_serving::<TapAnalyticsServer<Taps>>().await;
+            time::sleep(Duration::from_millis(serve.drain_ms.into())).await;
+            drained.cancel();
+        }
+    };
+    tasks.spawn(stopping);
+    let server = router.serve_with_incoming_shutdown(
+        TcpIncoming::from(grpc).with_nodelay(Some(true)),
+        drained.clone().cancelled_owned(),
+    );
+    let deadline = async {
+        drained.cancelled().await;
+        time::sleep(Duration::from_millis(serve.stop_ms.into())).await;
+    };
+    tokio::select! {
+        ended = server => ended.context("the server failed")?,
+        () = deadline => anyhow::bail!("calls in flight did not end in {} ms and were cut off", serve.stop_ms),
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Sees that there is always a partition for the taps of tomorrow.
+async fn make_partitions(writer: Writer) {
+    loop {
+        let wait = match writer.make_partitions_ahead().await {
+            Ok(()) => PARTITIONS_INTERVAL,
+            Err(error) => {
+                tracing::warn!(cause = error.log_text(), "cannot make partitions ahead; trying again");
+                Duration::from_secs(60)
+            }
+        };
+        time::sleep(wait).await;
+    }
+}

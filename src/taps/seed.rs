@@ -1,0 +1,318 @@
+//! `tap-analytics seed`: loads tags and taps from CSV files of any size.
+//!
+//! A file is read once, in chunks, so memory does not grow with it. A line that cannot be taken is
+//! reported with its number and everything that is wrong with it, and the rest goes in. A second run
+//! changes nothing, and so does a run after one that was killed, except for what was missing.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+};
+
+use anyhow::bail;
+use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use uuid::Uuid;
+
+use super::{
+    lines::{Line, Lines},
+    model::{Kind, NewTap},
+    writer::{EARLIEST, FUTURE_MAX, Writer},
+};
+use crate::{
+    access::{self, command::Grant, key::ApiKey, model::{Preset, QUERIES_PER_HOUR}},
+    clock::Clock,
+    db::{self, Db},
+    error::{Error, Violation},
+    hints,
+    ids::{TagId, TeamId},
+    sql,
+};
+
+/// Taps that are read before they are written.
+const CHUNK_TAPS: usize = 50_000;
+/// Teams that are written to at a time.
+const TEAMS_AT_A_TIME: usize = 4;
+/// The name of the key that each new team gets.
+const KEY_NAME: &str = "seed";
+
+/// What to load.
+#[derive(clap::Args, Debug)]
+pub struct Files {
+    /// CSV with the columns tag_uid, team_id, created_at, and optionally label and kind.
+    #[arg(long, default_value = "data/tags.csv", value_name = "FILE")]
+    pub tags: PathBuf,
+    /// CSV with the columns id, tag_uid, count, created_at.
+    #[arg(long, default_value = "data/taps.csv", value_name = "FILE")]
+    pub taps: PathBuf,
+}
+
+/// Loads the files. Prints the key of each team that it makes, once, as `slug key` on standard output.
+///
+/// # Errors
+/// When a file or the store cannot be read, or when lines were left out: the others are in.
+pub async fn run(db: &Db, clock: &Clock, files: &Files) -> anyhow::Result<()> {
+    let seeder = Seeder { db, clock, writer: Writer::new(db.clone(), clock.clone()) };
+    let (tags, bad_tags) = seeder.load_tags(&files.tags).await?;
+    let bad_taps = seeder.load_taps(&files.taps, &tags).await?;
+    match bad_tags + bad_taps {
+        0 => Ok(()),
+        bad => bail!(
+            "{bad} lines were left out, as reported above: mend them and run seed again, what is there already is passed over"
+        ),
+    }
+}
+
+/// A tag as the taps file needs it.
+#[derive(Clone, Copy, Debug)]
+struct Tag {
+    team: TeamId,
+    id: TagId,
+    kind: Kind,
+}
+
+struct Seeder<'a> {
+    db: &'a Db,
+    clock: &'a Clock,
+    writer: Writer,
+}
+
+impl Seeder<'_> {
+    /// Adds teams and tags. Returns all tags of these teams by uid, and how many lines were bad.
+    async fn load_tags(&self, path: &Path) -> anyhow::Result<(HashMap<String, Tag>, u64)> {
+        let mut lines = Lines::open(path, &["tag_uid", "team_id", "created_at"])?;
+        let mut teams: BTreeMap<TeamId, Vec<TagLine>> = BTreeMap::new();
+        let mut owners: HashMap<String, TeamId> = HashMap::new();
+        while let Some(line) = lines.next()? {
+            let tag = match parse_tag(&line, self.clock.now()) {
+                Ok(tag) => tag,
+                Err(violations) => {
+                    lines.report(&line, &violations);
+                    continue;
+                }
+            };
+            let owner = *owners.entry(tag.uid.clone()).or_insert(tag.team);
+            if owner == tag.team {
+                teams.entry(tag.team).or_default().push(tag);
+            } else {
+                let text = format!("belongs to team {owner} already: a line of taps could not say which is meant");
+                lines.report(&line, &[Violation::new("tag_uid", "DUPLICATE_TAG", text)]);
+            }
+        }
+
+        let mut tags = HashMap::new();
+        for (team, new) in &teams {
+            if let Some(key) = self.make_team(*team).await? {
+                println!("team-{team} {}", key.reveal());
+            }
+            self.insert_tags(*team, new).await?;
+            for (uid, tag) in self.list_tags(*team).await? {
+                if owners.get(&uid) == Some(team) {
+                    tags.insert(uid, tag);
+                }
+            }
+        }
+        lines.finish(&format!("{} teams, {} tags", teams.len(), tags.len()));
+        Ok((tags, lines.bad))
+    }
+
+    /// Makes a team with a key, unless it is there.
+    async fn make_team(&self, team: TeamId) -> anyhow::Result<Option<ApiKey>> {
+        let (slug, name) = (format!("team-{team}"), format!("Team {team}"));
+        if access::store::create_team(self.db, Some(team), &slug, &name).await?.is_none() {
+            return Ok(None);
+        }
+        let grant = Grant {
+            name: KEY_NAME,
+            scopes: Preset::Reader.scopes(),
+            queries_per_hour: QUERIES_PER_HOUR,
+            expires_at: None,
+        };
+        access::command::create_key(self.db, team, grant).await.map(Some)
+    }
+
+    async fn insert_tags(&self, team: TeamId, tags: &[TagLine]) -> Result<(), Error> {
+        // A uid that comes twice in a statement would break its unique key.
+        let mut unique: BTreeMap<&str, &TagLine> = BTreeMap::new();
+        for tag in tags {
+            unique.entry(&tag.uid).or_insert(tag);
+        }
+        let uids: Vec<_> = unique.keys().collect();
+        let labels: Vec<_> = unique.values().map(|tag| tag.label.as_str()).collect();
+        let kinds: Vec<_> = unique.values().map(|tag| tag.kind.as_str()).collect();
+        let created_ats: Vec<_> = unique.values().map(|tag| tag.created_at).collect();
+
+        let mut client = self.db.system().await?;
+        let transaction = client.transaction().await.map_err(db::sql_error)?;
+        db::query_in(&transaction, sql!("taps/lock_team"), &[&team.0]).await?;
+        let params: db::Params<'_> = &[&team.0, &uids, &labels, &kinds, &created_ats];
+        db::query_in(&transaction, sql!("taps/insert_tags"), params).await?;
+        transaction.commit().await.map_err(db::sql_error)
+    }
+
+    async fn list_tags(&self, team: TeamId) -> Result<Vec<(String, Tag)>, Error> {
+        let rows = db::query(&self.db.system().await?, sql!("taps/list_tags"), &[&team.0]).await?;
+        rows.iter()
+            .map(|row| {
+                let kind: &str = row.get("kind");
+                let kind = Kind::parse(kind)
+                    .ok_or_else(|| Error::internal(anyhow::anyhow!("unknown kind in the store: {kind}")))?;
+                Ok((row.get("uid"), Tag { team, id: TagId(row.get("tag_id")), kind }))
+            })
+            .collect()
+    }
+
+    /// Adds taps. Returns how many lines were bad.
+    async fn load_taps(&self, path: &Path, tags: &HashMap<String, Tag>) -> anyhow::Result<u64> {
+        let mut lines = Lines::open(path, &["id", "tag_uid", "count", "created_at"])?;
+        let (mut read, mut stored) = (0_u64, 0_u64);
+        let mut chunk: HashMap<TeamId, Vec<NewTap>> = HashMap::new();
+        let mut chunk_len = 0;
+        loop {
+            let line = lines.next()?;
+            if let Some(line) = &line {
+                match parse_tap(line, tags, self.clock.now()) {
+                    Ok((team, tap)) => {
+                        chunk.entry(team).or_default().push(tap);
+                        (read, chunk_len) = (read + 1, chunk_len + 1);
+                    }
+                    Err(violations) => lines.report(line, &violations),
+                }
+            }
+            if chunk_len == CHUNK_TAPS || line.is_none() {
+                stored += self.write(std::mem::take(&mut chunk)).await?;
+                chunk_len = 0;
+            }
+            if line.is_none() {
+                break;
+            }
+        }
+        lines.finish(&format!("{read} taps read, {stored} new"));
+        Ok(lines.bad)
+    }
+
+    async fn write(&self, chunk: HashMap<TeamId, Vec<NewTap>>) -> Result<u64, Error> {
+        stream::iter(chunk)
+            .map(|(team, taps)| async move {
+                let written = self.writer.write(team, &taps).await?;
+                hints::announce(self.db, team, written.revision).await?;
+                Ok(written.stored)
+            })
+            .buffer_unordered(TEAMS_AT_A_TIME)
+            .try_fold(0, |sum, stored| async move { Ok(sum + stored) })
+            .await
+    }
+}
+
+/// A line of the tags file.
+#[derive(Debug)]
+struct TagLine {
+    uid: String,
+    team: TeamId,
+    label: String,
+    kind: Kind,
+    created_at: DateTime<Utc>,
+}
+
+fn parse_tag(line: &Line, now: DateTime<Utc>) -> Result<TagLine, Vec<Violation>> {
+    let mut bad = line.shape_violations();
+    let uid = line.field("tag_uid");
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
+    if !(1..=64).contains(&uid.len()) || !uid.bytes().all(allowed) {
+        bad.push(Violation::new("tag_uid", "MALFORMED_TAG_UID", "must be 1 to 64 letters, digits, or . _ : -"));
+    }
+    let team = line.field("team_id").parse().ok().filter(|team| *team > 0);
+    if team.is_none() {
+        bad.push(Violation::new("team_id", "MALFORMED_NUMBER", "must be a number from 1 to 2147483647"));
+    }
+    let label = line.field("label");
+    if label.chars().count() > 200 {
+        bad.push(Violation::new("label", "TOO_LONG", "must be at most 200 characters"));
+    }
+    let kind = line.field("kind");
+    let kind = if kind.is_empty() { Some(Kind::Nfc) } else { Kind::parse(kind) };
+    if kind.is_none() {
+        bad.push(Violation::new("kind", "UNKNOWN_VALUE", "must be nfc, qr or link"));
+    }
+    let created_at = instant(line, now, &mut bad);
+    match (team, kind, created_at) {
+        (Some(team), Some(kind), Some(created_at)) if bad.is_empty() => Ok(TagLine {
+            uid: uid.to_owned(),
+            team: TeamId(team),
+            label: label.to_owned(),
+            kind,
+            created_at,
+        }),
+        _ => Err(bad),
+    }
+}
+
+fn parse_tap(
+    line: &Line,
+    tags: &HashMap<String, Tag>,
+    now: DateTime<Utc>,
+) -> Result<(TeamId, NewTap), Vec<Violation>> {
+    let mut bad = line.shape_violations();
+    let id = line.field("id");
+    if !(1..=200).contains(&id.len()) {
+        bad.push(Violation::new("id", "REQUIRED", "is required: anything unique to the tap, up to 200 bytes"));
+    }
+    let tag = tags.get(line.field("tag_uid"));
+    if tag.is_none() {
+        bad.push(Violation::new("tag_uid", "UNKNOWN_TAG", "is not among the tags"));
+    }
+    let count = line.field("count").parse().ok().filter(|count| (1..=1_000_000).contains(count));
+    if count.is_none() {
+        bad.push(Violation::new("count", "COUNT_OUT_OF_RANGE", "must be a whole number from 1 to 1000000"));
+    }
+    let tapped_at = instant(line, now, &mut bad);
+    match (tag, count, tapped_at) {
+        (Some(tag), Some(count), Some(tapped_at)) if bad.is_empty() => {
+            let tap_id = tap_id(id);
+            Ok((tag.team, NewTap { tap_id, tag: tag.id, tapped_at, count, kind: tag.kind }))
+        }
+        _ => Err(bad),
+    }
+}
+
+/// The id of a tap: the file's own when it is a UUID, else one made from it, the same in each run.
+fn tap_id(id: &str) -> Uuid {
+    Uuid::try_parse(id).unwrap_or_else(|_| {
+        let hash = blake3::hash(id.as_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash.as_bytes()[..16]);
+        Uuid::new_v8(bytes)
+    })
+}
+
+/// `created_at`: RFC 3339, or the same without an offset, which is UTC.
+fn instant(line: &Line, now: DateTime<Utc>, bad: &mut Vec<Violation>) -> Option<DateTime<Utc>> {
+    let text = line.field("created_at");
+    let at = DateTime::parse_from_rfc3339(text).map(|at| at.to_utc()).or_else(|_| {
+        let no_offset = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d"];
+        let parsed = no_offset.iter().find_map(|format| {
+            let midnight = if *format == "%Y-%m-%d" { format!("{text} 00:00:00") } else { text.to_owned() };
+            let format = if *format == "%Y-%m-%d" { "%Y-%m-%d %H:%M:%S" } else { format };
+            NaiveDateTime::parse_from_str(&midnight, format).ok()
+        });
+        parsed.map(|at| at.and_utc()).ok_or(())
+    });
+    let violation = match at {
+        Ok(at) if at > now + FUTURE_MAX => Violation::new("created_at", "TIMESTAMP_IN_FUTURE", "lies in the future"),
+        Ok(at) if at < EARLIEST => {
+            Violation::new("created_at", "TIMESTAMP_TOO_OLD", format!("lies before {EARLIEST:?}"))
+        }
+        Ok(at) => {
+            // What PostgreSQL keeps.
+            let past_micros = TimeDelta::nanoseconds((at.timestamp_subsec_nanos() % 1000).into());
+            return Some(at - past_micros);
+        }
+        Err(()) => Violation::new(
+            "created_at",
+            "MALFORMED_DATE",
+            "must be an instant such as 2023-01-01T08:00:00Z; without an offset it is UTC",
+        ),
+    };
+    bad.push(violation);
+    None
+}

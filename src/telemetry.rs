@@ -1,0 +1,138 @@
+//! Logs, metrics, and the layer that makes both for every call.
+//!
+//! Never in a log or a metric: keys, headers, messages, query strings. Labels have few values: paths
+//! that are not ours are all `other`.
+
+use std::{
+    panic::AssertUnwindSafe,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use anyhow::Context as _;
+use futures_util::{FutureExt as _, future::BoxFuture};
+use http::{Request, Response};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tonic::{Code, Status, body::Body};
+use tower::{Layer, Service};
+use tracing::Instrument as _;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    auth::Route,
+    config::{LogFormat, Logs},
+    error::Error,
+};
+
+/// Seconds: from a cached answer to a query that is cut off.
+const LATENCY_BUCKETS: &[f64] =
+    &[0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0];
+
+/// Starts the log, on standard error.
+///
+/// # Errors
+/// When the filter cannot be read.
+pub fn start_logs(logs: &Logs) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&logs.log)
+        .with_context(|| format!("TAP_LOG: cannot read {:?}: use such as info", logs.log))?;
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match logs.log_format {
+        LogFormat::Json => subscriber.json().flatten_event(true).with_current_span(true).with_span_list(false).init(),
+        LogFormat::Text => subscriber.with_target(false).init(),
+    }
+    Ok(())
+}
+
+/// Starts the metrics.
+///
+/// # Errors
+/// When they were started before.
+pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
+    let handle = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), LATENCY_BUCKETS)?
+        .install_recorder()?;
+    describe();
+    Ok(handle)
+}
+
+fn describe() {
+    use metrics::{describe_counter, describe_gauge, describe_histogram};
+    describe_histogram!("tap_call_seconds", "time to the head of an answer, by method and code");
+    describe_counter!("tap_quota_refusals_total", "calls refused for the quota, by class");
+    describe_counter!("tap_answers_total", "answers to queries, by where they came from: cache or store");
+    describe_gauge!("tap_keys", "valid keys that are known");
+    describe_gauge!("tap_listening", "1 while the connection that hears of changes is up");
+}
+
+/// The outermost layer: looks up the route, opens the span, catches panics, counts and logs.
+#[derive(Clone, Copy, Debug)]
+pub struct ObserveLayer;
+
+impl<S> Layer<S> for ObserveLayer {
+    type Service = Observe<S>;
+
+    fn layer(&self, inner: S) -> Observe<S> {
+        Observe { inner }
+    }
+}
+
+/// See [`ObserveLayer`].
+#[derive(Clone, Debug)]
+pub struct Observe<S> {
+    inner: S,
+}
+
+impl<S, B, R> Service<Request<B>> for Observe<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    R: http_body::Body<Data = bytes::Bytes> + Send + 'static,
+    R::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        let start = Instant::now();
+        let path = request.uri().path();
+        let route = Route::of(path);
+        let method = if route == Route::Unknown { "other".to_owned() } else { path.to_owned() };
+        let request_id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok());
+        let request_id = request_id.filter(|id| is_request_id(id)).unwrap_or_default();
+        let span = tracing::info_span!("call", method, request_id);
+        request.extensions_mut().insert(route);
+
+        let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
+        let observed = async move {
+            let response = match answer.await {
+                Ok(answer) => answer?.map(Body::new),
+                Err(_) => Status::from(Error::internal(anyhow::anyhow!("panicked"))).into_http(),
+            };
+            let code = code_of(&response);
+            let elapsed = start.elapsed();
+            if route != Route::Public {
+                tracing::info!(code = ?code, duration_us = elapsed.as_micros(), "answered");
+            }
+            metrics::histogram!("tap_call_seconds", "method" => method, "code" => format!("{code:?}"))
+                .record(elapsed.as_secs_f64());
+            Ok(response)
+        };
+        Box::pin(observed.instrument(span))
+    }
+}
+
+/// Callers may choose the request id: it is logged only when it looks like one.
+fn is_request_id(id: &str) -> bool {
+    id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// The code of an answer; one without a `grpc-status` in its head is under way, and well so far.
+fn code_of<B>(response: &Response<B>) -> Code {
+    response.headers().get("grpc-status").map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()))
+}
