@@ -6,7 +6,7 @@
 #   postgres.sh restart DIR   both
 #   postgres.sh kill DIR      SIGKILL the postmaster, for fault tests; `start` recovers from it
 #   postgres.sh pid DIR       print the postmaster's process id, or fail when it is down
-#   postgres.sh url DIR       print the DATABASE_URL that a running one has, or fail
+#   postgres.sh url DIR       print its DATABASE_URL; when it is down, what that would be
 #   postgres.sh remove DIR    stop it and delete its data
 #
 # It listens on a Unix socket only, in a directory that only its user (and root) can enter. The socket
@@ -81,12 +81,16 @@ install_postgres() {
         "Install it, and have initdb, pg_ctl and postgres in PATH; or set DATABASE_URL to a server of yours."
 }
 
-# Sets socket: a directory with a short name (a socket's path ends at 107 bytes), for this user alone.
-make_socket_dir() {
+# Sets socket: a directory with a short name, since a socket's path ends at 107 bytes.
+choose_socket_dir() {
     local base=${TMPDIR:-/tmp}
     base=${base%/}
     if ! [[ $base =~ ^/[A-Za-z0-9/._-]{1,70}$ ]] || ! as_pg test -x "$base"; then base=/tmp; fi
     socket=$base/tap-pg-$id
+}
+
+# For the server's user alone.
+make_socket_dir() {
     if mkdir -m 700 "$socket" 2>/dev/null; then
         if is_root; then chown "$pg_user" "$socket"; fi
     elif [ -L "$socket" ] || [ ! -d "$socket" ] || [ "$(stat -c %U "$socket")" != "$pg_user" ]; then
@@ -131,9 +135,8 @@ kill_servers() {
 }
 
 url() {
-    local at
-    at=$(sed -n 5p "$data/postmaster.pid")
-    printf 'postgres://tap_admin@%s/tap\n' "${at//\//%2F}"
+    if postmaster >/dev/null; then socket=$(sed -n 5p "$data/postmaster.pid"); else choose_socket_dir; fi
+    printf 'postgres://tap_admin@%s/tap\n' "${socket//\//%2F}"
 }
 
 # What a killed server left behind. Only for when none runs: it would be in the way of the next one,
@@ -207,6 +210,7 @@ start() {
     wait_gone 10 || kill_servers
     wait_gone 10 || failed "processes of an earlier one do not end: $(servers | tr '\n' ' ')"
     clear_leftovers
+    choose_socket_dir
     make_socket_dir
     settings | as_pg tee "$data/tap.conf" >/dev/null
     # No -l: the log is opened here, so that it may be where the server's user cannot reach.
@@ -250,7 +254,7 @@ pid)
     exit
     ;;
 url)
-    postmaster >/dev/null && url
+    url
     exit
     ;;
 esac

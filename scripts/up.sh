@@ -106,6 +106,7 @@ start() {
     if have setsid; then away+=(setsid); fi
     if have setpriv && setpriv --pdeathsig TERM true 2>/dev/null; then away+=(setpriv --pdeathsig TERM --); fi
     "${away[@]}" "$@" </dev/null >"$log" 2>&1 8>&- &
+    disown # bash has nothing to say when it ends: we do
 }
 
 # --- what is needed ---------------------------------------------------------------------------------
@@ -239,7 +240,7 @@ ready=1
 
 postgres=''
 # A dead process that nobody has collected yet, state Z, is not alive.
-postgres_alive() { read -r _ _ state _ <"/proc/$postgres/stat" && [ "$state" != Z ]; } 2>/dev/null
+postgres_alive() { [ -n "$postgres" ] && read -r _ _ state _ <"/proc/$postgres/stat" && [ "$state" != Z ]; } 2>/dev/null
 
 # A restart of PostgreSQL by hand is none of our business: it counts as dead when it stays down.
 down=0

@@ -74,11 +74,9 @@ impl Caller {
     /// # Errors
     /// [`Error::Internal`] when a service was put outside the interceptor.
     pub fn of<T>(request: &Request<T>) -> Result<Self, Error> {
-        request
-            .extensions()
-            .get::<Self>()
-            .cloned()
-            .ok_or_else(|| Error::internal(anyhow::anyhow!("no caller: the interceptor was passed by")))
+        request.extensions().get::<Self>().cloned().ok_or_else(|| {
+            Error::internal(anyhow::anyhow!("no caller: the interceptor was passed by"))
+        })
     }
 }
 
@@ -101,7 +99,10 @@ impl Directory {
     /// A directory that knows nobody yet.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self { keys: ArcSwap::default(), clock }
+        Self {
+            keys: ArcSwap::default(),
+            clock,
+        }
     }
 
     /// Loads the keys again. Whoever is still valid keeps what is left of the quotas.
@@ -112,14 +113,24 @@ impl Directory {
         let loaded = store::load_keys(db).await?;
         let known = self.keys.load();
         let keys = loaded.into_iter().map(|key| {
-            let kept = known.get(&key.hash).filter(|old| old.queries_per_hour == key.queries_per_hour);
+            let kept = known
+                .get(&key.hash)
+                .filter(|old| old.queries_per_hour == key.queries_per_hour);
             let limits = kept.map_or_else(
                 || Arc::new(Limits::new(key.queries_per_hour)),
                 |old| Arc::clone(&old.caller.limits),
             );
             let entry = Entry {
-                caller: Caller { team: key.team, key: key.id, limits },
-                scopes: key.scopes.iter().filter_map(|scope| Scope::parse(scope)).collect(),
+                caller: Caller {
+                    team: key.team,
+                    key: key.id,
+                    limits,
+                },
+                scopes: key
+                    .scopes
+                    .iter()
+                    .filter_map(|scope| Scope::parse(scope))
+                    .collect(),
                 queries_per_hour: key.queries_per_hour,
                 expires_at: key.expires_at,
             };
@@ -134,8 +145,8 @@ impl Directory {
     /// Lets a caller in, or says why not.
     ///
     /// # Errors
-    /// [`Error::Unauthenticated`] or [`Error::ScopeMissing`].
-    pub fn admit(&self, metadata: &MetadataMap, scope: Option<Scope>) -> Result<Caller, Error> {
+    /// [`Error::Unauthenticated`], [`Error::ScopeMissing`] or [`Error::UnknownMethod`].
+    pub fn admit(&self, metadata: &MetadataMap, route: Route) -> Result<Caller, Error> {
         let key = presented(metadata)?;
         let key = ApiKey::parse(key).ok_or(INVALID)?;
         let keys = self.keys.load();
@@ -146,11 +157,12 @@ impl Directory {
                 message: "this API key has expired: use a new one",
             });
         }
-        match scope {
-            Some(scope) if !entry.scopes.contains(&scope) => {
-                Err(Error::ScopeMissing { scope: scope.as_str() })
-            }
-            _ => Ok(entry.caller.clone()),
+        match route {
+            Route::Unknown => Err(Error::UnknownMethod),
+            Route::Key(scope, _) if !entry.scopes.contains(&scope) => Err(Error::ScopeMissing {
+                scope: scope.as_str(),
+            }),
+            Route::Key(..) | Route::Public => Ok(entry.caller.clone()),
         }
     }
 }
@@ -188,13 +200,15 @@ pub struct Authenticate {
 
 impl Interceptor for Authenticate {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let route = request.extensions().get::<Route>().copied().unwrap_or(Route::Unknown);
-        let scope = match route {
-            Route::Public => return Ok(request),
-            Route::Key(scope, _) => Some(scope),
-            Route::Unknown => None,
-        };
-        let caller = self.directory.admit(request.metadata(), scope)?;
+        let route = request
+            .extensions()
+            .get::<Route>()
+            .copied()
+            .unwrap_or(Route::Unknown);
+        if route == Route::Public {
+            return Ok(request);
+        }
+        let caller = self.directory.admit(request.metadata(), route)?;
         request.extensions_mut().insert(caller);
         Ok(request)
     }

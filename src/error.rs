@@ -27,8 +27,16 @@ pub struct Violation {
 
 impl Violation {
     /// A violation of one field.
-    pub fn new(field: impl Into<String>, reason: &'static str, description: impl Into<String>) -> Self {
-        Self { field: field.into(), reason, description: description.into() }
+    pub fn new(
+        field: impl Into<String>,
+        reason: &'static str,
+        description: impl Into<String>,
+    ) -> Self {
+        Self {
+            field: field.into(),
+            reason,
+            description: description.into(),
+        }
     }
 }
 
@@ -38,7 +46,10 @@ impl Violation {
 pub enum Error {
     /// No valid key: UNAUTHENTICATED.
     #[error("{message}")]
-    Unauthenticated { reason: &'static str, message: &'static str },
+    Unauthenticated {
+        reason: &'static str,
+        message: &'static str,
+    },
 
     /// A valid key that may not do this: PERMISSION_DENIED.
     #[error("this key lacks the scope {scope}: use a key that has it")]
@@ -50,7 +61,14 @@ pub enum Error {
 
     /// Something named is not the team's, or not there at all; callers cannot tell: NOT_FOUND.
     #[error("{message}")]
-    NotFound { reason: &'static str, message: String },
+    NotFound {
+        reason: &'static str,
+        message: String,
+    },
+
+    /// A method that we do not have: UNIMPLEMENTED.
+    #[error("there is no such method: see the proto files, or ask by reflection")]
+    UnknownMethod,
 
     /// The store cannot be reached, or is just starting or stopping: UNAVAILABLE.
     #[error("the store cannot be reached: try again in a second")]
@@ -67,8 +85,10 @@ pub enum Error {
 
 /// The violations as one line of text, for callers that look at the message only.
 fn summary(violations: &[Violation]) -> String {
-    let lines: Vec<String> =
-        violations.iter().map(|v| format!("{}: {}", v.field, v.description)).collect();
+    let lines: Vec<String> = violations
+        .iter()
+        .map(|v| format!("{}: {}", v.field, v.description))
+        .collect();
     lines.join("; ")
 }
 
@@ -121,9 +141,10 @@ impl From<Error> for Status {
             Error::Unauthenticated { reason, .. } => {
                 let mut status = with_reason(Code::Unauthenticated, message, reason);
                 // RFC 9110 wants a 401 to say how to authenticate.
-                status
-                    .metadata_mut()
-                    .insert("www-authenticate", MetadataValue::from_static("Bearer realm=\"tap-analytics\""));
+                status.metadata_mut().insert(
+                    "www-authenticate",
+                    MetadataValue::from_static("Bearer realm=\"tap-analytics\""),
+                );
                 status
             }
             Error::ScopeMissing { scope } => {
@@ -137,10 +158,16 @@ impl From<Error> for Status {
             }
             Error::Invalid(violations) => {
                 let mut details = details("INVALID_FIELDS");
-                details.set_bad_request(violations.into_iter().map(FieldViolation::from).collect::<Vec<_>>());
+                details.set_bad_request(
+                    violations
+                        .into_iter()
+                        .map(FieldViolation::from)
+                        .collect::<Vec<_>>(),
+                );
                 Status::with_error_details(Code::InvalidArgument, message, details)
             }
             Error::NotFound { reason, .. } => with_reason(Code::NotFound, message, reason),
+            Error::UnknownMethod => with_reason(Code::Unimplemented, message, "UNKNOWN_METHOD"),
             Error::StoreUnavailable(_) => {
                 let mut details = details("STORE_UNAVAILABLE");
                 details.set_retry_info(Some(STORE_RETRY));
@@ -167,6 +194,31 @@ impl From<Violation> for FieldViolation {
 #[must_use]
 pub fn details(reason: &'static str) -> ErrorDetails {
     ErrorDetails::with_error_info(reason, DOMAIN, std::collections::HashMap::new())
+}
+
+/// Gives an error that tonic made, such as of a message that is too large, the details that ours have.
+#[must_use]
+pub fn complete(status: &Status) -> Status {
+    let (code, reason, message) = match status.code() {
+        Code::OutOfRange => (
+            Code::OutOfRange,
+            "REQUEST_TOO_LARGE",
+            "the request is larger than 1 MiB: ask for less at a time",
+        ),
+        // What cannot be decoded is the caller's fault, not ours.
+        Code::Internal => (
+            Code::InvalidArgument,
+            "MALFORMED_REQUEST",
+            "the request is not a message of this method",
+        ),
+        Code::Unimplemented => (
+            Code::Unimplemented,
+            "UNSUPPORTED_ENCODING",
+            status.message(),
+        ),
+        code => (code, "UNKNOWN", status.message()),
+    };
+    with_reason(code, message.to_owned(), reason)
 }
 
 fn with_reason(code: Code, message: String, reason: &'static str) -> Status {

@@ -46,7 +46,10 @@ impl Hints {
         loop {
             match self.connect().await {
                 Ok(listener) => self.follow(listener).await,
-                Err(error) => tracing::warn!(cause = format!("{error:#}"), "cannot listen for changes; trying again"),
+                Err(error) => tracing::warn!(
+                    cause = format!("{error:#}"),
+                    "cannot listen for changes; trying again"
+                ),
             }
             // Whatever happened, hints were missed. Read first, wait after.
             self.revisions.forget();
@@ -87,7 +90,8 @@ impl Hints {
         self.refresh_keys().await;
         metrics::gauge!("tap_listening").set(1.0);
 
-        let mut refresh = time::interval_at(time::Instant::now() + REFRESH_INTERVAL, REFRESH_INTERVAL);
+        let mut refresh =
+            time::interval_at(time::Instant::now() + REFRESH_INTERVAL, REFRESH_INTERVAL);
         let mut ping = time::interval_at(time::Instant::now() + PING_INTERVAL, PING_INTERVAL);
         loop {
             tokio::select! {
@@ -121,7 +125,10 @@ impl Hints {
 
     async fn refresh_keys(&self) {
         if let Err(error) = self.directory.refresh(&self.db).await {
-            tracing::warn!(cause = error.log_text(), "cannot load the keys again; those that are known go on working");
+            tracing::warn!(
+                cause = error.log_text(),
+                "cannot load the keys again; those that are known go on working"
+            );
         }
     }
 }

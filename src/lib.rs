@@ -21,16 +21,16 @@
 //! * An answer from the cache equals the one the store would give at that revision ([`taps::answers`]).
 //! * No key is logged, stored or put into an error; only its hash is kept ([`access::key`]).
 
+pub mod clock;
 pub mod config;
 pub mod error;
 pub mod ids;
-pub mod clock;
 pub mod proto;
 pub mod telemetry;
 
 pub mod db;
-pub mod migrate;
 pub mod hints;
+pub mod migrate;
 
 pub mod access;
 pub mod auth;

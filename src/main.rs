@@ -1,10 +1,6 @@
 //! The command line.
 
-use std::{
-    io::Write as _,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{io::Write as _, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -80,7 +76,10 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("tap-analytics: cannot start: {error}");
@@ -94,7 +93,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Here the reader is the operator, who may know the cause.
-            let text = error.downcast_ref::<Error>().map_or_else(|| format!("{error:#}"), Error::log_text);
+            let text = error
+                .downcast_ref::<Error>()
+                .map_or_else(|| format!("{error:#}"), Error::log_text);
             eprintln!("tap-analytics: {text}");
             ExitCode::FAILURE
         }
@@ -133,12 +134,24 @@ async fn serve_until_signal(store: Store, serve: Serve, clock: Clock) -> anyhow:
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
     let metrics = Some(telemetry::start_metrics()?);
-    server::serve(Parts { store, serve, clock, grpc, admin, metrics, stop }).await
+    server::serve(Parts {
+        store,
+        serve,
+        clock,
+        grpc,
+        admin,
+        metrics,
+        stop,
+    })
+    .await
 }
 
 async fn stop_on_signal(stop: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+    match (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) {
         (Ok(mut terminate), Ok(mut interrupt)) => tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
@@ -153,12 +166,20 @@ async fn ready(admin_port: u16) -> anyhow::Result<()> {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let ask = async {
         let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", admin_port)).await?;
-        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await?;
+        stream
+            .write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            .await?;
         let mut answer = String::new();
         stream.take(4096).read_to_string(&mut answer).await?;
         anyhow::Ok(answer)
     };
-    let answer = tokio::time::timeout(Duration::from_secs(5), ask).await.context("no answer in 5 s")??;
-    anyhow::ensure!(answer.starts_with("HTTP/1.1 200"), "not ready: {}", answer.lines().last().unwrap_or_default());
+    let answer = tokio::time::timeout(Duration::from_secs(5), ask)
+        .await
+        .context("no answer in 5 s")??;
+    anyhow::ensure!(
+        answer.starts_with("HTTP/1.1 200"),
+        "not ready: {}",
+        answer.lines().last().unwrap_or_default()
+    );
     Ok(())
 }

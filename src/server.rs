@@ -57,14 +57,26 @@ pub struct Parts {
 /// # Errors
 /// When the settings make no sense, or calls in flight did not end in time.
 pub async fn serve(parts: Parts) -> anyhow::Result<()> {
-    let Parts { store, serve, clock, grpc, admin, metrics, stop } = parts;
+    let Parts {
+        store,
+        serve,
+        clock,
+        grpc,
+        admin,
+        metrics,
+        stop,
+    } = parts;
     let db = Db::new(&store)?;
     let directory = Arc::new(Directory::new(clock.clone()));
     let revisions = Arc::new(Revisions::default());
     let serving = Arc::new(AtomicBool::new(false));
     let mut tasks = JoinSet::new();
 
-    let private = admin::router(Admin { db: db.clone(), metrics: metrics.clone(), serving: Arc::clone(&serving) });
+    let private = admin::router(Admin {
+        db: db.clone(),
+        metrics: metrics.clone(),
+        serving: Arc::clone(&serving),
+    });
     tasks.spawn(async move {
         if let Err(error) = axum::serve(admin, private).await {
             tracing::error!(%error, "the private port failed");
@@ -73,7 +85,10 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
 
     // Without the keys every caller would be refused: wait for the store.
     while let Err(error) = directory.refresh(&db).await {
-        tracing::warn!(cause = error.log_text(), "cannot load the keys yet: is PostgreSQL up and migrated? (tap-analytics migrate)");
+        tracing::warn!(
+            cause = error.log_text(),
+            "cannot load the keys yet: is PostgreSQL up and migrated? (tap-analytics migrate)"
+        );
         tokio::select! {
             () = time::sleep(START_RETRY) => {}
             () = stop.cancelled() => return Ok(()),
@@ -96,16 +111,30 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         });
     }
 
-    let answers = Answers::new(db, clock, revisions, serve.cache_bytes(), serve.query_timeout());
-    let taps = TapAnalyticsServer::new(Taps { answers }).max_decoding_message_size(REQUEST_BYTES_MAX);
+    let answers = Answers::new(
+        db,
+        clock,
+        revisions,
+        serve.cache_bytes(),
+        serve.query_timeout(),
+    );
+    let taps =
+        TapAnalyticsServer::new(Taps { answers }).max_decoding_message_size(REQUEST_BYTES_MAX);
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<TapAnalyticsServer<Taps>>().await;
     // Two versions of the protocol are in use: older clients know v1alpha only.
     let reflection = || {
-        tonic_reflection::server::Builder::configure().register_encoded_file_descriptor_set(DESCRIPTORS)
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
     };
-    let reflection_v1 = serve.reflection.then(|| reflection().build_v1()).transpose()?;
-    let reflection_v1alpha = serve.reflection.then(|| reflection().build_v1alpha()).transpose()?;
+    let reflection_v1 = serve
+        .reflection
+        .then(|| reflection().build_v1())
+        .transpose()?;
+    let reflection_v1alpha = serve
+        .reflection
+        .then(|| reflection().build_v1alpha())
+        .transpose()?;
 
     let router = Server::builder()
         // Calls of one proxy share few connections: see that a dead one is noticed.
@@ -162,7 +191,10 @@ async fn make_partitions(writer: Writer) {
         let wait = match writer.make_partitions_ahead().await {
             Ok(()) => PARTITIONS_INTERVAL,
             Err(error) => {
-                tracing::warn!(cause = error.log_text(), "cannot make partitions ahead; trying again");
+                tracing::warn!(
+                    cause = error.log_text(),
+                    "cannot make partitions ahead; trying again"
+                );
                 Duration::from_secs(60)
             }
         };

@@ -89,11 +89,16 @@ pub async fn teams(db: &Db, command: Teams) -> anyhow::Result<()> {
                 bail!("there is a team {slug} already: choose another slug");
             };
             println!("{id}");
-            eprintln!("team {slug} has the number {id}; next: tap-analytics keys create --team {slug} --name NAME");
+            eprintln!(
+                "team {slug} has the number {id}; next: tap-analytics keys create --team {slug} --name NAME"
+            );
         }
         Teams::List => {
             for team in store::list_teams(db).await? {
-                println!("{}\t{}\t{}\t{}", team.id, team.slug, team.revision, team.name);
+                println!(
+                    "{}\t{}\t{}\t{}",
+                    team.id, team.slug, team.revision, team.name
+                );
             }
         }
     }
@@ -128,14 +133,19 @@ pub async fn keys(db: &Db, clock: &Clock, command: Keys) -> anyhow::Result<()> {
                     (None, None) => "valid".to_owned(),
                 };
                 let scopes = key.scopes.join(",");
-                let (id, prefix, quota, name) = (key.id, key.prefix, key.queries_per_hour, key.name);
+                let (id, prefix, quota, name) =
+                    (key.id, key.prefix, key.queries_per_hour, key.name);
                 println!("{id}\t{prefix}\t{state}\t{quota}/h\t{scopes}\t{name}");
             }
         }
         Keys::Revoke { team, id } => {
             let team = find_team(db, &team).await?;
             if !store::revoke_key(db, team.id, KeyId(id)).await? {
-                bail!("team {} has no key {id}: see tap-analytics keys list --team {}", team.slug, team.slug);
+                bail!(
+                    "team {} has no key {id}: see tap-analytics keys list --team {}",
+                    team.slug,
+                    team.slug
+                );
             }
             eprintln!("revoked: the key stops working everywhere within a second");
         }
@@ -187,7 +197,10 @@ fn parse_slug(text: &str) -> Result<String, String> {
     if sound {
         Ok(text.to_owned())
     } else {
-        Err("use 1 to 63 lower-case letters, digits and hyphens, with no hyphen at either end".to_owned())
+        Err(
+            "use 1 to 63 lower-case letters, digits and hyphens, with no hyphen at either end"
+                .to_owned(),
+        )
     }
 }
 

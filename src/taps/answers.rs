@@ -66,7 +66,13 @@ struct Answer {
 impl Answers {
     /// Keeps answers in at most `bytes` of memory.
     #[must_use]
-    pub fn new(db: Db, clock: Clock, revisions: Arc<Revisions>, bytes: u64, timeout: Duration) -> Self {
+    pub fn new(
+        db: Db,
+        clock: Clock,
+        revisions: Arc<Revisions>,
+        bytes: u64,
+        timeout: Duration,
+    ) -> Self {
         let weigh = |_: &CacheKey, answer: &Arc<Answer>| {
             // In memory a message is about three times its size on the wire.
             u32::try_from(answer.response.encoded_len() * 3 + 1024).unwrap_or(u32::MAX)
@@ -76,7 +82,13 @@ impl Answers {
             .weigher(weigh)
             .time_to_idle(Duration::from_secs(15 * 60))
             .build();
-        Self { db, clock, revisions, cache, timeout }
+        Self {
+            db,
+            clock,
+            revisions,
+            cache,
+            timeout,
+        }
     }
 
     /// The answer to a query.
@@ -86,22 +98,35 @@ impl Answers {
     /// [`Error::TooSlow`], [`Error::StoreUnavailable`].
     pub async fn query_taps(&self, team: TeamId, query: Query) -> Result<QueryTapsResponse, Error> {
         let work = self.remembered(team, query);
-        tokio::time::timeout(self.timeout, work).await.unwrap_or(Err(Error::TooSlow))
+        tokio::time::timeout(self.timeout, work)
+            .await
+            .unwrap_or(Err(Error::TooSlow))
     }
 
     async fn remembered(&self, team: TeamId, query: Query) -> Result<QueryTapsResponse, Error> {
         let epoch = self.revisions.epoch();
         let revision = self.revisions.current(&self.db, team).await?;
-        let key = CacheKey { team, query, revision, epoch };
+        let key = CacheKey {
+            team,
+            query,
+            revision,
+            epoch,
+        };
 
         if let Some(answer) = self.cache.get(&key).await {
-            if answer.states_until.is_none_or(|until| self.clock.now() < until) {
+            if answer
+                .states_until
+                .is_none_or(|until| self.clock.now() < until)
+            {
                 metrics::counter!("tap_answers_total", "from" => "cache").increment(1);
                 return Ok(answer.response.clone());
             }
             self.cache.invalidate(&key).await;
         }
-        let counted = self.cache.try_get_with(key.clone(), self.count(team, &key.query)).await;
+        let counted = self
+            .cache
+            .try_get_with(key.clone(), self.count(team, &key.query))
+            .await;
         match counted {
             Ok(answer) => Ok(answer.response.clone()),
             Err(shared) => Err(Error::clone(&shared)),
@@ -114,9 +139,17 @@ impl Answers {
         self.revisions.raise(team, counts.revision);
 
         let now = self.clock.now();
-        let states_until = counts.bounds.iter().skip(1).find(|end| **end > now).copied();
+        let states_until = counts
+            .bounds
+            .iter()
+            .skip(1)
+            .find(|end| **end > now)
+            .copied();
         let response = wire::answer(team, query, &counts, now);
-        Ok(Arc::new(Answer { response, states_until }))
+        Ok(Arc::new(Answer {
+            response,
+            states_until,
+        }))
     }
 }
 
@@ -143,7 +176,12 @@ async fn count_in(
 ) -> Result<Counts, Error> {
     let revision = store::revision(read, team).await?;
     let tags = find_tags(read, team, query).await?;
-    let reader = Reader { read, team, query, tags };
+    let reader = Reader {
+        read,
+        team,
+        query,
+        tags,
+    };
 
     let (counts, groups) = reader.buckets_and_groups(&bounds).await?;
     let comparison = match buckets::earlier_bounds(query, &bounds) {
@@ -153,11 +191,21 @@ async fn count_in(
         }
         None => None,
     };
-    Ok(Counts { bounds, counts, groups, comparison, revision })
+    Ok(Counts {
+        bounds,
+        counts,
+        groups,
+        comparison,
+        revision,
+    })
 }
 
 /// The tags to count; `None` means all of the team.
-async fn find_tags(read: &TeamRead, team: TeamId, query: &Query) -> Result<Option<Vec<TagId>>, Error> {
+async fn find_tags(
+    read: &TeamRead,
+    team: TeamId,
+    query: &Query,
+) -> Result<Option<Vec<TagId>>, Error> {
     if query.tag_uids.is_empty() {
         return Ok(None);
     }
@@ -166,12 +214,19 @@ async fn find_tags(read: &TeamRead, team: TeamId, query: &Query) -> Result<Optio
         .into_iter()
         .map(|(id, uid)| (uid, id))
         .collect();
-    let missing: Vec<&str> =
-        query.tag_uids.iter().filter(|uid| !found.contains_key(*uid)).map(String::as_str).collect();
+    let missing: Vec<&str> = query
+        .tag_uids
+        .iter()
+        .filter(|uid| !found.contains_key(*uid))
+        .map(String::as_str)
+        .collect();
     if missing.is_empty() {
         return Ok(Some(found.into_values().collect()));
     }
-    Err(Error::NotFound { reason: "TAG_NOT_FOUND", message: wire::tags_not_found(&missing) })
+    Err(Error::NotFound {
+        reason: "TAG_NOT_FOUND",
+        message: wire::tags_not_found(&missing),
+    })
 }
 
 fn too_many_buckets(query: &Query) -> Error {
@@ -196,12 +251,16 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    async fn buckets_and_groups(&self, bounds: &[DateTime<Utc>]) -> Result<(Vec<i64>, Vec<Group>), Error> {
+    async fn buckets_and_groups(
+        &self,
+        bounds: &[DateTime<Utc>],
+    ) -> Result<(Vec<i64>, Vec<Group>), Error> {
         let mut tally = Tally::new(self.query, bounds);
         let tags = match self.query.group_by {
             GroupBy::Tag { limit } => self.add_busiest(limit, bounds, &mut tally).await?,
             GroupBy::None | GroupBy::Kind | GroupBy::HourOfWeek => {
-                self.add_all(self.query.group_by, bounds, &mut tally).await?;
+                self.add_all(self.query.group_by, bounds, &mut tally)
+                    .await?;
                 Vec::new()
             }
         };
@@ -217,7 +276,10 @@ impl Reader<'_> {
 
     /// The counts of an earlier range, without groups.
     async fn earlier(&self, bounds: &[DateTime<Utc>]) -> Result<Vec<i64>, Error> {
-        let query = Query { group_by: GroupBy::None, ..self.query.clone() };
+        let query = Query {
+            group_by: GroupBy::None,
+            ..self.query.clone()
+        };
         let mut tally = Tally::new(&query, bounds);
         self.add_all(GroupBy::None, bounds, &mut tally).await?;
         Ok(tally.counts)
@@ -267,7 +329,8 @@ impl Reader<'_> {
                 *totals.entry(tag).or_default() += count;
             }
         }
-        let mut ranked: Vec<(TagId, i64)> = totals.into_iter().filter(|(_, count)| *count > 0).collect();
+        let mut ranked: Vec<(TagId, i64)> =
+            totals.into_iter().filter(|(_, count)| *count > 0).collect();
         ranked.sort_by_key(|(tag, count)| (std::cmp::Reverse(*count), *tag));
         let busiest: Vec<TagId> = ranked.iter().take(limit).map(|(tag, _)| *tag).collect();
         let groups = busiest.len() + 1;
@@ -298,7 +361,11 @@ impl Reader<'_> {
         Ok(busiest)
     }
 
-    async fn tag_groups(&self, busiest: &[TagId], tally: &mut Tally<'_>) -> Result<Vec<Group>, Error> {
+    async fn tag_groups(
+        &self,
+        busiest: &[TagId],
+        tally: &mut Tally<'_>,
+    ) -> Result<Vec<Group>, Error> {
         let mut names: HashMap<TagId, (String, String)> = HashMap::new();
         for (tag, uid, label) in store::name_tags(self.read, self.team, busiest).await? {
             names.insert(tag, (uid, label));
@@ -312,11 +379,23 @@ impl Reader<'_> {
                 *rest -= count;
             }
             let (key, label) = names.remove(tag).unwrap_or_default();
-            groups.push(Group { key, label, other: false, total: counts.iter().sum(), counts });
+            groups.push(Group {
+                key,
+                label,
+                other: false,
+                total: counts.iter().sum(),
+                counts,
+            });
         }
         if rest.iter().any(|count| *count != 0) {
             let total = rest.iter().sum();
-            groups.push(Group { key: String::new(), label: String::new(), other: true, total, counts: rest });
+            groups.push(Group {
+                key: String::new(),
+                label: String::new(),
+                other: true,
+                total,
+                counts: rest,
+            });
         }
         Ok(groups)
     }
@@ -330,7 +409,11 @@ fn kind_groups(tally: &Tally<'_>) -> Vec<Group> {
         total: counts.iter().sum(),
         counts: counts.clone(),
     };
-    Kind::ALL.into_iter().zip(&tally.by_kind).map(group).collect()
+    Kind::ALL
+        .into_iter()
+        .zip(&tally.by_kind)
+        .map(group)
+        .collect()
 }
 
 /// The newest revision of each team, as far as we know.

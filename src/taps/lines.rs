@@ -48,14 +48,28 @@ impl Lines {
         let name = path.display().to_string();
         let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
         let bytes = file.metadata()?.len();
-        let mut reader = csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(file);
-        let header = reader.headers().with_context(|| format!("cannot read the header of {name}"))?;
-        let columns: HashMap<String, usize> =
-            header.iter().enumerate().map(|(at, column)| (column.to_owned(), at)).collect();
-        let missing: Vec<&str> =
-            required.iter().copied().filter(|column| !columns.contains_key(*column)).collect();
+        let mut reader = csv::ReaderBuilder::new()
+            .flexible(true)
+            .trim(csv::Trim::All)
+            .from_reader(file);
+        let header = reader
+            .headers()
+            .with_context(|| format!("cannot read the header of {name}"))?;
+        let columns: HashMap<String, usize> = header
+            .iter()
+            .enumerate()
+            .map(|(at, column)| (column.to_owned(), at))
+            .collect();
+        let missing: Vec<&str> = required
+            .iter()
+            .copied()
+            .filter(|column| !columns.contains_key(*column))
+            .collect();
         if !missing.is_empty() {
-            bail!("{name} lacks the columns {}: its first line must name them", missing.join(", "));
+            bail!(
+                "{name} lacks the columns {}: its first line must name them",
+                missing.join(", ")
+            );
         }
 
         // Draws nothing where there is no terminal.
@@ -63,7 +77,15 @@ impl Lines {
         bar.set_style(ProgressStyle::with_template(
             "{msg} [{bar:30}] {percent}% {bytes_per_sec}, {eta} left",
         )?);
-        Ok(Self { name, reader, columns: Arc::new(columns), bytes, bar, told: Instant::now(), bad: 0 })
+        Ok(Self {
+            name,
+            reader,
+            columns: Arc::new(columns),
+            bytes,
+            bar,
+            told: Instant::now(),
+            bad: 0,
+        })
     }
 
     /// The next line that is text. Lines that are not are reported and passed over.
@@ -78,27 +100,36 @@ impl Lines {
                 Ok(true) => {
                     let number = record.position().map_or(0, csv::Position::line);
                     self.tell_progress();
-                    return Ok(Some(Line { number, record, columns: Arc::clone(&self.columns) }));
+                    return Ok(Some(Line {
+                        number,
+                        record,
+                        columns: Arc::clone(&self.columns),
+                    }));
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::Utf8 { .. }) => {
                     let number = error.position().map_or(0, csv::Position::line);
                     self.report_text(number, "is not UTF-8 text");
                 }
-                Err(error) => return Err(error).with_context(|| format!("cannot read {}", self.name)),
+                Err(error) => {
+                    return Err(error).with_context(|| format!("cannot read {}", self.name));
+                }
             }
         }
     }
 
     /// Tells what is wrong with a line.
     pub fn report(&mut self, line: &Line, violations: &[Violation]) {
-        let texts: Vec<String> =
-            violations.iter().map(|v| format!("{} {} ({})", v.field, v.description, v.reason)).collect();
+        let texts: Vec<String> = violations
+            .iter()
+            .map(|v| format!("{} {} ({})", v.field, v.description, v.reason))
+            .collect();
         self.report_text(line.number, &texts.join("; "));
     }
 
     fn report_text(&mut self, number: u64, text: &str) {
         self.bad += 1;
-        self.bar.suspend(|| eprintln!("{} line {number}: {text}", self.name));
+        self.bar
+            .suspend(|| eprintln!("{} line {number}: {text}", self.name));
     }
 
     /// Ends the progress and says what was done.
@@ -121,7 +152,10 @@ impl Line {
     /// The field of a column; empty where the file has no such column.
     #[must_use]
     pub fn field(&self, column: &str) -> &str {
-        self.columns.get(column).and_then(|at| self.record.get(*at)).unwrap_or_default()
+        self.columns
+            .get(column)
+            .and_then(|at| self.record.get(*at))
+            .unwrap_or_default()
     }
 
     /// What is wrong with the line as a whole.

@@ -54,7 +54,9 @@ pub enum Interval {
 pub enum GroupBy {
     None,
     /// The busiest tags, this many, and the rest in one group.
-    Tag { limit: usize },
+    Tag {
+        limit: usize,
+    },
     Kind,
     HourOfWeek,
 }

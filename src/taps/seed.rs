@@ -20,7 +20,12 @@ use super::{
     writer::{EARLIEST, FUTURE_MAX, Writer},
 };
 use crate::{
-    access::{self, command::Grant, key::ApiKey, model::{Preset, QUERIES_PER_HOUR}},
+    access::{
+        self,
+        command::Grant,
+        key::ApiKey,
+        model::{Preset, QUERIES_PER_HOUR},
+    },
     clock::Clock,
     db::{self, Db},
     error::{Error, Violation},
@@ -52,7 +57,11 @@ pub struct Files {
 /// # Errors
 /// When a file or the store cannot be read, or when lines were left out: the others are in.
 pub async fn run(db: &Db, clock: &Clock, files: &Files) -> anyhow::Result<()> {
-    let seeder = Seeder { db, clock, writer: Writer::new(db.clone(), clock.clone()) };
+    let seeder = Seeder {
+        db,
+        clock,
+        writer: Writer::new(db.clone(), clock.clone()),
+    };
     let (tags, bad_tags) = seeder.load_tags(&files.tags).await?;
     let bad_taps = seeder.load_taps(&files.taps, &tags).await?;
     match bad_tags + bad_taps {
@@ -95,7 +104,9 @@ impl Seeder<'_> {
             if owner == tag.team {
                 teams.entry(tag.team).or_default().push(tag);
             } else {
-                let text = format!("belongs to team {owner} already: a line of taps could not say which is meant");
+                let text = format!(
+                    "belongs to team {owner} already: a line of taps could not say which is meant"
+                );
                 lines.report(&line, &[Violation::new("tag_uid", "DUPLICATE_TAG", text)]);
             }
         }
@@ -119,7 +130,10 @@ impl Seeder<'_> {
     /// Makes a team with a key, unless it is there.
     async fn make_team(&self, team: TeamId) -> anyhow::Result<Option<ApiKey>> {
         let (slug, name) = (format!("team-{team}"), format!("Team {team}"));
-        if access::store::create_team(self.db, Some(team), &slug, &name).await?.is_none() {
+        if access::store::create_team(self.db, Some(team), &slug, &name)
+            .await?
+            .is_none()
+        {
             return Ok(None);
         }
         let grant = Grant {
@@ -128,7 +142,9 @@ impl Seeder<'_> {
             queries_per_hour: QUERIES_PER_HOUR,
             expires_at: None,
         };
-        access::command::create_key(self.db, team, grant).await.map(Some)
+        access::command::create_key(self.db, team, grant)
+            .await
+            .map(Some)
     }
 
     async fn insert_tags(&self, team: TeamId, tags: &[TagLine]) -> Result<(), Error> {
@@ -155,9 +171,17 @@ impl Seeder<'_> {
         rows.iter()
             .map(|row| {
                 let kind: &str = row.get("kind");
-                let kind = Kind::parse(kind)
-                    .ok_or_else(|| Error::internal(anyhow::anyhow!("unknown kind in the store: {kind}")))?;
-                Ok((row.get("uid"), Tag { team, id: TagId(row.get("tag_id")), kind }))
+                let kind = Kind::parse(kind).ok_or_else(|| {
+                    Error::internal(anyhow::anyhow!("unknown kind in the store: {kind}"))
+                })?;
+                Ok((
+                    row.get("uid"),
+                    Tag {
+                        team,
+                        id: TagId(row.get("tag_id")),
+                        kind,
+                    },
+                ))
             })
             .collect()
     }
@@ -219,20 +243,40 @@ fn parse_tag(line: &Line, now: DateTime<Utc>) -> Result<TagLine, Vec<Violation>>
     let uid = line.field("tag_uid");
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
     if !(1..=64).contains(&uid.len()) || !uid.bytes().all(allowed) {
-        bad.push(Violation::new("tag_uid", "MALFORMED_TAG_UID", "must be 1 to 64 letters, digits, or . _ : -"));
+        bad.push(Violation::new(
+            "tag_uid",
+            "MALFORMED_TAG_UID",
+            "must be 1 to 64 letters, digits, or . _ : -",
+        ));
     }
     let team = line.field("team_id").parse().ok().filter(|team| *team > 0);
     if team.is_none() {
-        bad.push(Violation::new("team_id", "MALFORMED_NUMBER", "must be a number from 1 to 2147483647"));
+        bad.push(Violation::new(
+            "team_id",
+            "MALFORMED_NUMBER",
+            "must be a number from 1 to 2147483647",
+        ));
     }
     let label = line.field("label");
     if label.chars().count() > 200 {
-        bad.push(Violation::new("label", "TOO_LONG", "must be at most 200 characters"));
+        bad.push(Violation::new(
+            "label",
+            "TOO_LONG",
+            "must be at most 200 characters",
+        ));
     }
     let kind = line.field("kind");
-    let kind = if kind.is_empty() { Some(Kind::Nfc) } else { Kind::parse(kind) };
+    let kind = if kind.is_empty() {
+        Some(Kind::Nfc)
+    } else {
+        Kind::parse(kind)
+    };
     if kind.is_none() {
-        bad.push(Violation::new("kind", "UNKNOWN_VALUE", "must be nfc, qr or link"));
+        bad.push(Violation::new(
+            "kind",
+            "UNKNOWN_VALUE",
+            "must be nfc, qr or link",
+        ));
     }
     let created_at = instant(line, now, &mut bad);
     match (team, kind, created_at) {
@@ -255,21 +299,46 @@ fn parse_tap(
     let mut bad = line.shape_violations();
     let id = line.field("id");
     if !(1..=200).contains(&id.len()) {
-        bad.push(Violation::new("id", "REQUIRED", "is required: anything unique to the tap, up to 200 bytes"));
+        bad.push(Violation::new(
+            "id",
+            "REQUIRED",
+            "is required: anything unique to the tap, up to 200 bytes",
+        ));
     }
     let tag = tags.get(line.field("tag_uid"));
     if tag.is_none() {
-        bad.push(Violation::new("tag_uid", "UNKNOWN_TAG", "is not among the tags"));
+        bad.push(Violation::new(
+            "tag_uid",
+            "UNKNOWN_TAG",
+            "is not among the tags",
+        ));
     }
-    let count = line.field("count").parse().ok().filter(|count| (1..=1_000_000).contains(count));
+    let count = line
+        .field("count")
+        .parse()
+        .ok()
+        .filter(|count| (1..=1_000_000).contains(count));
     if count.is_none() {
-        bad.push(Violation::new("count", "COUNT_OUT_OF_RANGE", "must be a whole number from 1 to 1000000"));
+        bad.push(Violation::new(
+            "count",
+            "COUNT_OUT_OF_RANGE",
+            "must be a whole number from 1 to 1000000",
+        ));
     }
     let tapped_at = instant(line, now, &mut bad);
     match (tag, count, tapped_at) {
         (Some(tag), Some(count), Some(tapped_at)) if bad.is_empty() => {
             let tap_id = tap_id(id);
-            Ok((tag.team, NewTap { tap_id, tag: tag.id, tapped_at, count, kind: tag.kind }))
+            Ok((
+                tag.team,
+                NewTap {
+                    tap_id,
+                    tag: tag.id,
+                    tapped_at,
+                    count,
+                    kind: tag.kind,
+                },
+            ))
         }
         _ => Err(bad),
     }
@@ -288,20 +357,34 @@ fn tap_id(id: &str) -> Uuid {
 /// `created_at`: RFC 3339, or the same without an offset, which is UTC.
 fn instant(line: &Line, now: DateTime<Utc>, bad: &mut Vec<Violation>) -> Option<DateTime<Utc>> {
     let text = line.field("created_at");
-    let at = DateTime::parse_from_rfc3339(text).map(|at| at.to_utc()).or_else(|_| {
-        let no_offset = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d"];
-        let parsed = no_offset.iter().find_map(|format| {
-            let midnight = if *format == "%Y-%m-%d" { format!("{text} 00:00:00") } else { text.to_owned() };
-            let format = if *format == "%Y-%m-%d" { "%Y-%m-%d %H:%M:%S" } else { format };
-            NaiveDateTime::parse_from_str(&midnight, format).ok()
+    let at = DateTime::parse_from_rfc3339(text)
+        .map(|at| at.to_utc())
+        .or_else(|_| {
+            let no_offset = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d"];
+            let parsed = no_offset.iter().find_map(|format| {
+                let midnight = if *format == "%Y-%m-%d" {
+                    format!("{text} 00:00:00")
+                } else {
+                    text.to_owned()
+                };
+                let format = if *format == "%Y-%m-%d" {
+                    "%Y-%m-%d %H:%M:%S"
+                } else {
+                    format
+                };
+                NaiveDateTime::parse_from_str(&midnight, format).ok()
+            });
+            parsed.map(|at| at.and_utc()).ok_or(())
         });
-        parsed.map(|at| at.and_utc()).ok_or(())
-    });
     let violation = match at {
-        Ok(at) if at > now + FUTURE_MAX => Violation::new("created_at", "TIMESTAMP_IN_FUTURE", "lies in the future"),
-        Ok(at) if at < EARLIEST => {
-            Violation::new("created_at", "TIMESTAMP_TOO_OLD", format!("lies before {EARLIEST:?}"))
+        Ok(at) if at > now + FUTURE_MAX => {
+            Violation::new("created_at", "TIMESTAMP_IN_FUTURE", "lies in the future")
         }
+        Ok(at) if at < EARLIEST => Violation::new(
+            "created_at",
+            "TIMESTAMP_TOO_OLD",
+            format!("lies before {EARLIEST:?}"),
+        ),
         Ok(at) => {
             // What PostgreSQL keeps.
             let past_micros = TimeDelta::nanoseconds((at.timestamp_subsec_nanos() % 1000).into());

@@ -35,8 +35,13 @@ pub async fn find_tags(
     team: TeamId,
     uids: &[String],
 ) -> Result<Vec<(TagId, String)>, Error> {
-    let rows = read.query(sql!("taps/find_tags"), &[&team.0, &uids]).await?;
-    Ok(rows.iter().map(|row| (TagId(row.get("tag_id")), row.get("uid"))).collect())
+    let rows = read
+        .query(sql!("taps/find_tags"), &[&team.0, &uids])
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| (TagId(row.get("tag_id")), row.get("uid")))
+        .collect())
 }
 
 /// The uids and labels of these tags.
@@ -48,7 +53,9 @@ pub async fn name_tags(
     team: TeamId,
     tags: &[TagId],
 ) -> Result<Vec<(TagId, String, String)>, Error> {
-    let rows = read.query(sql!("taps/name_tags"), &[&team.0, &numbers(tags)]).await?;
+    let rows = read
+        .query(sql!("taps/name_tags"), &[&team.0, &numbers(tags)])
+        .await?;
     Ok(rows
         .iter()
         .map(|row| (TagId(row.get("tag_id")), row.get("uid"), row.get("label")))
@@ -68,7 +75,10 @@ pub async fn count_days(
 ) -> Result<(), Error> {
     let (first, last, tags) = (days.first(), days.last(), numbers(tags));
     let rows = read
-        .stream(sql!("taps/count_days"), &[&team.0, &first, &last, &tags, &days.split])
+        .stream(
+            sql!("taps/count_days"),
+            &[&team.0, &first, &last, &tags, &days.split],
+        )
         .await?;
     let mut rows = pin!(rows);
     while let Some(row) = rows.try_next().await.map_err(db::sql_error)? {
@@ -143,7 +153,10 @@ pub async fn rank_tags(
             ],
         )
         .await?;
-    Ok(rows.iter().map(|row| (TagId(row.get("tag_id")), row.get("count"))).collect())
+    Ok(rows
+        .iter()
+        .map(|row| (TagId(row.get("tag_id")), row.get("count")))
+        .collect())
 }
 
 fn numbers(tags: &[TagId]) -> Vec<i32> {
@@ -151,5 +164,6 @@ fn numbers(tags: &[TagId]) -> Vec<i32> {
 }
 
 fn kind(text: &str) -> Result<Kind, Error> {
-    Kind::parse(text).ok_or_else(|| Error::internal(anyhow::anyhow!("unknown kind in the store: {text}")))
+    Kind::parse(text)
+        .ok_or_else(|| Error::internal(anyhow::anyhow!("unknown kind in the store: {text}")))
 }
