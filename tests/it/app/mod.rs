@@ -1,0 +1,410 @@
+//! A whole installation for one test: a database of its own, a server on free ports, clients.
+
+pub mod envoy;
+pub mod wires;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use tap_analytics::{
+    access::{
+        self,
+        command::Grant,
+        model::{QUERIES_PER_HOUR, Scope},
+    },
+    clock::Clock,
+    config,
+    db::Db,
+    ids::{KeyId, TagId, TeamId},
+    migrate,
+    proto::tap_v1::{QueryTapsRequest, tap_analytics_client::TapAnalyticsClient},
+    server::{self, Parts},
+    taps::{
+        model::{Kind, NewTap},
+        writer::{Writer, Written},
+    },
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_postgres::{Client, NoTls};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Status, service::interceptor::InterceptedService, transport::Channel};
+use uuid::Uuid;
+
+/// The repository.
+pub fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// A running installation. Ends with the test's process.
+pub struct App {
+    pub store: config::Store,
+    pub db: Db,
+    pub clock: Clock,
+    pub writer: Writer,
+    pub grpc: SocketAddr,
+    pub admin: SocketAddr,
+    pub stop: CancellationToken,
+    pub server: JoinHandle<anyhow::Result<()>>,
+}
+
+/// A team with a key.
+#[derive(Clone, Debug)]
+pub struct Team {
+    pub id: TeamId,
+    pub slug: String,
+    pub key: String,
+}
+
+/// How an installation differs from the usual one.
+pub struct Options {
+    pub clock: Clock,
+    pub cache_mib: u32,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { clock: Clock::system(), cache_mib: 64 }
+    }
+}
+
+impl App {
+    pub async fn start() -> Self {
+        Self::start_with(Options::default()).await
+    }
+
+    pub async fn start_with(options: Options) -> Self {
+        Self::on(store(&new_database().await), options).await
+    }
+
+    /// On a database that is migrated already.
+    pub async fn on(store: config::Store, Options { clock, cache_mib }: Options) -> Self {
+        let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (grpc_addr, admin_addr) = (grpc.local_addr().unwrap(), admin.local_addr().unwrap());
+        let stop = CancellationToken::new();
+        let serve = config::Serve {
+            host: grpc_addr.ip(),
+            grpc_port: grpc_addr.port(),
+            admin_port: admin_addr.port(),
+            cache_mib,
+            query_timeout_ms: 15_000,
+            drain_ms: 0,
+            stop_ms: 5_000,
+            reflection: true,
+        };
+        let parts = Parts {
+            store: store.clone(),
+            serve,
+            clock: clock.clone(),
+            grpc,
+            admin,
+            metrics: None,
+            stop: stop.clone(),
+        };
+        let server = tokio::spawn(server::serve(parts));
+        let db = Db::new(&store).unwrap();
+        let writer = Writer::new(db.clone(), clock.clone());
+        let app = Self { store, db, clock, writer, grpc: grpc_addr, admin: admin_addr, stop, server };
+        app.wait_until_ready().await;
+        app
+    }
+
+    async fn wait_until_ready(&self) {
+        let url = format!("http://{}/readyz", self.admin);
+        eventually("the server is ready", || async {
+            reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success())
+        })
+        .await;
+    }
+
+    /// A new team with a reader's key.
+    pub async fn team(&self, slug: &str) -> Team {
+        let id = access::store::create_team(&self.db, None, slug, slug).await.unwrap().unwrap();
+        let key = self.key(id, Some(QUERIES_PER_HOUR), &[Scope::TapsRead], None).await;
+        Team { id, slug: slug.to_owned(), key }
+    }
+
+    /// A new key, which the server knows already.
+    pub async fn key(
+        &self,
+        team: TeamId,
+        queries_per_hour: Option<u32>,
+        scopes: &[Scope],
+        expires_at: Option<DateTime<Utc>>,
+    ) -> String {
+        let queries_per_hour = queries_per_hour.unwrap_or(1_000_000);
+        let grant = Grant { name: "test", scopes, queries_per_hour, expires_at };
+        let key = access::command::create_key(&self.db, team, grant).await.unwrap();
+        let key = key.reveal().to_owned();
+        eventually("the server knows the key", || async {
+            let mut client = self.client(&key);
+            let answer = client.query_taps(QueryTapsRequest::default()).await;
+            // An empty request is refused, and costs nothing, once the key is let in.
+            answer.unwrap_err().code() != tonic::Code::Unauthenticated || expires_at.is_some()
+        })
+        .await;
+        key
+    }
+
+    /// A key with a quota that no test reaches.
+    pub async fn busy_key(&self, team: TeamId) -> String {
+        self.key(team, None, &[Scope::TapsRead], None).await
+    }
+
+    /// The id of a key by its text.
+    pub async fn key_id(&self, team: TeamId, key: &str) -> KeyId {
+        let keys = access::store::list_keys(&self.db, team).await.unwrap();
+        keys.iter().find(|info| key.starts_with(&info.prefix)).unwrap().id
+    }
+
+    /// A gRPC client that goes straight to the server.
+    pub fn client(&self, key: &str) -> KeyedClient {
+        keyed_client(self.grpc, key)
+    }
+
+    /// Adds tags of kind NFC, and returns their ids in order.
+    pub async fn tags(&self, team: TeamId, uids: &[&str]) -> Vec<TagId> {
+        let kinds: Vec<_> = uids.iter().map(|uid| (*uid, Kind::Nfc)).collect();
+        self.tags_of_kind(team, &kinds).await
+    }
+
+    pub async fn tags_of_kind(&self, team: TeamId, tags: &[(&str, Kind)]) -> Vec<TagId> {
+        let admin = self.sql().await;
+        let mut ids = Vec::new();
+        for (uid, kind) in tags {
+            let row = admin
+                .query_one(
+                    "insert into tags (team_id, tag_id, uid, label, kind)
+                     select $1, coalesce(max(tag_id), 0) + 1, $2, 'Label of ' || $2, $3
+                     from tags where team_id = $1
+                     returning tag_id",
+                    &[&team.0, uid, &kind.as_str()],
+                )
+                .await
+                .unwrap();
+            ids.push(TagId(row.get(0)));
+        }
+        ids
+    }
+
+    /// Writes taps, as an ingesting call would: other processes are told by NOTIFY.
+    pub async fn write(&self, team: TeamId, taps: &[NewTap]) -> Written {
+        let written = self.writer.write(team, taps).await.unwrap();
+        tap_analytics::hints::announce(&self.db, team, written.revision).await.unwrap();
+        written
+    }
+
+    /// A connection as administrator, whom no row-level security binds.
+    pub async fn sql(&self) -> Client {
+        connect(&self.store.database_url).await
+    }
+
+    pub async fn scalar<T: for<'a> tokio_postgres::types::FromSql<'a>>(&self, sql: &str) -> T {
+        self.sql().await.query_one(sql, &[]).await.unwrap().get(0)
+    }
+}
+
+pub type KeyedClient = TapAnalyticsClient<InterceptedService<Channel, AddKey>>;
+
+/// Adds the key to each call.
+#[derive(Clone)]
+pub struct AddKey(pub String);
+
+impl tonic::service::Interceptor for AddKey {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("x-api-key", self.0.parse().unwrap());
+        Ok(request)
+    }
+}
+
+pub fn keyed_client(address: SocketAddr, key: &str) -> KeyedClient {
+    let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
+    TapAnalyticsClient::with_interceptor(channel, AddKey(key.to_owned()))
+        .max_decoding_message_size(64 * 1024 * 1024)
+}
+
+/// A tap of one at an instant, with an id of its own.
+pub fn tap(tag: TagId, at: &str) -> NewTap {
+    let tapped_at = instant(at);
+    NewTap { tap_id: Uuid::now_v7(), tag, tapped_at, count: 1, kind: Kind::Nfc }
+}
+
+pub fn instant(text: &str) -> DateTime<Utc> {
+    DateTime::parse_from_rfc3339(text).unwrap_or_else(|_| panic!("not an instant: {text}")).to_utc()
+}
+
+/// A query by dates, such as `query("2023-01-01", "2023-12-22", "WEEK")`.
+pub fn query(start: &str, end: &str, interval: &str) -> QueryTapsRequest {
+    use tap_analytics::proto::tap_v1::interval::Value;
+    QueryTapsRequest {
+        start_date: start.to_owned(),
+        end_date: end.to_owned(),
+        interval: Value::from_str_name(interval).unwrap().into(),
+        ..QueryTapsRequest::default()
+    }
+}
+
+/// Waits until something holds, and fails after 20 seconds.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, holds: impl Fn() -> F) {
+    for _ in 0..1000 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("after 20 seconds it is still not so that {what}");
+}
+
+#[expect(clippy::disallowed_methods, reason = "how make test tells where PostgreSQL and Envoy are")]
+pub fn environment(name: &str) -> String {
+    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run the tests with make test"))
+}
+
+/// The settings of a store at this address.
+pub fn store(url: &str) -> config::Store {
+    config::Store {
+        database_url: url.to_owned(),
+        db_app_password: None,
+        db_system_password: None,
+        db_pool_size: 8,
+        db_statement_timeout_ms: 10_000,
+    }
+}
+
+pub async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// A database with the newest schema, copied from one that is migrated once for all tests.
+pub async fn new_database() -> String {
+    let server = environment("TAP_TEST_DATABASE_URL");
+    let admin = connect(&server).await;
+    // Tests run in processes of their own, and a template must not be in use when it is copied.
+    admin.batch_execute("select pg_advisory_lock(4711)").await.unwrap();
+    let template = template_name();
+    let exists = admin.query("select from pg_database where datname = $1", &[&template]).await.unwrap();
+    if exists.is_empty() {
+        admin.batch_execute(&format!("drop database if exists {template}_new with (force)")).await.unwrap();
+        admin.batch_execute(&format!("create database {template}_new")).await.unwrap();
+        migrate::run(&store(&on_database(&server, &format!("{template}_new")))).await.unwrap();
+        admin
+            .batch_execute(&format!("alter database {template}_new rename to {template}"))
+            .await
+            .unwrap();
+    }
+    let name = format!("t_{}", Uuid::now_v7().simple());
+    admin.batch_execute(&format!("create database {name} template {template}")).await.unwrap();
+    admin.batch_execute("select pg_advisory_unlock(4711)").await.unwrap();
+    on_database(&server, &name)
+}
+
+/// Another schema has another name.
+fn template_name() -> String {
+    let mut hasher = blake3::Hasher::new();
+    for (name, sql) in migrate::MIGRATIONS {
+        hasher.update(name.as_bytes()).update(sql.as_bytes());
+    }
+    format!("template_{}", &hasher.finalize().to_hex()[..16])
+}
+
+/// An empty database without the schema.
+pub async fn empty_database() -> String {
+    let server = environment("TAP_TEST_DATABASE_URL");
+    let name = format!("e_{}", Uuid::now_v7().simple());
+    connect(&server).await.batch_execute(&format!("create database {name}")).await.unwrap();
+    on_database(&server, &name)
+}
+
+/// The same server, another database.
+fn on_database(url: &str, name: &str) -> String {
+    let (server, _) = url.rsplit_once('/').unwrap();
+    format!("{server}/{name}")
+}
+
+/// The program, for this database.
+pub fn program(url: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tap-analytics"));
+    command.env("DATABASE_URL", url).current_dir(root());
+    command
+}
+
+/// Runs the program to its end.
+pub fn run(url: &str, arguments: &[&str]) -> Output {
+    program(url).args(arguments).output().unwrap()
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// A PostgreSQL that a test may kill. Stops with the test.
+pub struct OwnPostgres {
+    directory: PathBuf,
+    pub url: String,
+    _keep: tempfile::TempDir,
+}
+
+impl OwnPostgres {
+    pub async fn start() -> Self {
+        let keep = tempfile::tempdir().unwrap();
+        let directory = keep.path().join("pg");
+        let url = tokio::task::spawn_blocking({
+            let directory = directory.clone();
+            move || Self::script("start", &directory)
+        })
+        .await
+        .unwrap();
+        let own = Self { directory, url: url.trim().to_owned(), _keep: keep };
+        migrate::run(&store(&own.url)).await.unwrap();
+        own
+    }
+
+    pub fn restart(&self) {
+        Self::script("restart", &self.directory);
+    }
+
+    pub fn stop(&self) {
+        Self::script("stop", &self.directory);
+    }
+
+    pub fn start_again(&self) {
+        Self::script("start", &self.directory);
+    }
+
+    pub fn kill(&self) {
+        Self::script("kill", &self.directory);
+    }
+
+    fn script(verb: &str, directory: &Path) -> String {
+        let output = Command::new(root().join("scripts/postgres.sh"))
+            .arg(verb)
+            .arg(directory)
+            .env("TAP_PG_TEST", "1")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "postgres.sh {verb}: {}", stderr(&output));
+        stdout(&output)
+    }
+}
+
+impl Drop for OwnPostgres {
+    fn drop(&mut self) {
+        let _stopped = Command::new(root().join("scripts/postgres.sh"))
+            .arg("kill")
+            .arg(&self.directory)
+            .env("TAP_PG_TEST", "1")
+            .output();
+    }
+}
+

@@ -1,0 +1,204 @@
+//! The schema: migrations, roles, row-level security.
+
+use std::collections::BTreeSet;
+
+use tap_analytics::{
+    config,
+    db::Db,
+    error::Error,
+    migrate::{self, MIGRATIONS},
+};
+use tokio_postgres::error::SqlState;
+
+use crate::app::{self, App, connect, empty_database, root, store, tap};
+
+#[tokio::test]
+async fn two_replicas_may_migrate_at_once() {
+    let url = empty_database().await;
+    let runs = (0..4).map(|_| {
+        let store = store(&url);
+        async move { migrate::run(&store).await.unwrap().len() }
+    });
+    let applied: Vec<usize> = futures_util::future::join_all(runs).await;
+    assert_eq!(applied.iter().sum::<usize>(), MIGRATIONS.len(), "each migration once: {applied:?}");
+    assert_eq!(migrate::run(&store(&url)).await.unwrap(), [""; 0]);
+}
+
+#[test]
+fn every_migration_file_is_in_the_list_in_order() {
+    let mut files: Vec<String> = std::fs::read_dir(root().join("sql/schema"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    let listed: Vec<String> = MIGRATIONS
+        .iter()
+        .enumerate()
+        .map(|(at, (name, _))| {
+            let (version, name) = name.strip_prefix('V').unwrap().split_once("__").unwrap();
+            assert_eq!(version, (at + 1).to_string());
+            format!("{:0>4}_{name}.sql", at + 1)
+        })
+        .collect();
+    assert_eq!(files, listed);
+}
+
+/// Tables that hold rows of teams; partitions are reached through their parents only.
+const TABLES: &str = "select c.relname::text, c.relrowsecurity
+    from pg_class c
+    where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+    and c.relname <> 'refinery_schema_history'
+    order by 1";
+
+#[tokio::test]
+async fn every_table_is_guarded_and_explained() {
+    let app = App::start().await;
+    let sql = app.sql().await;
+    let tables = sql.query(TABLES, &[]).await.unwrap();
+    assert_eq!(tables.len(), 5);
+    for table in tables {
+        let (name, guarded): (String, bool) = (table.get(0), table.get(1));
+        assert!(guarded, "{name} has no row-level security");
+        let comment = format!("select obj_description('{name}'::regclass)");
+        assert!(app.scalar::<Option<String>>(&comment).await.is_some(), "{name} has no comment");
+        let first = format!(
+            "select a.attname::text from pg_index i
+             join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+             where i.indrelid = '{name}'::regclass and i.indisprimary"
+        );
+        assert_eq!(app.scalar::<String>(&first).await, "team_id", "first column of the primary key of {name}");
+    }
+    let weak: i64 = app
+        .scalar(
+            "select count(*) from pg_roles
+             where rolname in ('tap_app', 'tap_system') and (rolsuper or rolbypassrls or rolcreaterole)",
+        )
+        .await;
+    assert_eq!(weak, 0);
+    let owners = sql.query("select distinct tableowner::text from pg_tables where schemaname = 'public'", &[]).await.unwrap();
+    assert_eq!(owners.iter().map(|row| row.get(0)).collect::<Vec<String>>(), ["tap_owner"]);
+}
+
+/// An address for a role: no password is needed in tests.
+fn as_role(url: &str, role: &str) -> String {
+    let (_, rest) = url.split_once('@').unwrap();
+    format!("postgres://{role}@{rest}")
+}
+
+#[tokio::test]
+async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
+    let app = App::start().await;
+    let (acme, other) = (app.team("acme").await, app.team("other").await);
+    for team in [&acme, &other] {
+        let tag = app.tags(team.id, &["a"]).await[0];
+        app.write(team.id, &[tap(tag, "2023-05-01T12:00:00Z")]).await;
+    }
+    let role = connect(&as_role(&app.store.database_url, "tap_app")).await;
+    let count = async |table: &str| -> Result<i64, tokio_postgres::Error> {
+        Ok(role.query_one(&format!("select count(*) from {table}"), &[]).await?.get(0))
+    };
+    let tables = app.sql().await.query(TABLES, &[]).await.unwrap();
+    let mut seen = BTreeSet::new();
+    for table in tables.iter().map(|row| row.get::<_, String>(0)) {
+        role.batch_execute("set app.team_id = ''").await.unwrap();
+        match count(&table).await {
+            Ok(rows) => assert_eq!(rows, 0, "{table} without a team"),
+            Err(error) => {
+                assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{table}");
+                continue;
+            }
+        }
+        for team in [&acme, &other] {
+            role.batch_execute(&format!("set app.team_id = '{}'", team.id)).await.unwrap();
+            assert!(count(&table).await.unwrap() > 0, "{table} of its own team");
+            let foreign = format!("{table} where team_id <> {}", team.id);
+            assert_eq!(count(&foreign).await.unwrap(), 0, "{table} of another team");
+        }
+        seen.insert(table);
+    }
+    assert_eq!(seen, ["tags", "tap_days", "taps", "teams"].map(str::to_owned).into(), "what requests may read");
+
+    // A fresh connection has never set a team, which is another way of there being none.
+    let fresh = connect(&as_role(&app.store.database_url, "tap_app")).await;
+    assert_eq!(fresh.query("select from taps", &[]).await.unwrap().len(), 0);
+
+    role.batch_execute(&format!("set app.team_id = '{}'", acme.id)).await.unwrap();
+    for forbidden in [
+        "select * from taps_2023_05",
+        "select * from api_keys",
+        "insert into taps select * from taps",
+        "update teams set revision = 0",
+        "delete from taps",
+        "truncate tap_days",
+        "drop table taps",
+        "alter table taps disable row level security",
+        "select make_tap_partition('2023-01-01')",
+        "set role tap_system",
+        "set role tap_owner",
+        "create table mine (n int)",
+    ] {
+        let error = role.batch_execute(forbidden).await.expect_err(forbidden);
+        assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{forbidden}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn the_role_of_the_system_can_do_its_work_and_no_more() {
+    let app = App::start().await;
+    let role = connect(&as_role(&app.store.database_url, "tap_system")).await;
+    for forbidden in [
+        "delete from taps",
+        "delete from teams",
+        "update taps set count = 2",
+        "update api_keys set key_hash = ''",
+        "update tags set uid = 'x'",
+        "drop table taps",
+        "alter table taps disable row level security",
+        "set role tap_owner",
+    ] {
+        let error = role.batch_execute(forbidden).await.expect_err(forbidden);
+        assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{forbidden}: {error}");
+    }
+    let far = role.query("select make_tap_partition('1999-12-31')", &[]).await.unwrap_err();
+    assert_eq!(far.code(), Some(&SqlState::DATETIME_FIELD_OVERFLOW));
+}
+
+#[tokio::test]
+async fn a_read_that_was_cut_off_leaves_nothing_behind() {
+    let app = App::start().await;
+    let team = app.team("acme").await;
+    let one = config::Store { db_pool_size: 1, ..app.store.clone() };
+    let db = Db::new(&one).unwrap();
+    for _ in 0..3 {
+        let read = db.team(team.id).await.unwrap();
+        drop(read); // as when a caller goes away
+    }
+    let read = db.team(team.id).await.unwrap();
+    let rows = read.query(tap_analytics::sql!("taps/revision"), &[&team.id.0]).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    read.end().await.unwrap();
+    let Err(Error::StoreUnavailable(_)) = Db::new(&app::store("postgres://nobody@127.0.0.1:1/none")).unwrap().team(team.id).await
+    else {
+        panic!("there is nothing there")
+    };
+}
+
+#[tokio::test]
+async fn passwords_are_set_by_migrate_and_work() {
+    let url = empty_database().await;
+    // Roles belong to the whole cluster: only that the statement is right can be seen here, as the
+    // tests' cluster trusts everybody.
+    let with_passwords = config::Store {
+        db_app_password: Some("it's a \"secret\"; --".to_owned()),
+        db_system_password: Some("påss{role}".to_owned()),
+        ..store(&url)
+    };
+    migrate::run(&with_passwords).await.unwrap();
+    let admin = connect(&url).await;
+    let row = admin
+        .query_one("select count(*) from pg_authid where rolname in ('tap_app', 'tap_system') and rolpassword like 'SCRAM-SHA-256$%'", &[])
+        .await
+        .unwrap();
+    assert_eq!(row.get::<_, i64>(0), 2);
+    Db::new(&with_passwords).unwrap().system().await.unwrap();
+}

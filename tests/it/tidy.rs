@@ -1,0 +1,133 @@
+//! The rules of the house, kept by a test: sizes, direction of the data, one place for everything.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use clap::CommandFactory as _;
+use tap_analytics::config;
+
+use crate::app::root;
+
+/// Every source file: its path in `src/`, and its text without its own tests.
+pub fn sources() -> Vec<(String, String)> {
+    let mut folders = vec![root().join("src")];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(root().join("src")).unwrap().to_str().unwrap().to_owned();
+                let text = std::fs::read_to_string(&path).unwrap();
+                let code = text.split("#[cfg(test)]").next().unwrap().to_owned();
+                files.push((name, code));
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn every_file_says_what_it_is_and_is_short() {
+    for (name, text) in sources() {
+        assert!(text.starts_with("//! "), "src/{name} does not say what it is");
+        assert!(text.lines().count() <= 500, "src/{name} is too long: give what is big a file of its own");
+    }
+}
+
+#[test]
+fn data_flows_one_way() {
+    for (name, text) in sources() {
+        let role = name.rsplit('/').next().unwrap();
+        let forbidden: &[&str] = match role {
+            "model.rs" | "buckets.rs" | "tally.rs" => &["tonic", "proto::", "tokio", "db::", "sql!", "async fn"],
+            "store.rs" => &["tonic", "proto::", "wire::"],
+            "wire.rs" => &["db::", "sql!", "async fn", "store::"],
+            "rpc.rs" => &["sql!", "db::"],
+            _ => &[],
+        };
+        for word in forbidden {
+            assert!(!text.contains(word), "src/{name} must know nothing of {word}");
+        }
+        let areas = ["taps", "access"];
+        for area in areas.iter().filter(|area| name.contains('/') && !name.starts_with(**area)) {
+            let allowed = name == "taps/seed.rs" && *area == "access";
+            assert!(allowed || !text.contains(&format!("{area}::store")), "src/{name} uses the store of {area}");
+        }
+        let status = text.contains("tonic::Status") || text.contains("Status::");
+        let speaks_grpc = ["error.rs", "auth.rs", "limits.rs", "telemetry.rs", "rpc.rs"].contains(&role);
+        assert!(!status || speaks_grpc, "src/{name} names a gRPC status");
+    }
+}
+
+#[test]
+fn sql_is_in_files() {
+    let keywords = ["select ", "insert into ", "update ", "delete from ", "create table "];
+    for (name, text) in sources() {
+        for line in text.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
+            let literal = line.split('"').nth(1).unwrap_or_default().to_lowercase();
+            assert!(!keywords.iter().any(|word| literal.starts_with(word)), "src/{name}: {line}");
+        }
+    }
+}
+
+/// What is between two marks of the README.
+fn readme(mark: &str) -> String {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, rest) = readme.split_once(&format!("<!-- {mark} -->")).unwrap();
+    rest.split_once(&format!("<!-- /{mark} -->")).unwrap().0.to_owned()
+}
+
+#[derive(clap::Parser)]
+struct Settings {
+    #[command(flatten)]
+    store: config::Store,
+    #[command(flatten)]
+    serve: config::Serve,
+    #[command(flatten)]
+    logs: config::Logs,
+}
+
+#[test]
+fn the_readme_lists_every_setting_with_its_default() {
+    let table = readme("settings");
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for line in table.lines().filter(|line| line.starts_with("| `")) {
+        rows.push(line.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect());
+    }
+    let command = Settings::command();
+    let mut listed = BTreeSet::new();
+    for setting in command.get_arguments().filter(|setting| setting.get_env().is_some()) {
+        let name = setting.get_env().unwrap().to_str().unwrap().to_owned();
+        let row = rows.iter().find(|row| row[0] == name).unwrap_or_else(|| panic!("{name} is not in the README"));
+        let default = setting.get_default_values().first().map(|value| value.to_str().unwrap());
+        assert_eq!(row[1].trim_matches(['—', '-']).trim(), default.unwrap_or_default(), "default of {name}");
+        let help = setting.get_help().unwrap().to_string().replace('`', "");
+        let first = row[2].split(". ").next().unwrap().trim_end_matches('.');
+        assert!(help.starts_with(first), "{name}: the README says {first:?}, the program says {help:?}");
+        listed.insert(name);
+    }
+    assert_eq!(listed.len(), rows.len(), "the README has settings that the program has not");
+}
+
+#[test]
+fn every_reason_is_in_the_page_of_errors() {
+    let page = std::fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    let envoy = std::fs::read_to_string(root().join("envoy.yaml")).unwrap();
+    let mut reasons = BTreeSet::new();
+    for (_, text) in sources() {
+        for word in text.split('"').skip(1).step_by(2) {
+            let upper = word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+            if upper && word.contains('_') && !word.starts_with("TAP_") && !word.starts_with("DATABASE_") {
+                reasons.insert(word.to_owned());
+            }
+        }
+    }
+    for line in envoy.split("reason: ").skip(1) {
+        reasons.insert(line.split(',').next().unwrap().to_owned());
+    }
+    assert!(reasons.len() > 20, "{reasons:?}");
+    for reason in reasons {
+        assert!(page.contains(&format!("`{reason}`")), "{reason} is not in docs/errors.md");
+    }
+}
