@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 
 /// Where the store is. Needed by every command but `descriptors` and `ready`.
 #[derive(Args, Clone, Debug)]
+#[group(skip)]
 pub struct Store {
     /// The PostgreSQL database, as an administrator reaches it. `migrate` connects as this role; the
     /// other commands connect to the same database as `tap_app` and `tap_system`.
@@ -52,6 +53,7 @@ pub struct Store {
 
 /// How the service is run.
 #[derive(Args, Clone, Debug)]
+#[group(skip)]
 pub struct Serve {
     /// Address to listen on. Keep it private: only Envoy should be public.
     #[arg(
@@ -109,6 +111,7 @@ pub struct Serve {
 
 /// How the program speaks of what it does.
 #[derive(Args, Clone, Debug)]
+#[group(skip)]
 pub struct Logs {
     /// What to log: a level, or directives such as `info,tap_analytics=debug`.
     #[arg(

@@ -130,6 +130,7 @@ async fn measure_order(
         }
     }
 
+    drop((writer, staged, copy));
     let [written, by_copy, plain] = &stores;
     load::check(written).await?;
     load::check(by_copy).await?;

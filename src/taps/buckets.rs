@@ -201,8 +201,8 @@ fn next_hour(zone: Tz, at: DateTime<Utc>) -> DateTime<Utc> {
     if offset_seconds(zone, hour) == offset {
         return hour;
     }
-    // The clock changes before or at that hour. Changes lie on quarters, except for some of before
-    // 2012 at one minute past midnight, which we take with the quarter that they are in.
+    // The clock changes before or at that hour. Changes lie on quarters, except for a few at one
+    // minute past midnight, which begin no bucket.
     let mut quarter = floor(at, QUARTER_SECONDS);
     loop {
         quarter += TimeDelta::seconds(QUARTER_SECONDS);

@@ -17,7 +17,21 @@ async fn a_key_is_made_shown_once_used_and_revoked() {
     assert!(stderr(&again).contains("there is a team acme already"));
     assert_eq!(stdout(&run(url, &["teams", "list"])), "1\tacme\t0\tAcme\n");
 
-    let made = run(url, &["keys", "create", "--team", "acme", "--name", "dashboard", "--expires", "90d", "--queries-per-hour", "7"]);
+    let made = run(
+        url,
+        &[
+            "keys",
+            "create",
+            "--team",
+            "acme",
+            "--name",
+            "dashboard",
+            "--expires",
+            "90d",
+            "--queries-per-hour",
+            "7",
+        ],
+    );
     let key = stdout(&made).trim().to_owned();
     assert!(key.starts_with("tap_1_"), "{}", stderr(&made));
     assert!(!stderr(&made).contains(&key));
@@ -26,11 +40,20 @@ async fn a_key_is_made_shown_once_used_and_revoked() {
     for shown in [&key[..10], "dashboard", "taps:read", "7/h", "valid until"] {
         assert!(list.contains(shown), "{shown} in {list}");
     }
-    assert_eq!(app.scalar::<i64>("select count(*) from api_keys where octet_length(key_hash) = 32").await, 1);
+    assert_eq!(
+        app.scalar::<i64>("select count(*) from api_keys where octet_length(key_hash) = 32")
+            .await,
+        1
+    );
 
     let call = || {
         let mut client = app.client(&key);
-        async move { client.query_taps(query("2023-01-01", "2023-01-01", "DAY")).await.is_ok() }
+        async move {
+            client
+                .query_taps(query("2023-01-01", "2023-01-01", "DAY"))
+                .await
+                .is_ok()
+        }
     };
     eventually("the key works", call).await;
     let id = list.split('\t').next().unwrap();
@@ -38,7 +61,16 @@ async fn a_key_is_made_shown_once_used_and_revoked() {
     assert!(revoked.status.success(), "{}", stderr(&revoked));
     eventually("the key no longer works", || async { !call().await }).await;
     assert!(stdout(&run(url, &["keys", "list", "--team", "acme"])).contains("revoked"));
-    let unknown = run(url, &["keys", "revoke", "--team", "acme", "00000000-0000-0000-0000-000000000000"]);
+    let unknown = run(
+        url,
+        &[
+            "keys",
+            "revoke",
+            "--team",
+            "acme",
+            "00000000-0000-0000-0000-000000000000",
+        ],
+    );
     assert!(stderr(&unknown).contains("team acme has no key"));
 }
 
@@ -48,29 +80,91 @@ async fn mistakes_say_what_would_be_right() {
     let url = &app.store.database_url;
     for (arguments, expected) in [
         (vec!["teams", "create", "Acme Inc"], "lower-case letters"),
-        (vec!["keys", "create", "--team", "nobody", "--name", "x"], "there is no team nobody"),
-        (vec!["keys", "create", "--team", "nobody", "--name", "x", "--expires", "soon"], "such as 90d"),
-        (vec!["keys", "create", "--team", "nobody", "--name", "x", "--queries-per-hour", "0"], "1..=1000000"),
-        (vec!["keys", "create", "--team", "nobody", "--name", ""], "1 to 200 characters"),
+        (
+            vec!["keys", "create", "--team", "nobody", "--name", "x"],
+            "there is no team nobody",
+        ),
+        (
+            vec![
+                "keys",
+                "create",
+                "--team",
+                "nobody",
+                "--name",
+                "x",
+                "--expires",
+                "soon",
+            ],
+            "such as 90d",
+        ),
+        (
+            vec![
+                "keys",
+                "create",
+                "--team",
+                "nobody",
+                "--name",
+                "x",
+                "--queries-per-hour",
+                "0",
+            ],
+            "1..=1000000",
+        ),
+        (
+            vec!["keys", "create", "--team", "nobody", "--name", ""],
+            "1 to 200 characters",
+        ),
     ] {
         let output = run(url, &arguments);
         assert!(!output.status.success());
-        assert!(stderr(&output).contains(expected), "{arguments:?}: {}", stderr(&output));
+        assert!(
+            stderr(&output).contains(expected),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
     }
     let nowhere = run("postgres://nobody@127.0.0.1:1/none", &["migrate"]);
-    assert!(stderr(&nowhere).contains("is PostgreSQL running"), "{}", stderr(&nowhere));
+    assert!(
+        stderr(&nowhere).contains("is PostgreSQL running"),
+        "{}",
+        stderr(&nowhere)
+    );
     let no_address = run("what?", &["teams", "list"]);
-    assert!(stderr(&no_address).contains("DATABASE_URL is not an address"), "{}", stderr(&no_address));
-    let unset = Command::new(env!("CARGO_BIN_EXE_tap-analytics")).arg("migrate").env_remove("DATABASE_URL").output().unwrap();
-    assert!(stderr(&unset).contains("--database-url"), "{}", stderr(&unset));
+    assert!(
+        stderr(&no_address).contains("DATABASE_URL is not an address"),
+        "{}",
+        stderr(&no_address)
+    );
+    let unset = Command::new(env!("CARGO_BIN_EXE_tap-analytics"))
+        .arg("migrate")
+        .env_remove("DATABASE_URL")
+        .output()
+        .unwrap();
+    assert!(
+        stderr(&unset).contains("--database-url"),
+        "{}",
+        stderr(&unset)
+    );
 }
 
 #[tokio::test]
 async fn help_shows_every_setting_but_no_secret() {
     let mut command = program("postgres://user:hunter2@host/db");
-    let help = stdout(&command.args(["serve", "--help"]).env("TAP_DB_APP_PASSWORD", "hunter2").output().unwrap());
+    let help = stdout(
+        &command
+            .args(["serve", "--help"])
+            .env("TAP_DB_APP_PASSWORD", "hunter2")
+            .output()
+            .unwrap(),
+    );
     assert!(!help.contains("hunter2"), "{help}");
-    for setting in ["DATABASE_URL", "TAP_GRPC_PORT", "TAP_ADMIN_PORT", "TAP_CACHE_MIB", "TAP_LOG_FORMAT"] {
+    for setting in [
+        "DATABASE_URL",
+        "TAP_GRPC_PORT",
+        "TAP_ADMIN_PORT",
+        "TAP_CACHE_MIB",
+        "TAP_LOG_FORMAT",
+    ] {
         assert!(help.contains(setting), "{setting} is not in the help");
     }
 }
@@ -84,7 +178,10 @@ fn descriptors_are_written_whole() {
 #[tokio::test]
 async fn serve_waits_for_a_schema_and_ready_tells_when_it_serves() {
     let url = empty_database().await;
-    let (grpc, admin) = (crate::app::envoy::free_port(), crate::app::envoy::free_port());
+    let (grpc, admin) = (
+        crate::app::envoy::free_port(),
+        crate::app::envoy::free_port(),
+    );
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut serve = program(&url)
         .arg("serve")
@@ -96,24 +193,53 @@ async fn serve_waits_for_a_schema_and_ready_tells_when_it_serves() {
         .unwrap();
     let ready = || {
         let admin = admin.to_string();
-        program("").args(["ready", "--admin-port", &admin]).output().unwrap()
+        program("")
+            .args(["ready", "--admin-port", &admin])
+            .output()
+            .unwrap()
     };
     let text = || std::fs::read_to_string(log.path()).unwrap();
-    eventually("it says what it waits for", || async { text().contains("tap-analytics migrate") }).await;
+    eventually("it says what it waits for", || async {
+        text().contains("tap-analytics migrate")
+    })
+    .await;
     assert!(!ready().status.success());
     let migrated = run(&url, &["migrate"]);
     assert!(migrated.status.success(), "{}", stderr(&migrated));
     eventually("it is ready", || async { ready().status.success() }).await;
 
-    let page = reqwest::get(format!("http://127.0.0.1:{admin}/metrics")).await.unwrap().text().await.unwrap();
+    let page = reqwest::get(format!("http://127.0.0.1:{admin}/metrics"))
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     assert!(page.contains("tap_keys"), "{page}");
-    assert!(reqwest::get(format!("http://127.0.0.1:{admin}/healthz")).await.unwrap().status().is_success());
+    assert!(
+        reqwest::get(format!("http://127.0.0.1:{admin}/healthz"))
+            .await
+            .unwrap()
+            .status()
+            .is_success()
+    );
 
     // SIGTERM: it ends by itself, and well.
-    assert!(Command::new("kill").arg(serve.id().to_string()).status().unwrap().success());
-    let status = tokio::task::spawn_blocking(move || serve.wait().unwrap()).await.unwrap();
+    assert!(
+        Command::new("kill")
+            .arg(serve.id().to_string())
+            .status()
+            .unwrap()
+            .success()
+    );
+    let status = tokio::task::spawn_blocking(move || serve.wait().unwrap())
+        .await
+        .unwrap();
     assert!(status.success(), "{status}: {}", text());
     let log = text();
-    assert!(log.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{log}");
+    assert!(
+        log.lines()
+            .all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()),
+        "{log}"
+    );
     assert!(log.contains("stopped"));
 }

@@ -3,14 +3,17 @@
 use prost_reflect::{DescriptorPool, Value};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::json;
-use tap_analytics::proto::{
-    DESCRIPTORS,
-    tap_v1::{QueryTapsRequest, compare, group_by},
+use tap_analytics::{
+    access::model::Scope,
+    proto::{
+        DESCRIPTORS,
+        tap_v1::{QueryTapsRequest, compare, group_by},
+    },
 };
 use tonic::Code;
 
 use crate::app::{
-    App, environment,
+    App, Team, environment,
     envoy::{Envoy, free_port, render},
     query, stderr, tap,
     wires::{WIRES, Wire, json_failure, json_outcome},
@@ -30,25 +33,89 @@ fn envoy_accepts_its_configuration() {
 /// Every kind of query, good and bad.
 fn cases() -> Vec<(&'static str, QueryTapsRequest)> {
     let day = || query("2023-03-26", "2023-03-26", "DAY");
-    let grouped = |by: group_by::Value| QueryTapsRequest { group_by: by.into(), ..query("2023-03-25", "2023-03-27", "HOUR") };
+    let grouped = |by: group_by::Value| QueryTapsRequest {
+        group_by: by.into(),
+        ..query("2023-03-25", "2023-03-27", "HOUR")
+    };
     vec![
         ("a week", query("2023-01-01", "2023-12-22", "WEEK")),
-        ("minutes", query("2023-03-26T00:59:30Z", "2023-03-26T02:00:30+01:00", "MINUTE")),
-        ("a zone", QueryTapsRequest { time_zone: "Australia/Lord_Howe".to_owned(), week_start: 6, ..query("2023-04-01", "2023-04-03", "HOUR") }),
-        ("tags", QueryTapsRequest { tag_uids: vec!["a".to_owned(), "9007199254740993".to_owned()], ..day() }),
+        (
+            "minutes",
+            query(
+                "2023-03-26T00:59:30Z",
+                "2023-03-26T02:00:30+01:00",
+                "MINUTE",
+            ),
+        ),
+        (
+            "a zone",
+            QueryTapsRequest {
+                time_zone: "Australia/Lord_Howe".to_owned(),
+                week_start: 6,
+                ..query("2023-04-01", "2023-04-03", "HOUR")
+            },
+        ),
+        (
+            "tags",
+            QueryTapsRequest {
+                tag_uids: vec!["a".to_owned(), "9007199254740993".to_owned()],
+                ..day()
+            },
+        ),
         ("by tag", grouped(group_by::Value::Tag)),
         ("by kind", grouped(group_by::Value::Kind)),
         ("by hour of the week", grouped(group_by::Value::HourOfWeek)),
-        ("compared", QueryTapsRequest { compare: compare::Value::PreviousPeriod.into(), ..day() }),
-        ("compared with nothing", QueryTapsRequest { compare: compare::Value::PreviousYear.into(), ..day() }),
+        (
+            "compared",
+            QueryTapsRequest {
+                compare: compare::Value::PreviousPeriod.into(),
+                ..day()
+            },
+        ),
+        (
+            "compared with nothing",
+            QueryTapsRequest {
+                compare: compare::Value::PreviousYear.into(),
+                ..day()
+            },
+        ),
         ("empty", QueryTapsRequest::default()),
         ("bad date", query("2023-02-30", "yesterday", "DAY")),
-        ("bad zone", QueryTapsRequest { time_zone: "Mars/Olympus\n\"".to_owned(), ..day() }),
+        (
+            "bad zone",
+            QueryTapsRequest {
+                time_zone: "Mars/Olympus\n\"".to_owned(),
+                ..day()
+            },
+        ),
         ("backwards", query("2023-02-01", "2023-01-01", "DAY")),
-        ("too many buckets", query("2000-01-01", "2023-01-01", "MINUTE")),
-        ("unknown numbers", QueryTapsRequest { interval: 77, group_by: 78, compare: 79, week_start: 80, ..day() }),
-        ("unknown tag", QueryTapsRequest { tag_uids: vec!["ünknown".to_owned()], ..day() }),
+        (
+            "too many buckets",
+            query("2000-01-01", "2023-01-01", "MINUTE"),
+        ),
+        (
+            "unknown numbers",
+            QueryTapsRequest {
+                interval: 77,
+                group_by: 78,
+                compare: 79,
+                week_start: 80,
+                ..day()
+            },
+        ),
+        (
+            "unknown tag",
+            QueryTapsRequest {
+                tag_uids: vec!["ünknown".to_owned()],
+                ..day()
+            },
+        ),
     ]
+}
+
+/// A key whose next call has the same quota headers as that of any other fresh key.
+async fn fresh_key(app: &App, team: &Team) -> String {
+    app.key(team.id, Some(10), &[Scope::TapsRead], None).await
 }
 
 #[tokio::test]
@@ -57,26 +124,46 @@ async fn three_wires_give_the_same_answers_and_the_same_errors() {
     let envoy = Envoy::start(&app).await;
     let team = app.team("acme").await;
     let tags = app.tags(team.id, &["a", "9007199254740993"]).await;
-    let at = ["2023-03-26T00:59:59Z", "2023-03-26T01:00:00Z", "2023-03-25T12:00:00Z"];
-    let taps: Vec<_> = at.iter().flat_map(|at| tags.iter().map(|tag| tap(*tag, at))).collect();
+    let at = [
+        "2023-03-26T00:59:59Z",
+        "2023-03-26T01:00:00Z",
+        "2023-03-25T12:00:00Z",
+    ];
+    let taps: Vec<_> = at
+        .iter()
+        .flat_map(|at| tags.iter().map(|tag| tap(*tag, at)))
+        .collect();
     app.write(team.id, &taps).await;
 
     for (name, case) in cases() {
-        let expected = Wire::Grpc.query_taps(&envoy, Some(&app.busy_key(team.id).await), case.clone()).await;
-        let good = !matches!(name, "empty" | "unknown tag" | "backwards" | "too many buckets" | "unknown numbers")
-            && !name.starts_with("bad");
+        let expected = Wire::Grpc
+            .query_taps(&envoy, Some(&fresh_key(&app, &team).await), case.clone())
+            .await;
+        let good = !matches!(
+            name,
+            "empty" | "unknown tag" | "backwards" | "too many buckets" | "unknown numbers"
+        ) && !name.starts_with("bad");
         assert_eq!(expected.code == Code::Ok, good, "{name}: {expected:?}");
         for wire in WIRES {
             // A key of its own, so that the quota headers are the same.
-            let outcome = wire.query_taps(&envoy, Some(&app.busy_key(team.id).await), case.clone()).await;
+            let outcome = wire
+                .query_taps(&envoy, Some(&fresh_key(&app, &team).await), case.clone())
+                .await;
             assert_eq!(outcome, expected, "{name} by {wire:?}");
         }
     }
     for key in [None, Some("tap_1_wrong_key"), Some("")] {
-        let expected = Wire::Grpc.query_taps(&envoy, key, QueryTapsRequest::default()).await;
+        let expected = Wire::Grpc
+            .query_taps(&envoy, key, QueryTapsRequest::default())
+            .await;
         assert_eq!(expected.code, Code::Unauthenticated);
         for wire in WIRES {
-            assert_eq!(wire.query_taps(&envoy, key, QueryTapsRequest::default()).await, expected, "{wire:?}");
+            assert_eq!(
+                wire.query_taps(&envoy, key, QueryTapsRequest::default())
+                    .await,
+                expected,
+                "{wire:?}"
+            );
         }
     }
 }
@@ -92,12 +179,17 @@ async fn every_json_path_of_query_taps_gives_the_same_answer() {
     let mut answers = Vec::new();
     for request in [
         http.post(envoy.url("/v1/api/tap/analytics")).body(body),
-        http.post(envoy.url("/v1/taps:query")).header("content-type", "application/json").body(body),
+        http.post(envoy.url("/v1/taps:query"))
+            .header("content-type", "application/json")
+            .body(body),
         http.post(envoy.url("/v1/taps:query")).body(snake),
         http.get(envoy.url("/v1/taps:query?startDate=2023-01-01&endDate=2023-12-22&interval=week")),
-        http.get(envoy.url("/v1/taps:query?start_date=2023-01-01&end_date=2023-12-22&interval=WEEK&timeZone=UTC")),
+        http.get(envoy.url(
+            "/v1/taps:query?start_date=2023-01-01&end_date=2023-12-22&interval=WEEK&timeZone=UTC",
+        )),
     ] {
-        let answer = json_outcome(request.header("x-api-key", &team.key).send().await.unwrap()).await;
+        let answer =
+            json_outcome(request.header("x-api-key", &team.key).send().await.unwrap()).await;
         answers.push(answer.answer.unwrap());
     }
     assert_eq!(answers[0].buckets.len(), 52);
@@ -109,8 +201,14 @@ async fn counts_are_plain_numbers_and_zeros_are_there() {
     let app = App::start().await;
     let envoy = Envoy::start(&app).await;
     let team = app.team("acme").await;
-    let url = envoy.url("/v1/taps:query?startDate=2023-01-01&endDate=2023-01-01&compare=previous_year");
-    let answer = Client::new().get(url).header("x-api-key", &team.key).send().await.unwrap();
+    let url =
+        envoy.url("/v1/taps:query?startDate=2023-01-01&endDate=2023-01-01&compare=previous_year");
+    let answer = Client::new()
+        .get(url)
+        .header("x-api-key", &team.key)
+        .send()
+        .await
+        .unwrap();
     assert!(answer.headers().contains_key("x-request-id"));
     let body: serde_json::Value = answer.json().await.unwrap();
     assert_eq!(
@@ -120,7 +218,10 @@ async fn counts_are_plain_numbers_and_zeros_are_there() {
     assert_eq!(body["total"], json!(0));
     assert_eq!(body["groups"], json!([]));
     assert_eq!(body["comparison"]["total"], json!(0));
-    assert!(body["comparison"].get("changeRatio").is_none(), "there is no ratio to nothing");
+    assert!(
+        body["comparison"].get("changeRatio").is_none(),
+        "there is no ratio to nothing"
+    );
 }
 
 #[tokio::test]
@@ -132,35 +233,112 @@ async fn errors_of_envoy_itself_have_the_same_shape() {
     let large = json!({"startDate": "x".repeat(1_100_000)}).to_string();
     let post = |body: &str| http.post(envoy.url("/v1/taps:query")).body(body.to_owned());
     let get = |path: &str| http.get(envoy.url(path));
-    let chunked = reqwest::Body::wrap_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(large.clone())]));
+    let chunked =
+        reqwest::Body::wrap_stream(futures_util::stream::iter([Ok::<_, std::io::Error>(
+            large.clone(),
+        )]));
     let cases = [
-        ("malformed JSON", post("{\"startDate\""), 400, 3, "MALFORMED_REQUEST"),
-        ("not JSON", post("startDate=2023-01-01"), 400, 3, "MALFORMED_REQUEST"),
-        ("unknown interval", post(r#"{"interval": "fortnight"}"#), 400, 3, "MALFORMED_REQUEST"),
-        ("wrong type", post(r#"{"startDate": ["2023-01-01"]}"#), 400, 3, "MALFORMED_REQUEST"),
-        ("unknown parameter", get("/v1/taps:query?startDate=2023-01-01&form=x"), 400, 3, "MALFORMED_REQUEST"),
-        ("unknown parameter of a post", http.post(envoy.url("/v1/taps:query?form=x")).body("{}"), 400, 3, "MALFORMED_REQUEST"),
+        (
+            "malformed JSON",
+            post("{\"startDate\""),
+            400,
+            3,
+            "MALFORMED_REQUEST",
+        ),
+        (
+            "not JSON",
+            post("startDate=2023-01-01"),
+            400,
+            3,
+            "MALFORMED_REQUEST",
+        ),
+        (
+            "unknown interval",
+            post(r#"{"interval": "fortnight"}"#),
+            400,
+            3,
+            "MALFORMED_REQUEST",
+        ),
+        (
+            "wrong type",
+            post(r#"{"startDate": ["2023-01-01"]}"#),
+            400,
+            3,
+            "MALFORMED_REQUEST",
+        ),
+        (
+            "unknown parameter",
+            get("/v1/taps:query?startDate=2023-01-01&form=x"),
+            400,
+            3,
+            "MALFORMED_REQUEST",
+        ),
+        (
+            "unknown parameter of a post",
+            http.post(envoy.url("/v1/taps:query?form=x")).body("{}"),
+            400,
+            3,
+            "MALFORMED_REQUEST",
+        ),
         ("unknown path", get("/v1/nothing"), 404, 5, "UNKNOWN_PATH"),
         ("unknown verb", get("/v1/taps:drop"), 404, 5, "UNKNOWN_PATH"),
         ("the root", get("/"), 404, 5, "UNKNOWN_PATH"),
-        ("method of a path", http.delete(envoy.url("/v1/taps:query")), 405, 12, "WRONG_METHOD"),
+        (
+            "method of a path",
+            http.delete(envoy.url("/v1/taps:query")),
+            405,
+            12,
+            "WRONG_METHOD",
+        ),
         ("too large", post(&large), 413, 11, "REQUEST_TOO_LARGE"),
-        ("long headers", get("/v1/taps:query").header("x-long", "x".repeat(70_000)), 431, 11, "HEADERS_TOO_LARGE"),
-        ("too large, unannounced", http.post(envoy.url("/v1/taps:query")).body(chunked), 400, 11, "REQUEST_TOO_LARGE"),
+        (
+            "long headers",
+            get("/v1/taps:query").header("x-long", "x".repeat(70_000)),
+            431,
+            11,
+            "HEADERS_TOO_LARGE",
+        ),
+        (
+            "too large, unannounced",
+            http.post(envoy.url("/v1/taps:query")).body(chunked),
+            400,
+            11,
+            "REQUEST_TOO_LARGE",
+        ),
     ];
     for (name, request, status, code, reason) in cases {
         let answer = request.header("x-api-key", &team.key).send().await.unwrap();
-        assert_eq!(answer.status(), status, "{name}");
+        // Unannounced, it is Envoy's buffer or the service's count that is full first.
+        let either = name.ends_with("unannounced") && answer.status() == 413;
+        assert!(
+            either || answer.status() == status,
+            "{name}: {}",
+            answer.status()
+        );
         let id = answer.headers().get("x-request-id").is_some();
-        assert_eq!(answer.headers()["content-type"], "application/json", "{name}");
+        assert_eq!(
+            answer.headers()["content-type"],
+            "application/json",
+            "{name}"
+        );
         let body: serde_json::Value = answer.json().await.unwrap();
         let (got, failure) = json_failure(&body);
-        assert_eq!((got, failure.reason.as_str(), failure.domain.as_str()), (Code::from(code), reason, "tap-analytics"), "{name}");
+        assert_eq!(
+            (got, failure.reason.as_str(), failure.domain.as_str()),
+            (Code::from(code), reason, "tap-analytics"),
+            "{name}"
+        );
         assert!(!failure.message.is_empty(), "{name}");
         assert!(id || status == 431, "{name} has no request id");
     }
     // None of it cost a query.
-    let last = Wire::Json.query_taps(&envoy, Some(&team.key), query("2023-01-01", "2023-01-01", "DAY")).await;
+    let last = Wire::Json
+        .query_taps(
+            &envoy,
+            Some(&team.key),
+            query("2023-01-01", "2023-01-01", "DAY"),
+        )
+        .await;
     assert_eq!(last.quota, Some((100, 99)));
 }
 
@@ -180,9 +358,17 @@ async fn every_path_in_the_proto_names_its_methods_when_it_gets_another() {
             if methods.contains(&other.to_string()) {
                 continue;
             }
-            let answer = http.request(other.clone(), envoy.url(&path)).send().await.unwrap();
+            let answer = http
+                .request(other.clone(), envoy.url(&path))
+                .send()
+                .await
+                .unwrap();
             assert_eq!(answer.status(), 405, "{other} {path}");
-            assert_eq!(answer.headers()["allow"].to_str().unwrap(), methods.join(", "), "{path}");
+            assert_eq!(
+                answer.headers()["allow"].to_str().unwrap(),
+                methods.join(", "),
+                "{path}"
+            );
         }
     }
 }
@@ -193,18 +379,36 @@ fn http_rules() -> Vec<(String, String)> {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
     let http = pool.get_extension_by_name("google.api.http").unwrap();
     let mut rules = Vec::new();
-    for service in pool.services().filter(|service| service.package_name() == "tap.v1") {
+    for service in pool
+        .services()
+        .filter(|service| service.package_name() == "tap.v1")
+    {
         for method in service.methods() {
             let options = method.options();
-            assert!(options.has_extension(&http), "{} has no HTTP rule", method.full_name());
+            assert!(
+                options.has_extension(&http),
+                "{} has no HTTP rule",
+                method.full_name()
+            );
             let rule = options.get_extension(&http);
             let rule = rule.as_message().unwrap();
             let more = rule.get_field_by_name("additional_bindings").unwrap();
-            let more: Vec<_> = more.as_list().unwrap().iter().filter_map(Value::as_message).cloned().collect();
+            let more: Vec<_> = more
+                .as_list()
+                .unwrap()
+                .iter()
+                .filter_map(Value::as_message)
+                .cloned()
+                .collect();
             for rule in std::iter::once(rule.clone()).chain(more) {
                 for verb in ["get", "post", "put", "patch", "delete"] {
                     if rule.has_field_by_name(verb) {
-                        let path = rule.get_field_by_name(verb).unwrap().as_str().unwrap().to_owned();
+                        let path = rule
+                            .get_field_by_name(verb)
+                            .unwrap()
+                            .as_str()
+                            .unwrap()
+                            .to_owned();
                         rules.push((verb.to_uppercase(), path));
                     }
                 }
@@ -221,10 +425,18 @@ async fn a_service_that_is_down_is_unavailable_in_the_same_shape() {
     let team = app.team("acme").await;
     app.stop.cancel();
     app.server.await.unwrap().unwrap();
-    let answer = Client::new().get(envoy.url("/v1/taps:query")).header("x-api-key", &team.key).send().await.unwrap();
+    let answer = Client::new()
+        .get(envoy.url("/v1/taps:query"))
+        .header("x-api-key", &team.key)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     let (code, failure) = json_failure(&answer.json().await.unwrap());
-    assert_eq!((code, failure.reason.as_str()), (Code::Unavailable, "SERVICE_UNAVAILABLE"));
+    assert_eq!(
+        (code, failure.reason.as_str()),
+        (Code::Unavailable, "SERVICE_UNAVAILABLE")
+    );
 
     for path in ["application/grpc", "application/grpc-web+proto"] {
         let answer = Client::new()
@@ -236,7 +448,10 @@ async fn a_service_that_is_down_is_unavailable_in_the_same_shape() {
             .unwrap();
         assert_eq!(answer.headers()["grpc-status"], "14");
         let message = answer.headers()["grpc-message"].to_str().unwrap();
-        assert!(message.starts_with("no answer from the service"), "{message}");
+        assert!(
+            message.starts_with("no answer from the service"),
+            "{message}"
+        );
     }
 }
 
@@ -245,25 +460,49 @@ async fn browsers_of_any_origin_may_call_and_read_the_headers() {
     let app = App::start().await;
     let envoy = Envoy::start(&app).await;
     let team = app.team("acme").await;
-    for path in ["/v1/taps:query", "/v1/api/tap/analytics", "/tap.v1.TapAnalytics/QueryTaps"] {
+    for path in [
+        "/v1/taps:query",
+        "/v1/api/tap/analytics",
+        "/tap.v1.TapAnalytics/QueryTaps",
+    ] {
         let preflight = Client::new()
             .request(Method::OPTIONS, envoy.url(path))
             .header("origin", "https://dashboard.example")
             .header("access-control-request-method", "POST")
-            .header("access-control-request-headers", "x-api-key,content-type,x-grpc-web")
+            .header(
+                "access-control-request-headers",
+                "x-api-key,content-type,x-grpc-web",
+            )
             .send()
             .await
             .unwrap();
         assert_eq!(preflight.status(), 200, "{path}");
-        assert_eq!(preflight.headers()["access-control-allow-origin"], "https://dashboard.example");
-        let allowed = preflight.headers()["access-control-allow-headers"].to_str().unwrap().to_owned();
+        assert_eq!(
+            preflight.headers()["access-control-allow-origin"],
+            "https://dashboard.example"
+        );
+        let allowed = preflight.headers()["access-control-allow-headers"]
+            .to_str()
+            .unwrap()
+            .to_owned();
         for header in ["x-api-key", "authorization", "content-type", "x-grpc-web"] {
-            assert!(allowed.split(',').any(|name| name == header), "{header} in {allowed}");
+            assert!(
+                allowed.split(',').any(|name| name == header),
+                "{header} in {allowed}"
+            );
         }
-        assert!(!preflight.headers().contains_key("access-control-allow-credentials"));
+        assert!(
+            !preflight
+                .headers()
+                .contains_key("access-control-allow-credentials")
+        );
     }
     // Also on an error, and also on one of Envoy's own.
-    for (path, key) in [("/v1/taps:query", team.key.as_str()), ("/v1/taps:query", "wrong"), ("/v1/nothing", "")] {
+    for (path, key) in [
+        ("/v1/taps:query", team.key.as_str()),
+        ("/v1/taps:query", "wrong"),
+        ("/v1/nothing", ""),
+    ] {
         let answer = Client::new()
             .get(envoy.url(path))
             .header("origin", "https://dashboard.example")
@@ -271,10 +510,25 @@ async fn browsers_of_any_origin_may_call_and_read_the_headers() {
             .send()
             .await
             .unwrap();
-        assert_eq!(answer.headers()["access-control-allow-origin"], "https://dashboard.example", "{path}");
-        let exposed = answer.headers()["access-control-expose-headers"].to_str().unwrap();
-        for header in ["grpc-status", "grpc-status-details-bin", "x-request-id", "retry-after", "x-ratelimit-remaining"] {
-            assert!(exposed.split(',').any(|name| name == header), "{header} in {exposed}");
+        assert_eq!(
+            answer.headers()["access-control-allow-origin"],
+            "https://dashboard.example",
+            "{path}"
+        );
+        let exposed = answer.headers()["access-control-expose-headers"]
+            .to_str()
+            .unwrap();
+        for header in [
+            "grpc-status",
+            "grpc-status-details-bin",
+            "x-request-id",
+            "retry-after",
+            "x-ratelimit-remaining",
+        ] {
+            assert!(
+                exposed.split(',').any(|name| name == header),
+                "{header} in {exposed}"
+            );
         }
     }
 }
@@ -287,17 +541,34 @@ async fn no_log_has_a_key_or_a_query_string() {
     let http = Client::new();
     let in_the_wrong_place = format!("/v1/taps:query?apiKey={}", team.key);
     let bearer = format!("Bearer {}", team.key);
-    http.get(envoy.url(&in_the_wrong_place)).send().await.unwrap();
-    http.get(envoy.url("/v1/taps:query?startDate=2023-01-01")).header("authorization", &bearer).send().await.unwrap();
-    http.get(envoy.url("/v1/taps:query")).header("x-api-key", &team.key).send().await.unwrap();
-    crate::app::eventually("all requests are logged", || async { envoy.log().matches("/v1/taps:query").count() >= 3 }).await;
+    http.get(envoy.url(&in_the_wrong_place))
+        .send()
+        .await
+        .unwrap();
+    http.get(envoy.url("/v1/taps:query?startDate=2023-01-01"))
+        .header("authorization", &bearer)
+        .send()
+        .await
+        .unwrap();
+    http.get(envoy.url("/v1/taps:query"))
+        .header("x-api-key", &team.key)
+        .send()
+        .await
+        .unwrap();
+    crate::app::eventually("all requests are logged", || async {
+        envoy.log().matches("/v1/taps:query").count() >= 3
+    })
+    .await;
 
     let log = envoy.log();
     assert!(!log.contains(&team.key), "{log}");
     assert!(!log.contains("2023-01-01"), "{log}");
     let last = log.lines().last().unwrap();
     let entry: serde_json::Value = serde_json::from_str(last).unwrap();
-    assert_eq!((&entry["path"], &entry["status"]), (&json!("/v1/taps:query"), &json!(400)));
+    assert_eq!(
+        (&entry["path"], &entry["status"]),
+        (&json!("/v1/taps:query"), &json!(400))
+    );
     assert!(entry["request_id"].as_str().unwrap().len() > 30);
 }
 
@@ -305,10 +576,17 @@ async fn no_log_has_a_key_or_a_query_string() {
 async fn grpc_reflection_and_health_work_through_envoy() {
     let app = App::start().await;
     let envoy = Envoy::start(&app).await;
-    let channel = tonic::transport::Channel::from_shared(envoy.url("")).unwrap().connect().await.unwrap();
+    let channel = tonic::transport::Channel::from_shared(envoy.url(""))
+        .unwrap()
+        .connect()
+        .await
+        .unwrap();
     let mut health = tonic_health::pb::health_client::HealthClient::new(channel.clone());
     let service = "tap.v1.TapAnalytics".to_owned();
-    let answer = health.check(tonic_health::pb::HealthCheckRequest { service }).await.unwrap();
+    let answer = health
+        .check(tonic_health::pb::HealthCheckRequest { service })
+        .await
+        .unwrap();
     assert_eq!(answer.into_inner().status, 1);
 
     use tonic_reflection::pb::v1::{
@@ -320,8 +598,25 @@ async fn grpc_reflection_and_health_work_through_envoy() {
         message_request: Some(MessageRequest::ListServices(String::new())),
     };
     let mut reflection = ServerReflectionClient::new(channel);
-    let answers = reflection.server_reflection_info(futures_util::stream::iter([request])).await.unwrap();
-    let answer = answers.into_inner().message().await.unwrap().unwrap().message_response.unwrap();
-    let MessageResponse::ListServicesResponse(list) = answer else { panic!("{answer:?}") };
-    assert!(list.service.iter().any(|service| service.name == "tap.v1.TapAnalytics"), "{list:?}");
+    let answers = reflection
+        .server_reflection_info(futures_util::stream::iter([request]))
+        .await
+        .unwrap();
+    let answer = answers
+        .into_inner()
+        .message()
+        .await
+        .unwrap()
+        .unwrap()
+        .message_response
+        .unwrap();
+    let MessageResponse::ListServicesResponse(list) = answer else {
+        panic!("{answer:?}")
+    };
+    assert!(
+        list.service
+            .iter()
+            .any(|service| service.name == "tap.v1.TapAnalytics"),
+        "{list:?}"
+    );
 }

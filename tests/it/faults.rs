@@ -20,7 +20,11 @@ async fn a_killed_postgresql_costs_answers_only_while_it_is_gone() {
     let team = app.team("acme").await;
     let tag = app.tags(team.id, &["a"]).await[0];
     let client = app.client(&app.busy_key(team.id).await);
-    let (stop, answered, acknowledged) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    let (stop, answered, acknowledged) = (
+        AtomicBool::new(false),
+        AtomicUsize::new(0),
+        AtomicUsize::new(0),
+    );
 
     let readers = (0..4_u32).map(|reader| {
         let (mut client, stop, answered) = (client.clone(), &stop, &answered);
@@ -28,7 +32,10 @@ async fn a_killed_postgresql_costs_answers_only_while_it_is_gone() {
             while !stop.load(Ordering::SeqCst) {
                 let n = answered.fetch_add(1, Ordering::SeqCst);
                 let day = format!("2023-01-{:02}", n % 28 + 1);
-                let asked = QueryTapsRequest { week_start: i32::try_from(reader).unwrap(), ..query(&day, "2023-12-31", "DAY") };
+                let asked = QueryTapsRequest {
+                    week_start: i32::try_from(reader).unwrap(),
+                    ..query(&day, "2023-12-31", "DAY")
+                };
                 if let Err(status) = client.query_taps(asked).await {
                     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
                     tokio::time::sleep(Duration::from_millis(20)).await;
@@ -38,8 +45,13 @@ async fn a_killed_postgresql_costs_answers_only_while_it_is_gone() {
     });
     let writer = async {
         while !stop.load(Ordering::SeqCst) {
-            match app.writer.write(team.id, &[tap(tag, "2023-05-01T12:00:00Z")]).await {
-                Ok(written) => acknowledged.fetch_add(usize::try_from(written.stored).unwrap(), Ordering::SeqCst),
+            match app
+                .writer
+                .write(team.id, &[tap(tag, "2023-05-01T12:00:00Z")])
+                .await
+            {
+                Ok(written) => acknowledged
+                    .fetch_add(usize::try_from(written.stored).unwrap(), Ordering::SeqCst),
                 Err(_) => {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                     0
@@ -62,7 +74,12 @@ async fn a_killed_postgresql_costs_answers_only_while_it_is_gone() {
         tokio::time::sleep(Duration::from_millis(500)).await;
         eventually("queries are answered again", || {
             let mut client = client.clone();
-            async move { client.query_taps(query("2023-05-01", "2023-05-01", "DAY")).await.is_ok() }
+            async move {
+                client
+                    .query_taps(query("2023-05-01", "2023-05-01", "DAY"))
+                    .await
+                    .is_ok()
+            }
         })
         .await;
         stop.store(true, Ordering::SeqCst);
@@ -73,35 +90,70 @@ async fn a_killed_postgresql_costs_answers_only_while_it_is_gone() {
     let acknowledged = i64::try_from(acknowledged.into_inner()).unwrap();
     let stored: i64 = app.scalar("select count(*) from taps").await;
     // A commit whose answer was cut off may be there, too; at most one for each fault.
-    assert!(acknowledged > 0 && (acknowledged..=acknowledged + 2).contains(&stored), "{acknowledged} {stored}");
+    assert!(
+        acknowledged > 0 && (acknowledged..=acknowledged + 2).contains(&stored),
+        "{acknowledged} {stored}"
+    );
     tokio::time::sleep(Duration::from_millis(1100)).await;
-    let answer = client.clone().query_taps(query("2023-05-01", "2023-05-01", "DAY")).await.unwrap().into_inner();
+    let answer = client
+        .clone()
+        .query_taps(query("2023-05-01", "2023-05-01", "DAY"))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(answer.total as i64, stored);
 }
 
 #[tokio::test]
 async fn a_query_that_takes_too_long_is_ended_in_time_and_says_so() {
-    let app = App::start_with(Options { cache_mib: 0, ..Options::default() }).await;
+    let app = App::start_with(Options {
+        cache_mib: 0,
+        ..Options::default()
+    })
+    .await;
     let team = app.team("acme").await;
     let mut client = app.client(&team.key);
-    client.query_taps(query("2023-01-01", "2023-01-02", "DAY")).await.unwrap();
+    client
+        .query_taps(query("2023-01-01", "2023-01-02", "DAY"))
+        .await
+        .unwrap();
     // The store answers nobody: a change of the schema holds the table.
     let admin = app.sql().await;
-    admin.batch_execute("begin; lock table tap_days in access exclusive mode").await.unwrap();
-    let status = client.query_taps(query("2023-01-01", "2023-01-03", "DAY")).await.unwrap_err();
+    admin
+        .batch_execute("begin; lock table tap_days in access exclusive mode")
+        .await
+        .unwrap();
+    let status = client
+        .query_taps(query("2023-01-01", "2023-01-03", "DAY"))
+        .await
+        .unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
     admin.batch_execute("rollback").await.unwrap();
-    client.query_taps(query("2023-01-01", "2023-01-04", "DAY")).await.unwrap();
+    client
+        .query_taps(query("2023-01-01", "2023-01-04", "DAY"))
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
 async fn a_stopping_server_answers_what_it_has_begun() {
-    let app = App::start_with(Options { cache_mib: 0, ..Options::default() }).await;
+    let app = App::start_with(Options {
+        cache_mib: 0,
+        ..Options::default()
+    })
+    .await;
     let team = app.team("acme").await;
     let admin = app.sql().await;
-    admin.batch_execute("begin; lock table tap_days in access exclusive mode").await.unwrap();
+    admin
+        .batch_execute("begin; lock table tap_days in access exclusive mode")
+        .await
+        .unwrap();
     let mut client = app.client(&team.key);
-    let slow = tokio::spawn(async move { client.query_taps(query("2023-01-01", "2023-01-03", "DAY")).await });
+    let slow = tokio::spawn(async move {
+        client
+            .query_taps(query("2023-01-01", "2023-01-03", "DAY"))
+            .await
+    });
     eventually("the query waits in the store", || async {
         app.scalar::<i64>("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()").await > 0
     })

@@ -8,7 +8,10 @@
     clippy::panic,
     reason = "a test that cannot go on has failed"
 )]
-#![allow(clippy::too_many_lines, reason = "a table of cases reads best in one piece")]
+#![allow(
+    clippy::too_many_lines,
+    reason = "a table of cases reads best in one piece"
+)]
 #![allow(unreachable_pub, reason = "there is no outside here")]
 
 mod app;

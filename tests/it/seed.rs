@@ -1,11 +1,6 @@
 //! `seed`, as an operator runs it.
 
-use std::{
-    fmt::Write as _,
-    io::Write as _,
-    process::Stdio,
-    time::Duration,
-};
+use std::{fmt::Write as _, io::Write as _, process::Stdio, time::Duration};
 
 use tempfile::NamedTempFile;
 
@@ -32,21 +27,31 @@ async fn the_sample_is_loaded_once_and_answers_the_documented_query() {
     assert!(first.status.success(), "{}", stderr(&first));
     let keys: Vec<(String, String)> = stdout(&first)
         .lines()
-        .map(|line| line.split_once(' ').map(|(slug, key)| (slug.to_owned(), key.to_owned())).unwrap())
+        .map(|line| {
+            line.split_once(' ')
+                .map(|(slug, key)| (slug.to_owned(), key.to_owned()))
+                .unwrap()
+        })
         .collect();
     assert_eq!(keys.len(), 10);
     assert_eq!(app.scalar::<i64>("select count(*) from tags").await, 500);
     assert_eq!(app.scalar::<i64>("select count(*) from taps").await, 50_000);
     assert_roll_up_equals_raw(&app).await;
     let range: bool = app
-        .scalar("select min(tapped_at) >= '2022-07-01Z' and max(tapped_at) < '2024-01-01Z' from taps")
+        .scalar(
+            "select min(tapped_at) >= '2022-07-01Z' and max(tapped_at) < '2024-01-01Z' from taps",
+        )
         .await;
     assert!(range);
 
     let second = run(url, &["seed"]);
     assert!(second.status.success());
     assert_eq!(stdout(&second), "", "keys are printed once");
-    assert!(stderr(&second).contains("50000 taps read, 0 new"), "{}", stderr(&second));
+    assert!(
+        stderr(&second).contains("50000 taps read, 0 new"),
+        "{}",
+        stderr(&second)
+    );
     assert_eq!(app.scalar::<i64>("select count(*) from taps").await, 50_000);
     assert_roll_up_equals_raw(&app).await;
 
@@ -54,10 +59,20 @@ async fn the_sample_is_loaded_once_and_answers_the_documented_query() {
     for (slug, key) in &keys[..2] {
         eventually("the server knows the key", || {
             let mut client = app.client(key);
-            async move { client.query_taps(query("2023-01-01", "2023-01-01", "DAY")).await.is_ok() }
+            async move {
+                client
+                    .query_taps(query("2023-01-01", "2023-01-01", "DAY"))
+                    .await
+                    .is_ok()
+            }
         })
         .await;
-        let answer = app.client(key).query_taps(query("2023-01-01", "2023-12-22", "WEEK")).await.unwrap().into_inner();
+        let answer = app
+            .client(key)
+            .query_taps(query("2023-01-01", "2023-12-22", "WEEK"))
+            .await
+            .unwrap()
+            .into_inner();
         assert_eq!(answer.buckets.len(), 52);
         assert_eq!(answer.buckets[0].end, "2023-01-02T00:00:00Z");
         let raw: i64 = app
@@ -67,7 +82,14 @@ async fn the_sample_is_loaded_once_and_answers_the_documented_query() {
             ))
             .await;
         assert_eq!(answer.total as i64, raw);
-        assert_eq!(answer.buckets.iter().map(|bucket| bucket.count as i64).sum::<i64>(), raw);
+        assert_eq!(
+            answer
+                .buckets
+                .iter()
+                .map(|bucket| bucket.count as i64)
+                .sum::<i64>(),
+            raw
+        );
         assert!(raw > 0);
         totals.push(raw);
     }
@@ -95,7 +117,10 @@ async fn bad_lines_are_reported_by_number_and_the_rest_is_loaded() {
          ,a,1,2023-01-01T00:00:00Z\n\
          \"7\",\"a\",3,2023-01-02\n",
     );
-    let output = run(&app.store.database_url, &["seed", "--tags", path(&tags), "--taps", path(&taps)]);
+    let output = run(
+        &app.store.database_url,
+        &["seed", "--tags", path(&tags), "--taps", path(&taps)],
+    );
     let told = stderr(&output);
     assert!(!output.status.success());
     for expected in [
@@ -116,7 +141,13 @@ async fn bad_lines_are_reported_by_number_and_the_rest_is_loaded() {
         assert!(told.contains(expected), "{expected:?} is not in:\n{told}");
     }
     assert_eq!(app.scalar::<i64>("select sum(count) from taps").await, 6);
-    assert_eq!(app.scalar::<i64>("select count(*) from taps where tapped_at = '2023-01-01 10:00:00.123456Z'").await, 1);
+    assert_eq!(
+        app.scalar::<i64>(
+            "select count(*) from taps where tapped_at = '2023-01-01 10:00:00.123456Z'"
+        )
+        .await,
+        1
+    );
     assert_roll_up_equals_raw(&app).await;
 }
 
@@ -125,14 +156,30 @@ async fn what_cannot_be_read_says_what_to_do() {
     let app = App::start().await;
     let url = &app.store.database_url;
     let missing = run(url, &["seed", "--tags", "no-such-file.csv"]);
-    assert!(stderr(&missing).contains("cannot open no-such-file.csv"), "{}", stderr(&missing));
+    assert!(
+        stderr(&missing).contains("cannot open no-such-file.csv"),
+        "{}",
+        stderr(&missing)
+    );
     let tags = file("uid,team\na,1\n");
     let columns = run(url, &["seed", "--tags", path(&tags)]);
-    assert!(stderr(&columns).contains("lacks the columns tag_uid, team_id, created_at"), "{}", stderr(&columns));
+    assert!(
+        stderr(&columns).contains("lacks the columns tag_uid, team_id, created_at"),
+        "{}",
+        stderr(&columns)
+    );
     let binary = file("id,tag_uid,count,created_at\n");
-    std::fs::write(binary.path(), b"id,tag_uid,count,created_at\n1,\xff\xfe,1,2023-01-01T00:00:00Z\n").unwrap();
+    std::fs::write(
+        binary.path(),
+        b"id,tag_uid,count,created_at\n1,\xff\xfe,1,2023-01-01T00:00:00Z\n",
+    )
+    .unwrap();
     let not_text = run(url, &["seed", "--taps", path(&binary)]);
-    assert!(stderr(&not_text).contains("line 2: is not UTF-8 text"), "{}", stderr(&not_text));
+    assert!(
+        stderr(&not_text).contains("line 2: is not UTF-8 text"),
+        "{}",
+        stderr(&not_text)
+    );
 }
 
 /// Many taps of three teams, in files.
@@ -141,7 +188,13 @@ fn many(taps: usize) -> (NamedTempFile, NamedTempFile) {
     let mut text = "id,tag_uid,count,created_at\n".to_owned();
     for n in 0..taps {
         let (tag, month, day, minute) = (["a", "b", "c"][n % 3], n % 11 + 1, n % 27 + 1, n % 60);
-        writeln!(text, "tap-{n},{tag},{},2023-{month:02}-{day:02}T{:02}:{minute:02}:00Z", n % 5 + 1, n % 24).unwrap();
+        writeln!(
+            text,
+            "tap-{n},{tag},{},2023-{month:02}-{day:02}T{:02}:{minute:02}:00Z",
+            n % 5 + 1,
+            n % 24
+        )
+        .unwrap();
     }
     (tags, file(&text))
 }
@@ -154,7 +207,12 @@ async fn several_at_once_load_everything_once() {
     let mut children: Vec<_> = (0..3)
         .map(|_| {
             let mut command = program(&app.store.database_url);
-            command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+            command
+                .args(arguments)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap()
         })
         .collect();
     let mut keys = String::new();
@@ -176,7 +234,12 @@ async fn a_run_that_was_killed_leaves_whole_batches_and_the_next_one_adds_the_re
     let arguments = ["seed", "--tags", path(&tags), "--taps", path(&taps)];
     for round in 0_u64..4 {
         let mut command = program(&app.store.database_url);
-        let mut child = command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = command
+            .args(arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         tokio::time::sleep(Duration::from_millis(150 + 250 * round)).await;
         child.kill().unwrap(); // SIGKILL
         child.wait().unwrap();
@@ -185,8 +248,16 @@ async fn a_run_that_was_killed_leaves_whole_batches_and_the_next_one_adds_the_re
     let before: i64 = app.scalar("select count(*) from taps").await;
     let last = run(&app.store.database_url, &arguments);
     assert!(last.status.success(), "{}", stderr(&last));
-    assert_eq!(app.scalar::<i64>("select count(*) from taps").await, 200_000);
-    assert!(stderr(&last).contains(&format!("{} new", 200_000 - before)), "{} were there: {}", before, stderr(&last));
+    assert_eq!(
+        app.scalar::<i64>("select count(*) from taps").await,
+        200_000
+    );
+    assert!(
+        stderr(&last).contains(&format!("{} new", 200_000 - before)),
+        "{} were there: {}",
+        before,
+        stderr(&last)
+    );
     assert_roll_up_equals_raw(&app).await;
     let behind: i64 = app
         .scalar("select count(*) from teams where revision < (select coalesce(max(revision), 0) from taps where taps.team_id = teams.team_id)")

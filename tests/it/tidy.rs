@@ -17,7 +17,12 @@ pub fn sources() -> Vec<(String, String)> {
             if path.is_dir() {
                 folders.push(path);
             } else {
-                let name = path.strip_prefix(root().join("src")).unwrap().to_str().unwrap().to_owned();
+                let name = path
+                    .strip_prefix(root().join("src"))
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned();
                 let text = std::fs::read_to_string(&path).unwrap();
                 let code = text.split("#[cfg(test)]").next().unwrap().to_owned();
                 files.push((name, code));
@@ -30,8 +35,14 @@ pub fn sources() -> Vec<(String, String)> {
 #[test]
 fn every_file_says_what_it_is_and_is_short() {
     for (name, text) in sources() {
-        assert!(text.starts_with("//! "), "src/{name} does not say what it is");
-        assert!(text.lines().count() <= 500, "src/{name} is too long: give what is big a file of its own");
+        assert!(
+            text.starts_with("//! "),
+            "src/{name} does not say what it is"
+        );
+        assert!(
+            text.lines().count() <= 500,
+            "src/{name} is too long: give what is big a file of its own"
+        );
     }
 }
 
@@ -40,33 +51,58 @@ fn data_flows_one_way() {
     for (name, text) in sources() {
         let role = name.rsplit('/').next().unwrap();
         let forbidden: &[&str] = match role {
-            "model.rs" | "buckets.rs" | "tally.rs" => &["tonic", "proto::", "tokio", "db::", "sql!", "async fn"],
+            "model.rs" | "buckets.rs" | "tally.rs" => {
+                &["tonic", "proto::", "tokio", "db::", "sql!", "async fn"]
+            }
             "store.rs" => &["tonic", "proto::", "wire::"],
             "wire.rs" => &["db::", "sql!", "async fn", "store::"],
             "rpc.rs" => &["sql!", "db::"],
             _ => &[],
         };
         for word in forbidden {
-            assert!(!text.contains(word), "src/{name} must know nothing of {word}");
+            assert!(
+                !text.contains(word),
+                "src/{name} must know nothing of {word}"
+            );
         }
         let areas = ["taps", "access"];
-        for area in areas.iter().filter(|area| name.contains('/') && !name.starts_with(**area)) {
+        for area in areas
+            .iter()
+            .filter(|area| name.contains('/') && !name.starts_with(**area))
+        {
             let allowed = name == "taps/seed.rs" && *area == "access";
-            assert!(allowed || !text.contains(&format!("{area}::store")), "src/{name} uses the store of {area}");
+            assert!(
+                allowed || !text.contains(&format!("{area}::store")),
+                "src/{name} uses the store of {area}"
+            );
         }
         let status = text.contains("tonic::Status") || text.contains("Status::");
-        let speaks_grpc = ["error.rs", "auth.rs", "limits.rs", "telemetry.rs", "rpc.rs"].contains(&role);
+        let speaks_grpc =
+            ["error.rs", "auth.rs", "limits.rs", "telemetry.rs", "rpc.rs"].contains(&role);
         assert!(!status || speaks_grpc, "src/{name} names a gRPC status");
     }
 }
 
 #[test]
 fn sql_is_in_files() {
-    let keywords = ["select ", "insert into ", "update ", "delete from ", "create table "];
+    let keywords = [
+        "select ",
+        "insert into ",
+        "update ",
+        "delete from ",
+        "create table ",
+    ];
     for (name, text) in sources() {
-        for line in text.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
+        for line in text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.starts_with("//"))
+        {
             let literal = line.split('"').nth(1).unwrap_or_default().to_lowercase();
-            assert!(!keywords.iter().any(|word| literal.starts_with(word)), "src/{name}: {line}");
+            assert!(
+                !keywords.iter().any(|word| literal.starts_with(word)),
+                "src/{name}: {line}"
+            );
         }
     }
 }
@@ -75,7 +111,10 @@ fn sql_is_in_files() {
 fn readme(mark: &str) -> String {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let (_, rest) = readme.split_once(&format!("<!-- {mark} -->")).unwrap();
-    rest.split_once(&format!("<!-- /{mark} -->")).unwrap().0.to_owned()
+    rest.split_once(&format!("<!-- /{mark} -->"))
+        .unwrap()
+        .0
+        .to_owned()
 }
 
 #[derive(clap::Parser)]
@@ -93,21 +132,46 @@ fn the_readme_lists_every_setting_with_its_default() {
     let table = readme("settings");
     let mut rows: Vec<Vec<String>> = Vec::new();
     for line in table.lines().filter(|line| line.starts_with("| `")) {
-        rows.push(line.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect());
+        rows.push(
+            line.trim_matches('|')
+                .split('|')
+                .map(|cell| cell.trim().replace('`', ""))
+                .collect(),
+        );
     }
     let command = Settings::command();
     let mut listed = BTreeSet::new();
-    for setting in command.get_arguments().filter(|setting| setting.get_env().is_some()) {
+    for setting in command
+        .get_arguments()
+        .filter(|setting| setting.get_env().is_some())
+    {
         let name = setting.get_env().unwrap().to_str().unwrap().to_owned();
-        let row = rows.iter().find(|row| row[0] == name).unwrap_or_else(|| panic!("{name} is not in the README"));
-        let default = setting.get_default_values().first().map(|value| value.to_str().unwrap());
-        assert_eq!(row[1].trim_matches(['—', '-']).trim(), default.unwrap_or_default(), "default of {name}");
+        let row = rows
+            .iter()
+            .find(|row| row[0] == name)
+            .unwrap_or_else(|| panic!("{name} is not in the README"));
+        let default = setting
+            .get_default_values()
+            .first()
+            .map(|value| value.to_str().unwrap());
+        assert_eq!(
+            row[1].trim_matches(['—', '-']).trim(),
+            default.unwrap_or_default(),
+            "default of {name}"
+        );
         let help = setting.get_help().unwrap().to_string().replace('`', "");
         let first = row[2].split(". ").next().unwrap().trim_end_matches('.');
-        assert!(help.starts_with(first), "{name}: the README says {first:?}, the program says {help:?}");
+        assert!(
+            help.starts_with(first),
+            "{name}: the README says {first:?}, the program says {help:?}"
+        );
         listed.insert(name);
     }
-    assert_eq!(listed.len(), rows.len(), "the README has settings that the program has not");
+    assert_eq!(
+        listed.len(),
+        rows.len(),
+        "the README has settings that the program has not"
+    );
 }
 
 #[test]
@@ -117,8 +181,14 @@ fn every_reason_is_in_the_page_of_errors() {
     let mut reasons = BTreeSet::new();
     for (_, text) in sources() {
         for word in text.split('"').skip(1).step_by(2) {
-            let upper = word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
-            if upper && word.contains('_') && !word.starts_with("TAP_") && !word.starts_with("DATABASE_") {
+            let upper = word
+                .bytes()
+                .all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+            if upper
+                && word.contains('_')
+                && !word.starts_with("TAP_")
+                && !word.starts_with("DATABASE_")
+            {
                 reasons.insert(word.to_owned());
             }
         }
@@ -128,6 +198,9 @@ fn every_reason_is_in_the_page_of_errors() {
     }
     assert!(reasons.len() > 20, "{reasons:?}");
     for reason in reasons {
-        assert!(page.contains(&format!("`{reason}`")), "{reason} is not in docs/errors.md");
+        assert!(
+            page.contains(&format!("`{reason}`")),
+            "{reason} is not in docs/errors.md"
+        );
     }
 }

@@ -13,7 +13,6 @@ use super::{App, environment, eventually, root, stderr, stdout};
 /// A running Envoy. Ends with the test.
 pub struct Envoy {
     pub http: SocketAddr,
-    pub admin: SocketAddr,
     child: Child,
     directory: TempDir,
 }
@@ -24,7 +23,9 @@ impl Envoy {
         let envoy = Self::in_front_of(app.grpc.port());
         let url = envoy.url("/v1/taps:query");
         eventually("Envoy has found the service", || async {
-            reqwest::get(&url).await.is_ok_and(|answer| answer.status() == 401)
+            reqwest::get(&url)
+                .await
+                .is_ok_and(|answer| answer.status() == 401)
         })
         .await;
         envoy
@@ -37,7 +38,15 @@ impl Envoy {
         let config = render(&directory, http, grpc_port, admin);
         let log = std::fs::File::create(directory.path().join("log")).unwrap();
         let child = Command::new(environment("TAP_TEST_ENVOY"))
-            .args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warn", "-c", &config])
+            .args([
+                "--concurrency",
+                "1",
+                "--disable-hot-restart",
+                "--log-level",
+                "warn",
+                "-c",
+                &config,
+            ])
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .stdin(Stdio::null())
@@ -45,7 +54,6 @@ impl Envoy {
             .unwrap();
         Self {
             http: SocketAddr::from(([127, 0, 0, 1], http)),
-            admin: SocketAddr::from(([127, 0, 0, 1], admin)),
             child,
             directory,
         }
@@ -79,7 +87,11 @@ pub fn render(directory: &TempDir, http: u16, grpc: u16, admin: u16) -> String {
         .arg(&descriptors)
         .output()
         .unwrap();
-    assert!(output.status.success(), "envoy.sh render: {}", stderr(&output));
+    assert!(
+        output.status.success(),
+        "envoy.sh render: {}",
+        stderr(&output)
+    );
     let config = directory.path().join("envoy.yaml");
     std::fs::write(&config, stdout(&output)).unwrap();
     config.to_str().unwrap().to_owned()
@@ -87,5 +99,9 @@ pub fn render(directory: &TempDir, http: u16, grpc: u16, admin: u16) -> String {
 
 /// A port that nobody listens on at this moment.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
 }

@@ -51,23 +51,35 @@ pub struct Failure {
 
 impl Wire {
     /// Calls `QueryTaps` through Envoy.
-    pub async fn query_taps(self, envoy: &Envoy, key: Option<&str>, query: QueryTapsRequest) -> Outcome {
+    pub async fn query_taps(
+        self,
+        envoy: &Envoy,
+        key: Option<&str>,
+        query: QueryTapsRequest,
+    ) -> Outcome {
         match self {
             Self::Grpc => {
-                let channel = Channel::from_shared(envoy.url("")).unwrap().connect().await.unwrap();
+                let channel = Channel::from_shared(envoy.url(""))
+                    .unwrap()
+                    .connect()
+                    .await
+                    .unwrap();
                 let mut client = TapAnalyticsClient::new(channel);
                 grpc_outcome(client.query_taps(with_key(query, key)).await)
             }
             Self::GrpcWeb => {
                 let http = legacy::Client::builder(TokioExecutor::new()).build_http();
-                let service =
-                    ServiceBuilder::new().layer(tonic_web::GrpcWebClientLayer::new()).service(http);
-                let mut client = TapAnalyticsClient::with_origin(service, envoy.url("").parse().unwrap());
+                let service = ServiceBuilder::new()
+                    .layer(tonic_web::GrpcWebClientLayer::new())
+                    .service(http);
+                let mut client =
+                    TapAnalyticsClient::with_origin(service, envoy.url("").parse().unwrap());
                 grpc_outcome(client.query_taps(with_key(query, key)).await)
             }
             Self::Json => {
-                let mut request =
-                    reqwest::Client::new().post(envoy.url("/v1/taps:query")).body(to_json(&query).to_string());
+                let mut request = reqwest::Client::new()
+                    .post(envoy.url("/v1/taps:query"))
+                    .body(to_json(&query).to_string());
                 if let Some(key) = key {
                     request = request.header("x-api-key", key);
                 }
@@ -80,7 +92,9 @@ impl Wire {
 fn with_key<T>(message: T, key: Option<&str>) -> Request<T> {
     let mut request = Request::new(message);
     if let Some(key) = key {
-        request.metadata_mut().insert("x-api-key", key.parse().unwrap());
+        request
+            .metadata_mut()
+            .insert("x-api-key", key.parse().unwrap());
     }
     request
 }
@@ -88,7 +102,12 @@ fn with_key<T>(message: T, key: Option<&str>) -> Request<T> {
 fn grpc_outcome(result: Result<Response<QueryTapsResponse>, Status>) -> Outcome {
     match result {
         Ok(response) => {
-            let header = |name: &str| response.metadata().get(name).and_then(|v| v.to_str().ok()?.parse().ok());
+            let header = |name: &str| {
+                response
+                    .metadata()
+                    .get(name)
+                    .and_then(|v| v.to_str().ok()?.parse().ok())
+            };
             Outcome {
                 code: Code::Ok,
                 quota: header("x-ratelimit-limit").zip(header("x-ratelimit-remaining")),
@@ -98,10 +117,20 @@ fn grpc_outcome(result: Result<Response<QueryTapsResponse>, Status>) -> Outcome 
             }
         }
         Err(status) => {
-            let header = |name: &str| status.metadata().get(name).and_then(|v| v.to_str().ok()?.parse().ok());
+            let header = |name: &str| {
+                status
+                    .metadata()
+                    .get(name)
+                    .and_then(|v| v.to_str().ok()?.parse().ok())
+            };
             let details = status.get_error_details();
-            let info = details.error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
-            let violations = details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
+            let info = details
+                .error_info()
+                .unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
+            let violations = details
+                .bad_request()
+                .map(|bad| bad.field_violations.clone())
+                .unwrap_or_default();
             Outcome {
                 code: status.code(),
                 answer: None,
@@ -115,7 +144,9 @@ fn grpc_outcome(result: Result<Response<QueryTapsResponse>, Status>) -> Outcome 
                         .into_iter()
                         .map(|violation| (violation.field, violation.reason, violation.description))
                         .collect(),
-                    quota_metric: details.quota_failure().map(|quota| quota.violations[0].quota_metric.clone()),
+                    quota_metric: details
+                        .quota_failure()
+                        .map(|quota| quota.violations[0].quota_metric.clone()),
                     retry: details.retry_info().is_some(),
                 }),
             }
@@ -125,7 +156,12 @@ fn grpc_outcome(result: Result<Response<QueryTapsResponse>, Status>) -> Outcome 
 
 /// The outcome of a request by JSON; the HTTP status must fit the code.
 pub async fn json_outcome(response: reqwest::Response) -> Outcome {
-    let header = |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()?.parse().ok());
+    let header = |name: &str| {
+        response
+            .headers()
+            .get(name)
+            .and_then(|v| v.to_str().ok()?.parse().ok())
+    };
     let quota = header("x-ratelimit-limit").zip(header("x-ratelimit-remaining"));
     let retry_after = header("retry-after");
     let content_type = response.headers().get("content-type").unwrap().clone();
@@ -135,11 +171,23 @@ pub async fn json_outcome(response: reqwest::Response) -> Outcome {
     let body: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("not JSON: {text}"));
     if http == 200 {
         let answer = Some(from_json(&body));
-        return Outcome { code: Code::Ok, answer, failure: None, quota, retry_after };
+        return Outcome {
+            code: Code::Ok,
+            answer,
+            failure: None,
+            quota,
+            retry_after,
+        };
     }
     let (code, failure) = json_failure(&body);
     assert_eq!(http, http_status(code), "HTTP status of {code:?}: {body}");
-    Outcome { code, answer: None, failure: Some(failure), quota, retry_after }
+    Outcome {
+        code,
+        answer: None,
+        failure: Some(failure),
+        quota,
+        retry_after,
+    }
 }
 
 /// An error of the one shape: nothing missing, nothing more.
@@ -149,20 +197,34 @@ pub fn json_failure(body: &Value) -> (Code, Failure) {
     let code = Code::from_i32(body["code"].as_i64().unwrap().try_into().unwrap());
     let detail = |name: &str| {
         let url = format!("type.googleapis.com/google.rpc.{name}");
-        body["details"].as_array().unwrap().iter().find(|detail| detail["@type"] == url.as_str())
+        body["details"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|detail| detail["@type"] == url.as_str())
     };
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let info = detail("ErrorInfo").unwrap_or_else(|| panic!("no ErrorInfo in {body}"));
     let violations = detail("BadRequest").map_or_else(Vec::new, |bad| {
         let violations = bad["fieldViolations"].as_array().unwrap();
-        violations.iter().map(|v| (text(&v["field"]), text(&v["reason"]), text(&v["description"]))).collect()
+        violations
+            .iter()
+            .map(|v| {
+                (
+                    text(&v["field"]),
+                    text(&v["reason"]),
+                    text(&v["description"]),
+                )
+            })
+            .collect()
     });
     let failure = Failure {
         message: text(&body["message"]),
         reason: text(&info["reason"]),
         domain: text(&info["domain"]),
         violations,
-        quota_metric: detail("QuotaFailure").map(|quota| text(&quota["violations"][0]["quotaMetric"])),
+        quota_metric: detail("QuotaFailure")
+            .map(|quota| text(&quota["violations"][0]["quotaMetric"])),
         retry: detail("RetryInfo").is_some(),
     };
     (code, failure)
@@ -188,13 +250,17 @@ fn pool() -> DescriptorPool {
 
 /// The request as the JSON mapping of protobuf has it.
 pub fn to_json(query: &QueryTapsRequest) -> Value {
-    let descriptor = pool().get_message_by_name("tap.v1.QueryTapsRequest").unwrap();
+    let descriptor = pool()
+        .get_message_by_name("tap.v1.QueryTapsRequest")
+        .unwrap();
     let message = DynamicMessage::decode(descriptor, query.encode_to_vec().as_slice()).unwrap();
     serde_json::to_value(message).unwrap()
 }
 
 fn from_json(body: &Value) -> QueryTapsResponse {
-    let descriptor = pool().get_message_by_name("tap.v1.QueryTapsResponse").unwrap();
+    let descriptor = pool()
+        .get_message_by_name("tap.v1.QueryTapsResponse")
+        .unwrap();
     let message = descriptor.deserialize(body).unwrap();
     QueryTapsResponse::decode(message.encode_to_vec().as_slice()).unwrap()
 }
