@@ -8,15 +8,13 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 const PROTO_FILES: &[&str] = &["tap/v1/tap_analytics.proto"];
 
+#[expect(clippy::disallowed_methods, reason = "how cargo tells where to write")]
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
 
     let descriptors = PathBuf::from(env::var("OUT_DIR")?).join("tap.binpb");
     let mut compiler = protox::Compiler::new(["proto"])?;
-    compiler
-        .include_imports(true)
-        .include_source_info(true)
-        .open_files(PROTO_FILES)?;
+    compiler.include_imports(true).include_source_info(true).open_files(PROTO_FILES)?;
     fs::write(&descriptors, compiler.encode_file_descriptor_set())?;
 
     tonic_prost_build::configure()

@@ -37,12 +37,7 @@ struct Args {
 
     /// A PostgreSQL to use, as a superuser reaches it. Databases named `tap_bench_*` are dropped and
     /// made in it.
-    #[arg(
-        long,
-        env = "TAP_BENCH_DATABASE_URL",
-        hide_env_values = true,
-        value_name = "URL"
-    )]
+    #[arg(long, env = "TAP_BENCH_DATABASE_URL", hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
 
     /// Given by `cargo bench`.
@@ -77,11 +72,7 @@ struct Plan {
 
 impl Plan {
     fn new(args: &Args) -> Self {
-        let mut sizes = if args.quick {
-            vec![1]
-        } else {
-            args.sizes.clone()
-        };
+        let mut sizes = if args.quick { vec![1] } else { args.sizes.clone() };
         if args.taps_100m {
             sizes.push(100);
         }
@@ -109,9 +100,7 @@ fn main() -> anyhow::Result<()> {
         return Ok(());
     }
     let plan = Plan::new(&args);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let postgres = Postgres::start(args.database_url.as_deref())?;
         let ended = tokio::select! {
@@ -125,10 +114,7 @@ fn main() -> anyhow::Result<()> {
 }
 
 async fn interrupted() {
-    match (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-    ) {
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
         (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
@@ -157,10 +143,7 @@ async fn run(postgres: &Postgres, plan: &Plan) -> anyhow::Result<()> {
                 query::measure(&store, *millions, &handle, &mut report).await?;
             }
             if nth == 0 && plan.has(Part::Cached) {
-                let rounds = cached::Rounds {
-                    count: plan.rounds,
-                    length: plan.round,
-                };
+                let rounds = cached::Rounds { count: plan.rounds, length: plan.round };
                 cached::measure(&store, rounds, &handle, &mut report).await?;
             }
             postgres.drop_database(&store).await?;

@@ -36,17 +36,10 @@ async fn ready(State(admin): State<Admin>) -> (StatusCode, &'static str) {
         Ok(client) if client.batch_execute(sql!("db/ping").text).await.is_ok() => {
             (StatusCode::OK, "ready\n")
         }
-        _ => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the store cannot be reached\n",
-        ),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be reached\n"),
     }
 }
 
 async fn metrics(State(admin): State<Admin>) -> String {
-    admin
-        .metrics
-        .as_ref()
-        .map(PrometheusHandle::render)
-        .unwrap_or_default()
+    admin.metrics.as_ref().map(PrometheusHandle::render).unwrap_or_default()
 }

@@ -99,10 +99,7 @@ impl Directory {
     /// A directory that knows nobody yet.
     #[must_use]
     pub fn new(clock: Clock) -> Self {
-        Self {
-            keys: ArcSwap::default(),
-            clock,
-        }
+        Self { keys: ArcSwap::default(), clock }
     }
 
     /// Loads the keys again. Whoever is still valid keeps what is left of the quotas.
@@ -113,31 +110,22 @@ impl Directory {
         let loaded = store::load_keys(db).await?;
         let known = self.keys.load();
         let keys = loaded.into_iter().map(|key| {
-            let kept = known
-                .get(&key.hash)
-                .filter(|old| old.queries_per_hour == key.queries_per_hour);
+            let kept =
+                known.get(&key.hash).filter(|old| old.queries_per_hour == key.queries_per_hour);
             let limits = kept.map_or_else(
                 || Arc::new(Limits::new(key.queries_per_hour)),
                 |old| Arc::clone(&old.caller.limits),
             );
             let entry = Entry {
-                caller: Caller {
-                    team: key.team,
-                    key: key.id,
-                    limits,
-                },
-                scopes: key
-                    .scopes
-                    .iter()
-                    .filter_map(|scope| Scope::parse(scope))
-                    .collect(),
+                caller: Caller { team: key.team, key: key.id, limits },
+                scopes: key.scopes.iter().filter_map(|scope| Scope::parse(scope)).collect(),
                 queries_per_hour: key.queries_per_hour,
                 expires_at: key.expires_at,
             };
             (key.hash, entry)
         });
         let keys: HashMap<Hash, Entry> = keys.collect();
-        metrics::gauge!("tap_keys").set(keys.len() as f64);
+        metrics::gauge!("tap_keys").set(u32::try_from(keys.len()).unwrap_or(u32::MAX));
         self.keys.store(Arc::new(keys));
         Ok(())
     }
@@ -159,9 +147,9 @@ impl Directory {
         }
         match route {
             Route::Unknown => Err(Error::UnknownMethod),
-            Route::Key(scope, _) if !entry.scopes.contains(&scope) => Err(Error::ScopeMissing {
-                scope: scope.as_str(),
-            }),
+            Route::Key(scope, _) if !entry.scopes.contains(&scope) => {
+                Err(Error::ScopeMissing { scope: scope.as_str() })
+            }
             Route::Key(..) | Route::Public => Ok(entry.caller.clone()),
         }
     }
@@ -200,11 +188,7 @@ pub struct Authenticate {
 
 impl Interceptor for Authenticate {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let route = request
-            .extensions()
-            .get::<Route>()
-            .copied()
-            .unwrap_or(Route::Unknown);
+        let route = request.extensions().get::<Route>().copied().unwrap_or(Route::Unknown);
         if route == Route::Public {
             return Ok(request);
         }

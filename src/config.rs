@@ -1,6 +1,8 @@
 //! Every setting, with its default, unit and meaning. `--help` and the table in the README say the
 //! same, as a test compares them.
 
+#![expect(clippy::doc_markdown, reason = "these comments are the text of --help")]
+
 use std::{
     net::{IpAddr, SocketAddr},
     time::Duration,
@@ -19,21 +21,11 @@ pub struct Store {
 
     /// Password of the role `tap_app`. `migrate` sets it, the other commands use it. Not needed
     /// where PostgreSQL trusts the connection.
-    #[arg(
-        long,
-        env = "TAP_DB_APP_PASSWORD",
-        hide_env_values = true,
-        value_name = "PASSWORD"
-    )]
+    #[arg(long, env = "TAP_DB_APP_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     pub db_app_password: Option<String>,
 
     /// Password of the role `tap_system`, likewise.
-    #[arg(
-        long,
-        env = "TAP_DB_SYSTEM_PASSWORD",
-        hide_env_values = true,
-        value_name = "PASSWORD"
-    )]
+    #[arg(long, env = "TAP_DB_SYSTEM_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     pub db_system_password: Option<String>,
 
     /// Connections that each of the two roles keeps at most.
@@ -42,12 +34,7 @@ pub struct Store {
     pub db_pool_size: u16,
 
     /// How long one statement may run, in milliseconds, before PostgreSQL ends it.
-    #[arg(
-        long,
-        env = "TAP_DB_STATEMENT_TIMEOUT_MS",
-        default_value_t = 10_000,
-        value_name = "MS"
-    )]
+    #[arg(long, env = "TAP_DB_STATEMENT_TIMEOUT_MS", default_value_t = 10_000, value_name = "MS")]
     pub db_statement_timeout_ms: u32,
 }
 
@@ -56,30 +43,15 @@ pub struct Store {
 #[group(skip)]
 pub struct Serve {
     /// Address to listen on. Keep it private: only Envoy should be public.
-    #[arg(
-        long,
-        env = "TAP_HOST",
-        default_value = "127.0.0.1",
-        value_name = "ADDRESS"
-    )]
+    #[arg(long, env = "TAP_HOST", default_value = "127.0.0.1", value_name = "ADDRESS")]
     pub host: IpAddr,
 
     /// Port of the gRPC services.
-    #[arg(
-        long,
-        env = "TAP_GRPC_PORT",
-        default_value_t = 50051,
-        value_name = "PORT"
-    )]
+    #[arg(long, env = "TAP_GRPC_PORT", default_value_t = 50051, value_name = "PORT")]
     pub grpc_port: u16,
 
     /// Port of /healthz, /readyz and /metrics. Keep it private.
-    #[arg(
-        long,
-        env = "TAP_ADMIN_PORT",
-        default_value_t = 9464,
-        value_name = "PORT"
-    )]
+    #[arg(long, env = "TAP_ADMIN_PORT", default_value_t = 9464, value_name = "PORT")]
     pub admin_port: u16,
 
     /// Memory for answers that are kept, in MiB. 0 keeps none.
@@ -87,12 +59,7 @@ pub struct Serve {
     pub cache_mib: u32,
 
     /// How long a query may take, in milliseconds, before the caller gets DEADLINE_EXCEEDED.
-    #[arg(
-        long,
-        env = "TAP_QUERY_TIMEOUT_MS",
-        default_value_t = 15_000,
-        value_name = "MS"
-    )]
+    #[arg(long, env = "TAP_QUERY_TIMEOUT_MS", default_value_t = 15_000, value_name = "MS")]
     pub query_timeout_ms: u32,
 
     /// How long to go on serving after a signal to stop, in milliseconds, so that load balancers see
@@ -114,13 +81,7 @@ pub struct Serve {
 #[group(skip)]
 pub struct Logs {
     /// What to log: a level, or directives such as `info,tap_analytics=debug`.
-    #[arg(
-        long,
-        env = "TAP_LOG",
-        default_value = "info",
-        value_name = "FILTER",
-        global = true
-    )]
+    #[arg(long, env = "TAP_LOG", default_value = "info", value_name = "FILTER", global = true)]
     pub log: String,
 
     /// How to write the log.

@@ -58,10 +58,7 @@ impl Db {
     pub fn new(config: &config::Store) -> anyhow::Result<Self> {
         let size = usize::from(config.db_pool_size);
         Ok(Self {
-            app: pool(
-                role(config, "tap_app", config.db_app_password.as_deref())?,
-                size,
-            )?,
+            app: pool(role(config, "tap_app", config.db_app_password.as_deref())?, size)?,
             system: pool(system_role(config)?, size)?,
         })
     }
@@ -72,15 +69,10 @@ impl Db {
     /// [`Error::StoreUnavailable`] when there is no connection to be had.
     pub async fn team(&self, team: TeamId) -> Result<TeamRead, Error> {
         let client = self.app.get().await.map_err(pool_error)?;
-        let begin = sql!("db/begin_team")
-            .text
-            .replace("{team_id}", &team.to_string());
+        let begin = sql!("db/begin_team").text.replace("{team_id}", &team.to_string());
         // From here on the connection is dirty: dropped before its end, it must not be used again.
         let read = TeamRead(Some(client));
-        read.client()
-            .batch_execute(&begin)
-            .await
-            .map_err(sql_error)?;
+        read.client().batch_execute(&begin).await.map_err(sql_error)?;
         Ok(read)
     }
 
@@ -119,16 +111,9 @@ impl TeamRead {
     /// # Errors
     /// As [`query`].
     pub async fn stream(&self, sql: Sql, params: Params<'_>) -> Result<RowStream, Error> {
-        let statement = self
-            .client()
-            .prepare_cached(sql.text)
-            .await
-            .map_err(sql_error)?;
+        let statement = self.client().prepare_cached(sql.text).await.map_err(sql_error)?;
         let params = params.iter().map(|param| *param as &dyn ToSql);
-        self.client()
-            .query_raw(&statement, params)
-            .await
-            .map_err(sql_error)
+        self.client().query_raw(&statement, params).await.map_err(sql_error)
     }
 
     /// Gives the connection back.
@@ -175,14 +160,8 @@ pub async fn query_in(
     sql: Sql,
     params: Params<'_>,
 ) -> Result<Vec<Row>, Error> {
-    let statement = transaction
-        .prepare_cached(sql.text)
-        .await
-        .map_err(sql_error)?;
-    transaction
-        .query(&statement, params)
-        .await
-        .map_err(sql_error)
+    let statement = transaction.prepare_cached(sql.text).await.map_err(sql_error)?;
+    transaction.query(&statement, params).await.map_err(sql_error)
 }
 
 /// What a failed statement means to the caller.
@@ -191,12 +170,9 @@ pub fn sql_error(error: PgError) -> Error {
     let Some(state) = error.code().cloned() else {
         // Not from the server: the connection broke, or a value did not fit its column.
         let broken = error.is_closed()
-            || std::error::Error::source(&error).is_some_and(|s| s.is::<std::io::Error>());
-        return if broken {
-            Error::store_unavailable(error)
-        } else {
-            Error::internal(error)
-        };
+            || std::error::Error::source(&error)
+                .is_some_and(<dyn std::error::Error>::is::<std::io::Error>);
+        return if broken { Error::store_unavailable(error) } else { Error::internal(error) };
     };
     let class = state.code().get(..2).unwrap_or_default();
     match class {
@@ -263,13 +239,8 @@ fn role(
 }
 
 fn pool(pg: tokio_postgres::Config, size: usize) -> anyhow::Result<Pool> {
-    let manager = Manager::from_config(
-        pg,
-        NoTls,
-        ManagerConfig {
-            recycling_method: RecyclingMethod::Fast,
-        },
-    );
+    let manager =
+        Manager::from_config(pg, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
     Pool::builder(manager)
         .max_size(size)
         .wait_timeout(Some(CONNECT_TIMEOUT))

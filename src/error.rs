@@ -32,11 +32,7 @@ impl Violation {
         reason: &'static str,
         description: impl Into<String>,
     ) -> Self {
-        Self {
-            field: field.into(),
-            reason,
-            description: description.into(),
-        }
+        Self { field: field.into(), reason, description: description.into() }
     }
 }
 
@@ -44,27 +40,21 @@ impl Violation {
 /// would do differently.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// No valid key: UNAUTHENTICATED.
+    /// No valid key: `UNAUTHENTICATED`.
     #[error("{message}")]
-    Unauthenticated {
-        reason: &'static str,
-        message: &'static str,
-    },
+    Unauthenticated { reason: &'static str, message: &'static str },
 
-    /// A valid key that may not do this: PERMISSION_DENIED.
+    /// A valid key that may not do this: `PERMISSION_DENIED`.
     #[error("this key lacks the scope {scope}: use a key that has it")]
     ScopeMissing { scope: &'static str },
 
-    /// Bad fields, all of them: INVALID_ARGUMENT.
+    /// Bad fields, all of them: `INVALID_ARGUMENT`.
     #[error("{}", summary(.0))]
     Invalid(Vec<Violation>),
 
-    /// Something named is not the team's, or not there at all; callers cannot tell: NOT_FOUND.
+    /// Something named is not the team's, or not there at all; callers cannot tell: `NOT_FOUND`.
     #[error("{message}")]
-    NotFound {
-        reason: &'static str,
-        message: String,
-    },
+    NotFound { reason: &'static str, message: String },
 
     /// A method that we do not have: UNIMPLEMENTED.
     #[error("there is no such method: see the proto files, or ask by reflection")]
@@ -74,7 +64,7 @@ pub enum Error {
     #[error("the store cannot be reached: try again in a second")]
     StoreUnavailable(Arc<anyhow::Error>),
 
-    /// The work took longer than it may: DEADLINE_EXCEEDED.
+    /// The work took longer than it may: `DEADLINE_EXCEEDED`.
     #[error("the answer took too long: ask for a shorter range or fewer tags")]
     TooSlow,
 
@@ -85,10 +75,8 @@ pub enum Error {
 
 /// The violations as one line of text, for callers that look at the message only.
 fn summary(violations: &[Violation]) -> String {
-    let lines: Vec<String> = violations
-        .iter()
-        .map(|v| format!("{}: {}", v.field, v.description))
-        .collect();
+    let lines: Vec<String> =
+        violations.iter().map(|v| format!("{}: {}", v.field, v.description)).collect();
     lines.join("; ")
 }
 
@@ -159,10 +147,7 @@ impl From<Error> for Status {
             Error::Invalid(violations) => {
                 let mut details = details("INVALID_FIELDS");
                 details.set_bad_request(
-                    violations
-                        .into_iter()
-                        .map(FieldViolation::from)
-                        .collect::<Vec<_>>(),
+                    violations.into_iter().map(FieldViolation::from).collect::<Vec<_>>(),
                 );
                 Status::with_error_details(Code::InvalidArgument, message, details)
             }
@@ -211,11 +196,7 @@ pub fn complete(status: &Status) -> Status {
             "MALFORMED_REQUEST",
             "the request is not a message of this method",
         ),
-        Code::Unimplemented => (
-            Code::Unimplemented,
-            "UNSUPPORTED_ENCODING",
-            status.message(),
-        ),
+        Code::Unimplemented => (Code::Unimplemented, "UNSUPPORTED_ENCODING", status.message()),
         code => (code, "UNKNOWN", status.message()),
     };
     with_reason(code, message.to_owned(), reason)

@@ -95,7 +95,7 @@ impl Hints {
         let mut ping = time::interval_at(time::Instant::now() + PING_INTERVAL, PING_INTERVAL);
         loop {
             tokio::select! {
-                notice = listener.notices.recv() => match notice {
+                hint = listener.notices.recv() => match hint {
                     Some((channel, payload)) => self.act(&channel, &payload).await,
                     None => break,
                 },

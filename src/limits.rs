@@ -60,9 +60,7 @@ impl Limits {
     /// Full buckets.
     #[must_use]
     pub fn new(queries_per_hour: u32) -> Self {
-        Self {
-            queries: Bucket::new(queries_per_hour, DefaultClock::default()),
-        }
+        Self { queries: Bucket::new(queries_per_hour, DefaultClock::default()) }
     }
 
     /// The bucket that a call is taken from.
@@ -103,12 +101,7 @@ impl<C: Clock> Bucket<C> {
         let arrival = Arrival::default();
         let start = clock.now();
         let limiter = RateLimiter::new(Quota::per_hour(per_hour), arrival.clone(), clock);
-        Self {
-            per_hour,
-            start,
-            arrival,
-            limiter,
-        }
+        Self { per_hour, start, arrival, limiter }
     }
 
     /// Takes a call out, if there is one.
@@ -120,11 +113,7 @@ impl<C: Clock> Bucket<C> {
             Ok(()) => Ok(self.standing()),
             Err(not_until) => {
                 let retry_after = not_until.wait_time_from(self.limiter.clock().now());
-                Err(Standing {
-                    remaining: 0,
-                    retry_after,
-                    ..self.standing()
-                })
+                Err(Standing { remaining: 0, retry_after, ..self.standing() })
             }
         }
     }
@@ -137,16 +126,9 @@ impl<C: Clock> Bucket<C> {
     /// What is left, without taking anything.
     pub fn standing(&self) -> Standing {
         let limit = self.per_hour.get();
-        let elapsed = self
-            .limiter
-            .clock()
-            .now()
-            .duration_since(self.start)
-            .as_u64();
+        let elapsed = self.limiter.clock().now().duration_since(self.start).as_u64();
         let reset = self.arrival.load().saturating_sub(elapsed);
-        let used = u32::try_from(reset.div_ceil(self.interval()))
-            .unwrap_or(limit)
-            .min(limit);
+        let used = u32::try_from(reset.div_ceil(self.interval())).unwrap_or(limit).min(limit);
         Standing {
             limit,
             remaining: limit - used,
@@ -157,9 +139,7 @@ impl<C: Clock> Bucket<C> {
 
     /// Nanoseconds in which one call comes back.
     fn interval(&self) -> u64 {
-        let nanos = Quota::per_hour(self.per_hour)
-            .replenish_interval()
-            .as_nanos();
+        let nanos = Quota::per_hour(self.per_hour).replenish_interval().as_nanos();
         u64::try_from(nanos).unwrap_or(u64::MAX)
     }
 }
@@ -176,9 +156,7 @@ impl Arrival {
 
     fn earlier(&self, nanos: u64) {
         let back = |at: u64| Some(at.saturating_sub(nanos));
-        let _always_some = self
-            .0
-            .fetch_update(Ordering::AcqRel, Ordering::Acquire, back);
+        let _always_some = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, back);
     }
 }
 
@@ -240,10 +218,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let class = request.extensions().get::<Route>().and_then(Route::class);
-        let limits = request
-            .extensions()
-            .get::<Caller>()
-            .map(|caller| Arc::clone(&caller.limits));
+        let limits = request.extensions().get::<Caller>().map(|caller| Arc::clone(&caller.limits));
         let (Some(class), Some(limits)) = (class, limits) else {
             return Box::pin(self.inner.call(request));
         };
@@ -269,9 +244,7 @@ where
 
 /// Whether a call failed before it cost us work for the caller: such calls are given back.
 fn unanswered(headers: &HeaderMap) -> bool {
-    let code = headers
-        .get("grpc-status")
-        .map(|code| Code::from_bytes(code.as_bytes()));
+    let code = headers.get("grpc-status").map(|code| Code::from_bytes(code.as_bytes()));
     matches!(
         code,
         Some(
@@ -297,14 +270,12 @@ fn refusal(class: Class, standing: Standing) -> Status {
         seconds(standing.retry_after)
     );
     let mut details = error::details("QUOTA_EXCEEDED");
-    details
-        .set_retry_info(Some(standing.retry_after))
-        .set_quota_failure(vec![QuotaViolation {
-            quota_metric: format!("tap-analytics/{class}"),
-            quota_id: format!("{class}-per-hour-per-key"),
-            quota_value: i64::from(standing.limit),
-            ..QuotaViolation::new("key", description)
-        }]);
+    details.set_retry_info(Some(standing.retry_after)).set_quota_failure(vec![QuotaViolation {
+        quota_metric: format!("tap-analytics/{class}"),
+        quota_id: format!("{class}-per-hour-per-key"),
+        quota_value: i64::from(standing.limit),
+        ..QuotaViolation::new("key", description)
+    }]);
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
@@ -315,12 +286,7 @@ fn seconds(duration: Duration) -> u64 {
 
 fn write_headers(headers: &mut HeaderMap, class: Class, standing: Standing) {
     let (class, reset) = (class.as_str(), seconds(standing.reset));
-    let Standing {
-        limit,
-        remaining,
-        retry_after,
-        ..
-    } = standing;
+    let Standing { limit, remaining, retry_after, .. } = standing;
     let mut set = |name: &'static str, value: HeaderValue| {
         headers.insert(HeaderName::from_static(name), value);
     };
@@ -360,18 +326,15 @@ mod tests {
         let refused = bucket.take().unwrap_err();
         assert_eq!((refused.limit, refused.remaining), (100, 0));
         assert_eq!(refused.retry_after, Duration::from_secs(36));
-        assert_eq!(refused.reset, Duration::from_secs(3600));
+        assert_eq!(refused.reset, Duration::from_hours(1));
 
         clock.advance(Duration::from_secs(35));
-        assert_eq!(
-            bucket.take().unwrap_err().retry_after,
-            Duration::from_secs(1)
-        );
+        assert_eq!(bucket.take().unwrap_err().retry_after, Duration::from_secs(1));
         clock.advance(Duration::from_secs(1));
         assert_eq!(bucket.standing().remaining, 1);
         assert!(bucket.take().is_ok());
         assert!(bucket.take().is_err());
-        clock.advance(Duration::from_secs(7200));
+        clock.advance(Duration::from_hours(2));
         assert_eq!(bucket.standing().remaining, 100);
     }
 
@@ -383,7 +346,7 @@ mod tests {
         for _ in 0..1000 {
             assert!(bucket.take().is_err());
         }
-        clock.advance(Duration::from_secs(3600));
+        clock.advance(Duration::from_hours(1));
         assert!(bucket.take().is_ok());
     }
 
@@ -408,10 +371,7 @@ mod tests {
         let taken: usize = std::thread::scope(|scope| {
             let take = || (0..500).filter(|_| bucket.take().is_ok()).count();
             let threads: Vec<_> = (0..4).map(|_| scope.spawn(take)).collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap())
-                .sum()
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });
         assert_eq!(taken, 1000);
     }

@@ -76,10 +76,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("tap-analytics: cannot start: {error}");
@@ -93,9 +90,8 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Here the reader is the operator, who may know the cause.
-            let text = error
-                .downcast_ref::<Error>()
-                .map_or_else(|| format!("{error:#}"), Error::log_text);
+            let text =
+                error.downcast_ref::<Error>().map_or_else(|| format!("{error:#}"), Error::log_text);
             eprintln!("tap-analytics: {text}");
             ExitCode::FAILURE
         }
@@ -109,9 +105,10 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve { store, serve } => serve_until_signal(store, serve, clock).await,
         Command::Migrate { store } => {
             let applied = migrate::run(&store).await?;
-            match applied.as_slice() {
-                [] => eprintln!("the schema is up to date"),
-                applied => eprintln!("applied {}", applied.join(", ")),
+            if applied.is_empty() {
+                eprintln!("the schema is up to date");
+            } else {
+                eprintln!("applied {}", applied.join(", "));
             }
             Ok(())
         }
@@ -134,29 +131,19 @@ async fn serve_until_signal(store: Store, serve: Serve, clock: Clock) -> anyhow:
     let stop = CancellationToken::new();
     tokio::spawn(stop_on_signal(stop.clone()));
     let metrics = Some(telemetry::start_metrics()?);
-    server::serve(Parts {
-        store,
-        serve,
-        clock,
-        grpc,
-        admin,
-        metrics,
-        stop,
-    })
-    .await
+    server::serve(Parts { store, serve, clock, grpc, admin, metrics, stop }).await
 }
 
 async fn stop_on_signal(stop: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
-    match (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) {
-        (Ok(mut terminate), Ok(mut interrupt)) => tokio::select! {
+    let (terminate, interrupt) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    if let (Ok(mut terminate), Ok(mut interrupt)) = (terminate, interrupt) {
+        tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
-        },
-        _ => tracing::error!("cannot listen for signals"),
+        }
+    } else {
+        tracing::error!("cannot listen for signals");
     }
     stop.cancel();
 }
@@ -173,9 +160,8 @@ async fn ready(admin_port: u16) -> anyhow::Result<()> {
         stream.take(4096).read_to_string(&mut answer).await?;
         anyhow::Ok(answer)
     };
-    let answer = tokio::time::timeout(Duration::from_secs(5), ask)
-        .await
-        .context("no answer in 5 s")??;
+    let answer =
+        tokio::time::timeout(Duration::from_secs(5), ask).await.context("no answer in 5 s")??;
     anyhow::ensure!(
         answer.starts_with("HTTP/1.1 200"),
         "not ready: {}",

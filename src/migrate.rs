@@ -11,16 +11,10 @@ use crate::{config, db, sql};
 /// The migrations, oldest first. A migration that has landed is never changed; a new one is added.
 pub const MIGRATIONS: &[(&str, &str)] = &[
     ("V1__teams", include_str!("../sql/schema/0001_teams.sql")),
-    (
-        "V2__api_keys",
-        include_str!("../sql/schema/0002_api_keys.sql"),
-    ),
+    ("V2__api_keys", include_str!("../sql/schema/0002_api_keys.sql")),
     ("V3__tags", include_str!("../sql/schema/0003_tags.sql")),
     ("V4__taps", include_str!("../sql/schema/0004_taps.sql")),
-    (
-        "V5__tap_days",
-        include_str!("../sql/schema/0005_tap_days.sql"),
-    ),
+    ("V5__tap_days", include_str!("../sql/schema/0005_tap_days.sql")),
 ];
 
 /// Migrates the database, and says what it did.
@@ -34,16 +28,13 @@ pub async fn run(config: &config::Store) -> anyhow::Result<Vec<String>> {
     let connection = tokio::spawn(connection);
 
     // Held until the connection closes, also when we are killed.
-    client
-        .batch_execute(sql!("db/lock_migrations").text)
-        .await?;
+    client.batch_execute(sql!("db/lock_migrations").text).await?;
     client.batch_execute(sql!("roles").text).await.context(
         "cannot make the roles tap_owner, tap_app and tap_system: DATABASE_URL needs a role with CREATEROLE that owns the database",
     )?;
-    for (role, password) in [
-        ("tap_app", &config.db_app_password),
-        ("tap_system", &config.db_system_password),
-    ] {
+    for (role, password) in
+        [("tap_app", &config.db_app_password), ("tap_system", &config.db_system_password)]
+    {
         if let Some(password) = password {
             set_password(&client, role, password).await?;
         }
@@ -58,21 +49,15 @@ pub async fn run(config: &config::Store) -> anyhow::Result<Vec<String>> {
 
     drop(client);
     connection.await??;
-    Ok(report
-        .applied_migrations()
-        .iter()
-        .map(ToString::to_string)
-        .collect())
+    Ok(report.applied_migrations().iter().map(ToString::to_string).collect())
 }
 
 /// Sets a password without sending it: PostgreSQL gets the SCRAM verifier only, so that the password
 /// is in no log of the server either.
 async fn set_password(client: &Client, role: &str, password: &str) -> anyhow::Result<()> {
     let verifier = postgres_protocol::password::scram_sha_256(password.as_bytes());
-    let statement = sql!("db/set_password")
-        .text
-        .replace("{role}", role)
-        .replace("{verifier}", &verifier);
+    let statement =
+        sql!("db/set_password").text.replace("{role}", role).replace("{verifier}", &verifier);
     client
         .batch_execute(&statement)
         .await

@@ -1,7 +1,12 @@
 //! The generated protobuf code, and nothing else.
 
 /// Package `tap.v1`.
-#[allow(clippy::pedantic, reason = "generated code")]
+#[expect(
+    clippy::pedantic,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    reason = "generated code"
+)]
 pub mod tap_v1 {
     tonic::include_proto!("tap.v1");
 }

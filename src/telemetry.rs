@@ -37,9 +37,7 @@ const LATENCY_BUCKETS: &[f64] = &[
 pub fn start_logs(logs: &Logs) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&logs.log)
         .with_context(|| format!("TAP_LOG: cannot read {:?}: use such as info", logs.log))?;
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     match logs.log_format {
         LogFormat::Json => subscriber
             .json()
@@ -66,23 +64,14 @@ pub fn start_metrics() -> anyhow::Result<PrometheusHandle> {
 
 fn describe() {
     use metrics::{describe_counter, describe_gauge, describe_histogram};
-    describe_histogram!(
-        "tap_call_seconds",
-        "time to the head of an answer, by method and code"
-    );
-    describe_counter!(
-        "tap_quota_refusals_total",
-        "calls refused for the quota, by class"
-    );
+    describe_histogram!("tap_call_seconds", "time to the head of an answer, by method and code");
+    describe_counter!("tap_quota_refusals_total", "calls refused for the quota, by class");
     describe_counter!(
         "tap_answers_total",
         "answers to queries, by where they came from: cache or store"
     );
     describe_gauge!("tap_keys", "valid keys that are known");
-    describe_gauge!(
-        "tap_listening",
-        "1 while the connection that hears of changes is up"
-    );
+    describe_gauge!("tap_listening", "1 while the connection that hears of changes is up");
 }
 
 /// The outermost layer: looks up the route, opens the span, catches panics, counts and logs.
@@ -123,18 +112,9 @@ where
         let start = Instant::now();
         let path = request.uri().path();
         let route = Route::of(path);
-        let method = if route == Route::Unknown {
-            "other".to_owned()
-        } else {
-            path.to_owned()
-        };
-        let request_id = request
-            .headers()
-            .get("x-request-id")
-            .and_then(|id| id.to_str().ok());
-        let request_id = request_id
-            .filter(|id| is_request_id(id))
-            .unwrap_or_default();
+        let method = if route == Route::Unknown { "other".to_owned() } else { path.to_owned() };
+        let request_id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok());
+        let request_id = request_id.filter(|id| is_request_id(id)).unwrap_or_default();
         let span = tracing::info_span!("call", method, request_id);
         request.extensions_mut().insert(route);
 
@@ -175,16 +155,10 @@ fn completed(mut response: Response<Body>) -> Response<Body> {
 
 /// Callers may choose the request id: it is logged only when it looks like one.
 fn is_request_id(id: &str) -> bool {
-    id.len() <= 64
-        && id
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 /// The code of an answer; one without a `grpc-status` in its head is under way, and well so far.
 fn code_of<B>(response: &Response<B>) -> Code {
-    response
-        .headers()
-        .get("grpc-status")
-        .map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()))
+    response.headers().get("grpc-status").map_or(Code::Ok, |code| Code::from_bytes(code.as_bytes()))
 }

@@ -59,30 +59,20 @@ fn admit(directory: &Directory, metadata: &MetadataMap) -> anyhow::Result<()> {
     let caller = directory.admit(black_box(metadata), route)?;
     let class = route.class().context("the route has no quota")?;
     let bucket = caller.limits.bucket(class);
-    bucket
-        .take()
-        .map_err(|standing| anyhow::anyhow!("out of quota: {standing:?}"))?;
+    bucket.take().map_err(|standing| anyhow::anyhow!("out of quota: {standing:?}"))?;
     black_box(bucket.standing());
     Ok(())
 }
 
 /// Makes many keys in one statement; returns what their callers send.
 async fn create_keys(store: &config::Store) -> anyhow::Result<Vec<MetadataMap>> {
-    let keys = (0..KEYS)
-        .map(|_| ApiKey::generate(TEAM))
-        .collect::<Result<Vec<_>, _>>()?;
+    let keys = (0..KEYS).map(|_| ApiKey::generate(TEAM)).collect::<Result<Vec<_>, _>>()?;
     let ids: Vec<Uuid> = keys.iter().map(|_| Uuid::now_v7()).collect();
     let hashes: Vec<Vec<u8>> = keys.iter().map(|key| key.hash().to_vec()).collect();
-    let scopes: Vec<&str> = Preset::Reader
-        .scopes()
-        .iter()
-        .map(|scope| scope.as_str())
-        .collect();
+    let scopes: Vec<&str> = Preset::Reader.scopes().iter().map(|scope| scope.as_str()).collect();
 
     let admin = connect(store).await?;
-    admin
-        .batch_execute(include_str!("../sql/load_teams.sql"))
-        .await?;
+    admin.batch_execute(include_str!("../sql/load_teams.sql")).await?;
     admin
         .execute(
             "insert into api_keys (team_id, key_id, key_hash, prefix, name, scopes, queries_per_hour)

@@ -65,14 +65,10 @@ pub(crate) async fn measure(
     }
     let service = Service::start(store, CACHE_MIB, metrics).await?;
     let by_day = query::year_by_day()?;
-    let total = QueryTapsRequest {
-        interval: interval::Value::Total.into(),
-        ..by_day.clone()
-    };
-    for (name, target, query) in [
-        ("one year by day", "at least 70 %", by_day),
-        ("one year in one bucket", "", total),
-    ] {
+    let total = QueryTapsRequest { interval: interval::Value::Total.into(), ..by_day.clone() };
+    for (name, target, query) in
+        [("one year by day", "at least 70 %", by_day), ("one year in one bucket", "", total)]
+    {
         progress(format!("QueryTaps from the cache, {name}"));
         let (cached, empty) = alternate(&service, &keys, &query, rounds).await?;
         report.add(Row {

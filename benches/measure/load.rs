@@ -37,9 +37,7 @@ pub(crate) async fn database(postgres: &Postgres, millions: u32) -> anyhow::Resu
     progress(format!("loading {millions} M taps"));
     let store = postgres.create_database(&format!("{millions}m")).await?;
     let admin = connect(&store).await?;
-    admin
-        .batch_execute(include_str!("../sql/load_teams.sql"))
-        .await?;
+    admin.batch_execute(include_str!("../sql/load_teams.sql")).await?;
 
     load_months(&store, i64::from(millions) * 1_000_000).await?;
     progress("vacuum analyze");
@@ -59,10 +57,7 @@ pub(crate) async fn database(postgres: &Postgres, millions: u32) -> anyhow::Resu
 
 /// Fails unless roll-up and taps agree.
 pub(crate) async fn check(store: &config::Store) -> anyhow::Result<()> {
-    let row = connect(store)
-        .await?
-        .query_one(include_str!("../sql/check.sql"), &[])
-        .await?;
+    let row = connect(store).await?.query_one(include_str!("../sql/check.sql"), &[]).await?;
     let [raw, teams, tags]: [i64; 3] = [row.get("raw"), row.get("teams"), row.get("tags")];
     ensure!(
         raw > 0 && raw == teams && raw == tags,
@@ -104,26 +99,16 @@ fn months(all: i64) -> anyhow::Result<Vec<Month>> {
 }
 
 async fn load(store: &config::Store, month: Month) -> anyhow::Result<i64> {
-    let Month {
-        first,
-        after,
-        n,
-        taps,
-    } = month;
+    let Month { first, after, n, taps } = month;
     let client = connect(store).await?;
     client
         .batch_execute("set synchronous_commit = off; set jit = off; set work_mem = '512MB'")
         .await?;
-    client
-        .query(sql!("taps/make_partition").text, &[&first.date_naive()])
-        .await?;
+    client.query(sql!("taps/make_partition").text, &[&first.date_naive()]).await?;
     #[expect(clippy::cast_precision_loss, reason = "a month has few seconds")]
     let seconds = (after - first).num_seconds() as f64;
     client
-        .execute(
-            include_str!("../sql/load_taps.sql"),
-            &[&n, &taps, &first, &seconds],
-        )
+        .execute(include_str!("../sql/load_taps.sql"), &[&n, &taps, &first, &seconds])
         .await
         .context("cannot load taps")?;
     client
@@ -135,7 +120,5 @@ async fn load(store: &config::Store, month: Month) -> anyhow::Result<i64> {
 
 /// The day so many days after the first.
 pub(crate) fn day(nth: u64) -> anyhow::Result<NaiveDate> {
-    first_day()?
-        .checked_add_days(Days::new(nth))
-        .context("no such day")
+    first_day()?.checked_add_days(Days::new(nth)).context("no such day")
 }

@@ -47,10 +47,7 @@ pub(crate) fn median(mut numbers: Vec<f64>) -> f64 {
 }
 
 /// How many a second.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a rate needs no more than three digits"
-)]
+#[expect(clippy::cast_precision_loss, reason = "a rate needs no more than three digits")]
 pub(crate) fn per_second(count: u64, elapsed: Duration) -> f64 {
     count as f64 / elapsed.as_secs_f64()
 }

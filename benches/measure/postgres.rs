@@ -34,21 +34,14 @@ impl Postgres {
     /// Uses the server at `url`, or starts one.
     pub(crate) fn start(url: Option<&str>) -> anyhow::Result<Self> {
         if let Some(url) = url {
-            return Ok(Self {
-                url: url.to_owned(),
-                cluster: None,
-            });
+            return Ok(Self { url: url.to_owned(), cluster: None });
         }
         progress("starting PostgreSQL");
-        let dir = tempfile::Builder::new()
-            .prefix("table-")
-            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+        let dir =
+            tempfile::Builder::new().prefix("table-").tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         let cluster = Cluster(dir);
         let url = script("start", cluster.0.path())?;
-        Ok(Self {
-            url,
-            cluster: Some(cluster),
-        })
+        Ok(Self { url, cluster: Some(cluster) })
     }
 
     /// The version of the server.
@@ -56,23 +49,15 @@ impl Postgres {
         let admin = connect(&store(&self.url)?).await?;
         let row = admin.query_one("show server_version", &[]).await?;
         let version: &str = row.get(0);
-        Ok(version
-            .split_whitespace()
-            .next()
-            .unwrap_or_default()
-            .to_owned())
+        Ok(version.split_whitespace().next().unwrap_or_default().to_owned())
     }
 
     /// Makes an empty, migrated database.
     pub(crate) async fn create_database(&self, name: &str) -> anyhow::Result<config::Store> {
         let name = format!("tap_bench_{name}");
         let admin = connect(&store(&self.url)?).await?;
-        admin
-            .batch_execute(&format!("drop database if exists {name} with (force)"))
-            .await?;
-        admin
-            .batch_execute(&format!("create database {name}"))
-            .await?;
+        admin.batch_execute(&format!("drop database if exists {name} with (force)")).await?;
+        admin.batch_execute(&format!("create database {name}")).await?;
         let store = store(&with_database(&self.url, &name)?)?;
         migrate::run(&store).await?;
         Ok(store)
@@ -83,9 +68,7 @@ impl Postgres {
         let pg = db::administrator(made)?;
         let name = pg.get_dbname().context("the database has no name")?;
         let admin = connect(&store(&self.url)?).await?;
-        admin
-            .batch_execute(&format!("drop database {name} with (force)"))
-            .await?;
+        admin.batch_execute(&format!("drop database {name} with (force)")).await?;
         Ok(())
     }
 
@@ -96,16 +79,11 @@ impl Postgres {
         }
         let admin = connect(&store(&self.url)?).await?;
         let left = admin
-            .query(
-                r"select datname from pg_database where datname like 'tap\_bench\_%'",
-                &[],
-            )
+            .query(r"select datname from pg_database where datname like 'tap\_bench\_%'", &[])
             .await?;
         for row in left {
             let name: &str = row.get(0);
-            admin
-                .batch_execute(&format!("drop database {name} with (force)"))
-                .await?;
+            admin.batch_execute(&format!("drop database {name} with (force)")).await?;
         }
         Ok(())
     }
@@ -126,10 +104,7 @@ pub(crate) async fn connect(store: &config::Store) -> anyhow::Result<Client> {
 
 /// Connects outside the pools.
 pub(crate) async fn connect_as(pg: &tokio_postgres::Config) -> anyhow::Result<Client> {
-    let (client, connection) = pg
-        .connect(NoTls)
-        .await
-        .context("cannot connect to PostgreSQL")?;
+    let (client, connection) = pg.connect(NoTls).await.context("cannot connect to PostgreSQL")?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             progress(format!("a connection to PostgreSQL broke: {error}"));
@@ -148,11 +123,7 @@ fn script(command: &str, dir: &Path) -> anyhow::Result<String> {
         .stderr(Stdio::inherit())
         .output()
         .context("cannot run scripts/postgres.sh")?;
-    ensure!(
-        out.status.success(),
-        "scripts/postgres.sh {command} failed: {}",
-        out.status
-    );
+    ensure!(out.status.success(), "scripts/postgres.sh {command} failed: {}", out.status);
     Ok(String::from_utf8(out.stdout)?.trim().to_owned())
 }
 
@@ -164,9 +135,7 @@ fn store(url: &str) -> anyhow::Result<config::Store> {
 /// The same address with another database.
 fn with_database(url: &str, name: &str) -> anyhow::Result<String> {
     let (address, options) = url.split_once('?').unwrap_or((url, ""));
-    let (server, _) = address
-        .rsplit_once('/')
-        .context("the address names no database")?;
+    let (server, _) = address.rsplit_once('/').context("the address names no database")?;
     let separator = if options.is_empty() { "" } else { "?" };
     Ok(format!("{server}/{name}{separator}{options}"))
 }

@@ -94,11 +94,7 @@ impl Shape {
 
     fn sql(&self) -> String {
         let columns = self.columns;
-        let places = if columns.contains("tag_id") {
-            "1, 2"
-        } else {
-            "1"
-        };
+        let places = if columns.contains("tag_id") { "1, 2" } else { "1" };
         // Always names the zone, so that every statement has the same parameters.
         format!(
             "select {columns}, sum(count)::bigint as taps, $4::text as zone from taps \
@@ -141,10 +137,7 @@ fn row(shape: &Shape, millions: u32, times: &Times, plain: &Times) -> Row {
     let sql = plain.percentile(50);
     let ratio = sql.as_secs_f64() / p50.as_secs_f64();
     Row {
-        work: format!(
-            "QueryTaps, one year {}, not cached, {millions} M raw taps",
-            shape.name
-        ),
+        work: format!("QueryTaps, one year {}, not cached, {millions} M raw taps", shape.name),
         measured: format!("p50 {:.2} ms, p99 {:.2} ms", millis(p50), millis(p99)),
         baseline: format!("plain SQL over raw taps {:.0} ms", millis(sql)),
         ratio: format!("{ratio:.0} times faster"),
@@ -185,9 +178,7 @@ async fn ask_sql(
     // The first call reads what is not in memory: it does not count.
     for nth in 0..=SQL_CALLS {
         let start = Instant::now();
-        let rows = admin
-            .query(&statement, &[&TEAM.0, &from, &to, &shape.zone])
-            .await?;
+        let rows = admin.query(&statement, &[&TEAM.0, &from, &to, &shape.zone]).await?;
         let elapsed = start.elapsed();
         if nth > 0 {
             times.push(elapsed);
@@ -215,16 +206,9 @@ fn compare_buckets(
     Ok(())
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::float_cmp,
-    reason = "both are whole numbers"
-)]
+#[expect(clippy::cast_precision_loss, clippy::float_cmp, reason = "both are whole numbers")]
 fn agree(plain: i64, answered: f64) -> anyhow::Result<()> {
-    ensure!(
-        plain as f64 == answered,
-        "QueryTaps answers {answered}, the raw taps are {plain}"
-    );
+    ensure!(plain as f64 == answered, "QueryTaps answers {answered}, the raw taps are {plain}");
     Ok(())
 }
 

@@ -24,10 +24,7 @@ pub(crate) struct Row {
 
 impl Report {
     pub(crate) fn new(postgres: String) -> Self {
-        Self {
-            postgres,
-            rows: Vec::new(),
-        }
+        Self { postgres, rows: Vec::new() }
     }
 
     /// Adds a row, and tells it at once.
@@ -55,17 +52,8 @@ impl fmt::Display for Report {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            work,
-            measured,
-            baseline,
-            ratio,
-            target,
-        } = self;
-        write!(
-            f,
-            "| {work} | {measured} | {baseline} | {ratio} | {target} |"
-        )
+        let Self { work, measured, baseline, ratio, target } = self;
+        write!(f, "| {work} | {measured} | {baseline} | {ratio} | {target} |")
     }
 }
 

@@ -80,11 +80,7 @@ impl Service {
             stop: stop.clone(),
         }));
         until_ready(&ready).await?;
-        Ok(Self {
-            address,
-            stop,
-            task,
-        })
+        Ok(Self { address, stop, task })
     }
 
     /// A client with one connection.
@@ -101,10 +97,7 @@ impl Service {
 
 /// A client with one connection.
 pub(crate) async fn connect(address: &str) -> anyhow::Result<TapAnalyticsClient<Channel>> {
-    let channel = Endpoint::from_shared(address.to_owned())?
-        .tcp_nodelay(true)
-        .connect()
-        .await?;
+    let channel = Endpoint::from_shared(address.to_owned())?.tcp_nodelay(true).connect().await?;
     Ok(TapAnalyticsClient::new(channel))
 }
 

@@ -145,14 +145,10 @@ async fn measure_order(
 async fn database(postgres: &Postgres, name: &str) -> anyhow::Result<config::Store> {
     let store = postgres.create_database(name).await?;
     let admin = connect(&store).await?;
-    admin
-        .batch_execute(include_str!("../sql/load_teams.sql"))
-        .await?;
+    admin.batch_execute(include_str!("../sql/load_teams.sql")).await?;
     for month in 0..7 {
         let day = load::day(month * 31)?;
-        admin
-            .query(sql!("taps/make_partition").text, &[&day])
-            .await?;
+        admin.query(sql!("taps/make_partition").text, &[&day]).await?;
     }
     Ok(store)
 }
@@ -247,32 +243,17 @@ impl Staged {
         let received_at = Clock::system().now();
         let transaction = self.client.transaction().await?;
         transaction.query(&self.lock, &[&TEAM.0]).await?;
-        let types = [
-            Type::UUID,
-            Type::INT4,
-            Type::TIMESTAMPTZ,
-            Type::INT4,
-            Type::TEXT,
-            Type::INT8,
-        ];
+        let types = [Type::UUID, Type::INT4, Type::TIMESTAMPTZ, Type::INT4, Type::TEXT, Type::INT8];
         let sink = transaction.copy_in(&self.copy).await?;
         let mut rows = pin!(BinaryCopyInWriter::new(sink, &types));
         for (tap, nth) in taps.iter().zip(1_i64..) {
             let kind = tap.kind.as_str();
-            let row: [&(dyn ToSql + Sync); 6] = [
-                &tap.tap_id,
-                &tap.tag.0,
-                &tap.tapped_at,
-                &tap.count,
-                &kind,
-                &nth,
-            ];
+            let row: [&(dyn ToSql + Sync); 6] =
+                [&tap.tap_id, &tap.tag.0, &tap.tapped_at, &tap.count, &kind, &nth];
             rows.as_mut().write(&row).await?;
         }
         rows.finish().await?;
-        transaction
-            .query(&self.write, &[&TEAM.0, &received_at])
-            .await?;
+        transaction.query(&self.write, &[&TEAM.0, &received_at]).await?;
         Ok(transaction.commit().await?)
     }
 }
@@ -289,11 +270,7 @@ impl Copy {
     async fn new(store: &config::Store) -> anyhow::Result<Self> {
         // Row-level security forbids COPY to all others.
         let client = connect(store).await?;
-        Ok(Self {
-            copy: client.prepare(COPY_TAPS).await?,
-            client,
-            revision: 0,
-        })
+        Ok(Self { copy: client.prepare(COPY_TAPS).await?, client, revision: 0 })
     }
 
     async fn write(&mut self, taps: &[NewTap]) -> anyhow::Result<()> {

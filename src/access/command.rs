@@ -95,10 +95,7 @@ pub async fn teams(db: &Db, command: Teams) -> anyhow::Result<()> {
         }
         Teams::List => {
             for team in store::list_teams(db).await? {
-                println!(
-                    "{}\t{}\t{}\t{}",
-                    team.id, team.slug, team.revision, team.name
-                );
+                println!("{}\t{}\t{}\t{}", team.id, team.slug, team.revision, team.name);
             }
         }
     }
@@ -197,10 +194,8 @@ fn parse_slug(text: &str) -> Result<String, String> {
     if sound {
         Ok(text.to_owned())
     } else {
-        Err(
-            "use 1 to 63 lower-case letters, digits and hyphens, with no hyphen at either end"
-                .to_owned(),
-        )
+        Err("use 1 to 63 lower-case letters, digits and hyphens, with no hyphen at either end"
+            .to_owned())
     }
 }
 

@@ -60,10 +60,7 @@ impl ApiKey {
         let sound = secret.len() == SECRET_LEN
             && secret.bytes().all(|byte| ALPHABET.contains(&byte))
             && check == checksum(body);
-        sound.then(|| Self {
-            team: TeamId(team),
-            text: text.to_owned(),
-        })
+        sound.then(|| Self { team: TeamId(team), text: text.to_owned() })
     }
 
     /// The team that the key names.
@@ -135,10 +132,7 @@ mod tests {
 
     #[test]
     fn two_keys_differ() {
-        assert_ne!(
-            ApiKey::generate(TeamId(1)).unwrap(),
-            ApiKey::generate(TeamId(1)).unwrap()
-        );
+        assert_ne!(ApiKey::generate(TeamId(1)).unwrap(), ApiKey::generate(TeamId(1)).unwrap());
     }
 
     proptest! {

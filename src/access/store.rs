@@ -28,12 +28,7 @@ pub async fn create_team(
     let transaction = client.transaction().await.map_err(db::sql_error)?;
     db::query_in(&transaction, sql!("access/lock_teams"), &[]).await?;
     let id = id.map(|id| id.0);
-    let rows = db::query_in(
-        &transaction,
-        sql!("access/create_team"),
-        &[&id, &slug, &name],
-    )
-    .await?;
+    let rows = db::query_in(&transaction, sql!("access/create_team"), &[&id, &slug, &name]).await?;
     transaction.commit().await.map_err(db::sql_error)?;
     Ok(rows.first().map(|row| TeamId(row.get("team_id"))))
 }

@@ -80,15 +80,9 @@ impl Answers {
         let cache = Cache::builder()
             .max_capacity(bytes)
             .weigher(weigh)
-            .time_to_idle(Duration::from_secs(15 * 60))
+            .time_to_idle(Duration::from_mins(15))
             .build();
-        Self {
-            db,
-            clock,
-            revisions,
-            cache,
-            timeout,
-        }
+        Self { db, clock, revisions, cache, timeout }
     }
 
     /// The answer to a query.
@@ -98,35 +92,22 @@ impl Answers {
     /// [`Error::TooSlow`], [`Error::StoreUnavailable`].
     pub async fn query_taps(&self, team: TeamId, query: Query) -> Result<QueryTapsResponse, Error> {
         let work = self.remembered(team, query);
-        tokio::time::timeout(self.timeout, work)
-            .await
-            .unwrap_or(Err(Error::TooSlow))
+        tokio::time::timeout(self.timeout, work).await.unwrap_or(Err(Error::TooSlow))
     }
 
     async fn remembered(&self, team: TeamId, query: Query) -> Result<QueryTapsResponse, Error> {
         let epoch = self.revisions.epoch();
         let revision = self.revisions.current(&self.db, team).await?;
-        let key = CacheKey {
-            team,
-            query,
-            revision,
-            epoch,
-        };
+        let key = CacheKey { team, query, revision, epoch };
 
         if let Some(answer) = self.cache.get(&key).await {
-            if answer
-                .states_until
-                .is_none_or(|until| self.clock.now() < until)
-            {
+            if answer.states_until.is_none_or(|until| self.clock.now() < until) {
                 metrics::counter!("tap_answers_total", "from" => "cache").increment(1);
                 return Ok(answer.response.clone());
             }
             self.cache.invalidate(&key).await;
         }
-        let counted = self
-            .cache
-            .try_get_with(key.clone(), self.count(team, &key.query))
-            .await;
+        let counted = self.cache.try_get_with(key.clone(), self.count(team, &key.query)).await;
         match counted {
             Ok(answer) => Ok(answer.response.clone()),
             Err(shared) => Err(Error::clone(&shared)),
@@ -139,17 +120,9 @@ impl Answers {
         self.revisions.raise(team, counts.revision);
 
         let now = self.clock.now();
-        let states_until = counts
-            .bounds
-            .iter()
-            .skip(1)
-            .find(|end| **end > now)
-            .copied();
+        let states_until = counts.bounds.iter().skip(1).find(|end| **end > now).copied();
         let response = wire::answer(team, query, &counts, now);
-        Ok(Arc::new(Answer {
-            response,
-            states_until,
-        }))
+        Ok(Arc::new(Answer { response, states_until }))
     }
 }
 
@@ -176,12 +149,7 @@ async fn count_in(
 ) -> Result<Counts, Error> {
     let revision = store::revision(read, team).await?;
     let tags = find_tags(read, team, query).await?;
-    let reader = Reader {
-        read,
-        team,
-        query,
-        tags,
-    };
+    let reader = Reader { read, team, query, tags };
 
     let (counts, groups) = reader.buckets_and_groups(&bounds).await?;
     let comparison = match buckets::earlier_bounds(query, &bounds) {
@@ -191,13 +159,7 @@ async fn count_in(
         }
         None => None,
     };
-    Ok(Counts {
-        bounds,
-        counts,
-        groups,
-        comparison,
-        revision,
-    })
+    Ok(Counts { bounds, counts, groups, comparison, revision })
 }
 
 /// The tags to count; `None` means all of the team.
@@ -214,19 +176,12 @@ async fn find_tags(
         .into_iter()
         .map(|(id, uid)| (uid, id))
         .collect();
-    let missing: Vec<&str> = query
-        .tag_uids
-        .iter()
-        .filter(|uid| !found.contains_key(*uid))
-        .map(String::as_str)
-        .collect();
+    let missing: Vec<&str> =
+        query.tag_uids.iter().filter(|uid| !found.contains_key(*uid)).map(String::as_str).collect();
     if missing.is_empty() {
         return Ok(Some(found.into_values().collect()));
     }
-    Err(Error::NotFound {
-        reason: "TAG_NOT_FOUND",
-        message: wire::tags_not_found(&missing),
-    })
+    Err(Error::NotFound { reason: "TAG_NOT_FOUND", message: wire::tags_not_found(&missing) })
 }
 
 fn too_many_buckets(query: &Query) -> Error {
@@ -259,8 +214,7 @@ impl Reader<'_> {
         let tags = match self.query.group_by {
             GroupBy::Tag { limit } => self.add_busiest(limit, bounds, &mut tally).await?,
             GroupBy::None | GroupBy::Kind | GroupBy::HourOfWeek => {
-                self.add_all(self.query.group_by, bounds, &mut tally)
-                    .await?;
+                self.add_all(self.query.group_by, bounds, &mut tally).await?;
                 Vec::new()
             }
         };
@@ -276,10 +230,7 @@ impl Reader<'_> {
 
     /// The counts of an earlier range, without groups.
     async fn earlier(&self, bounds: &[DateTime<Utc>]) -> Result<Vec<i64>, Error> {
-        let query = Query {
-            group_by: GroupBy::None,
-            ..self.query.clone()
-        };
+        let query = Query { group_by: GroupBy::None, ..self.query.clone() };
         let mut tally = Tally::new(&query, bounds);
         self.add_all(GroupBy::None, bounds, &mut tally).await?;
         Ok(tally.counts)
@@ -379,13 +330,7 @@ impl Reader<'_> {
                 *rest -= count;
             }
             let (key, label) = names.remove(tag).unwrap_or_default();
-            groups.push(Group {
-                key,
-                label,
-                other: false,
-                total: counts.iter().sum(),
-                counts,
-            });
+            groups.push(Group { key, label, other: false, total: counts.iter().sum(), counts });
         }
         if rest.iter().any(|count| *count != 0) {
             let total = rest.iter().sum();
@@ -409,11 +354,7 @@ fn kind_groups(tally: &Tally<'_>) -> Vec<Group> {
         total: counts.iter().sum(),
         counts: counts.clone(),
     };
-    Kind::ALL
-        .into_iter()
-        .zip(&tally.by_kind)
-        .map(group)
-        .collect()
+    Kind::ALL.into_iter().zip(&tally.by_kind).map(group).collect()
 }
 
 /// The newest revision of each team, as far as we know.

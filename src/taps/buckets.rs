@@ -61,17 +61,9 @@ pub fn narrowest_interval(query: &Query) -> Interval {
         Interval::Quarter,
         Interval::Year,
     ];
-    let fits = |interval: &Interval| {
-        bounds(&Query {
-            interval: *interval,
-            ..query.clone()
-        })
-        .is_some()
-    };
-    NARROW_TO_WIDE
-        .into_iter()
-        .find(fits)
-        .unwrap_or(Interval::Total)
+    let fits =
+        |interval: &Interval| bounds(&Query { interval: *interval, ..query.clone() }).is_some();
+    NARROW_TO_WIDE.into_iter().find(fits).unwrap_or(Interval::Total)
 }
 
 /// The bounds of the earlier range, one for each of `bounds`: each is moved back by the same civil
@@ -84,12 +76,7 @@ pub fn earlier_bounds(query: &Query, bounds: &[DateTime<Utc>]) -> Option<Vec<Dat
         Compare::PreviousYear => Shift::Months(Months::new(12)),
         Compare::PreviousPeriod => period_of(query),
     };
-    Some(
-        bounds
-            .iter()
-            .map(|at| shift.back(query.zone, *at))
-            .collect(),
-    )
+    Some(bounds.iter().map(|at| shift.back(query.zone, *at)).collect())
 }
 
 /// How far back an earlier range is.
@@ -110,11 +97,7 @@ impl Shift {
                 // 29 February has no counterpart in most years: it becomes an empty day before
                 // 1 March, and 28 February keeps its own.
                 let day_lost = earlier.day() < local.day();
-                if day_lost {
-                    earlier + Days::new(1) - time_of_day(local)
-                } else {
-                    earlier
-                }
+                if day_lost { earlier + Days::new(1) - time_of_day(local) } else { earlier }
             }),
         };
         earlier.map_or(at, |earlier| first_instant(zone, earlier))
@@ -131,13 +114,10 @@ fn period_of(query: &Query) -> Shift {
     let local = |at: DateTime<Utc>| at.with_timezone(&query.zone).naive_local();
     let (from, to) = (local(start), local(end));
     let whole_days = is_start_of_day(query.zone, start) && is_start_of_day(query.zone, end);
-    let calendar = matches!(
-        query.interval,
-        Interval::Month | Interval::Quarter | Interval::Year
-    );
+    let calendar = matches!(query.interval, Interval::Month | Interval::Quarter | Interval::Year);
     if whole_days && calendar && from.day() == 1 && to.day() == 1 {
-        let months = (to.year() - from.year()) * 12 + to.month() as i32 - from.month() as i32;
-        Shift::Months(Months::new(months.unsigned_abs()))
+        let year_months = (to.year() - from.year()).unsigned_abs() * 12;
+        Shift::Months(Months::new(year_months + to.month() - from.month()))
     } else if whole_days {
         let days = (to.date() - from.date()).num_days();
         Shift::Days(Days::new(days.unsigned_abs()))
@@ -187,10 +167,7 @@ fn floor(at: DateTime<Utc>, seconds: i64) -> DateTime<Utc> {
 }
 
 fn offset_seconds(zone: Tz, at: DateTime<Utc>) -> i64 {
-    zone.offset_from_utc_datetime(&at.naive_utc())
-        .fix()
-        .local_minus_utc()
-        .into()
+    zone.offset_from_utc_datetime(&at.naive_utc()).fix().local_minus_utc().into()
 }
 
 /// The next instant after `at` at which the clock shows minute 0 or changes.
@@ -272,10 +249,7 @@ pub fn hour_of_week(zone: Tz, week_start: Weekday, at: DateTime<Utc>) -> usize {
 /// Whether a bucket was cut short by the start or the end of the range.
 #[must_use]
 pub fn is_clipped(query: &Query, start: DateTime<Utc>, end: DateTime<Utc>) -> bool {
-    let Range {
-        start: first,
-        end: last,
-    } = query.range;
+    let Range { start: first, end: last } = query.range;
     let just_before = start - TimeDelta::microseconds(1);
     query.interval != Interval::Total
         && (start == first && next(query, just_before) != start

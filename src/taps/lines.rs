@@ -48,28 +48,16 @@ impl Lines {
         let name = path.display().to_string();
         let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
         let bytes = file.metadata()?.len();
-        let mut reader = csv::ReaderBuilder::new()
-            .flexible(true)
-            .trim(csv::Trim::All)
-            .from_reader(file);
-        let header = reader
-            .headers()
-            .with_context(|| format!("cannot read the header of {name}"))?;
-        let columns: HashMap<String, usize> = header
-            .iter()
-            .enumerate()
-            .map(|(at, column)| (column.to_owned(), at))
-            .collect();
-        let missing: Vec<&str> = required
-            .iter()
-            .copied()
-            .filter(|column| !columns.contains_key(*column))
-            .collect();
+        let mut reader =
+            csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(file);
+        let header =
+            reader.headers().with_context(|| format!("cannot read the header of {name}"))?;
+        let columns: HashMap<String, usize> =
+            header.iter().enumerate().map(|(at, column)| (column.to_owned(), at)).collect();
+        let missing: Vec<&str> =
+            required.iter().copied().filter(|column| !columns.contains_key(*column)).collect();
         if !missing.is_empty() {
-            bail!(
-                "{name} lacks the columns {}: its first line must name them",
-                missing.join(", ")
-            );
+            bail!("{name} lacks the columns {}: its first line must name them", missing.join(", "));
         }
 
         // Draws nothing where there is no terminal.
@@ -92,7 +80,7 @@ impl Lines {
     ///
     /// # Errors
     /// When the file cannot be read.
-    pub fn next(&mut self) -> anyhow::Result<Option<Line>> {
+    pub fn read(&mut self) -> anyhow::Result<Option<Line>> {
         loop {
             let mut record = StringRecord::new();
             match self.reader.read_record(&mut record) {
@@ -100,11 +88,7 @@ impl Lines {
                 Ok(true) => {
                     let number = record.position().map_or(0, csv::Position::line);
                     self.tell_progress();
-                    return Ok(Some(Line {
-                        number,
-                        record,
-                        columns: Arc::clone(&self.columns),
-                    }));
+                    return Ok(Some(Line { number, record, columns: Arc::clone(&self.columns) }));
                 }
                 Err(error) if matches!(error.kind(), ErrorKind::Utf8 { .. }) => {
                     let number = error.position().map_or(0, csv::Position::line);
@@ -128,8 +112,7 @@ impl Lines {
 
     fn report_text(&mut self, number: u64, text: &str) {
         self.bad += 1;
-        self.bar
-            .suspend(|| eprintln!("{} line {number}: {text}", self.name));
+        self.bar.suspend(|| eprintln!("{} line {number}: {text}", self.name));
     }
 
     /// Ends the progress and says what was done.
@@ -152,10 +135,7 @@ impl Line {
     /// The field of a column; empty where the file has no such column.
     #[must_use]
     pub fn field(&self, column: &str) -> &str {
-        self.columns
-            .get(column)
-            .and_then(|at| self.record.get(*at))
-            .unwrap_or_default()
+        self.columns.get(column).and_then(|at| self.record.get(*at)).unwrap_or_default()
     }
 
     /// What is wrong with the line as a whole.

@@ -42,6 +42,7 @@ const TEAMS_AT_A_TIME: usize = 4;
 const KEY_NAME: &str = "seed";
 
 /// What to load.
+#[expect(clippy::doc_markdown, reason = "these comments are the text of --help")]
 #[derive(clap::Args, Debug)]
 pub struct Files {
     /// CSV with the columns tag_uid, team_id, created_at, and optionally label and kind.
@@ -57,11 +58,7 @@ pub struct Files {
 /// # Errors
 /// When a file or the store cannot be read, or when lines were left out: the others are in.
 pub async fn run(db: &Db, clock: &Clock, files: &Files) -> anyhow::Result<()> {
-    let seeder = Seeder {
-        db,
-        clock,
-        writer: Writer::new(db.clone(), clock.clone()),
-    };
+    let seeder = Seeder { db, clock, writer: Writer::new(db.clone(), clock.clone()) };
     let (tags, bad_tags) = seeder.load_tags(&files.tags).await?;
     let bad_taps = seeder.load_taps(&files.taps, &tags).await?;
     match bad_tags + bad_taps {
@@ -92,7 +89,7 @@ impl Seeder<'_> {
         let mut lines = Lines::open(path, &["tag_uid", "team_id", "created_at"])?;
         let mut teams: BTreeMap<TeamId, Vec<TagLine>> = BTreeMap::new();
         let mut owners: HashMap<String, TeamId> = HashMap::new();
-        while let Some(line) = lines.next()? {
+        while let Some(line) = lines.read()? {
             let tag = match parse_tag(&line, self.clock.now()) {
                 Ok(tag) => tag,
                 Err(violations) => {
@@ -130,10 +127,7 @@ impl Seeder<'_> {
     /// Makes a team with a key, unless it is there.
     async fn make_team(&self, team: TeamId) -> anyhow::Result<Option<ApiKey>> {
         let (slug, name) = (format!("team-{team}"), format!("Team {team}"));
-        if access::store::create_team(self.db, Some(team), &slug, &name)
-            .await?
-            .is_none()
-        {
+        if access::store::create_team(self.db, Some(team), &slug, &name).await?.is_none() {
             return Ok(None);
         }
         let grant = Grant {
@@ -142,9 +136,7 @@ impl Seeder<'_> {
             queries_per_hour: QUERIES_PER_HOUR,
             expires_at: None,
         };
-        access::command::create_key(self.db, team, grant)
-            .await
-            .map(Some)
+        access::command::create_key(self.db, team, grant).await.map(Some)
     }
 
     async fn insert_tags(&self, team: TeamId, tags: &[TagLine]) -> Result<(), Error> {
@@ -174,14 +166,7 @@ impl Seeder<'_> {
                 let kind = Kind::parse(kind).ok_or_else(|| {
                     Error::internal(anyhow::anyhow!("unknown kind in the store: {kind}"))
                 })?;
-                Ok((
-                    row.get("uid"),
-                    Tag {
-                        team,
-                        id: TagId(row.get("tag_id")),
-                        kind,
-                    },
-                ))
+                Ok((row.get("uid"), Tag { team, id: TagId(row.get("tag_id")), kind }))
             })
             .collect()
     }
@@ -193,7 +178,7 @@ impl Seeder<'_> {
         let mut chunk: HashMap<TeamId, Vec<NewTap>> = HashMap::new();
         let mut chunk_len = 0;
         loop {
-            let line = lines.next()?;
+            let line = lines.read()?;
             if let Some(line) = &line {
                 match parse_tap(line, tags, self.clock.now()) {
                     Ok((team, tap)) => {
@@ -259,24 +244,12 @@ fn parse_tag(line: &Line, now: DateTime<Utc>) -> Result<TagLine, Vec<Violation>>
     }
     let label = line.field("label");
     if label.chars().count() > 200 {
-        bad.push(Violation::new(
-            "label",
-            "TOO_LONG",
-            "must be at most 200 characters",
-        ));
+        bad.push(Violation::new("label", "TOO_LONG", "must be at most 200 characters"));
     }
     let kind = line.field("kind");
-    let kind = if kind.is_empty() {
-        Some(Kind::Nfc)
-    } else {
-        Kind::parse(kind)
-    };
+    let kind = if kind.is_empty() { Some(Kind::Nfc) } else { Kind::parse(kind) };
     if kind.is_none() {
-        bad.push(Violation::new(
-            "kind",
-            "UNKNOWN_VALUE",
-            "must be nfc, qr or link",
-        ));
+        bad.push(Violation::new("kind", "UNKNOWN_VALUE", "must be nfc, qr or link"));
     }
     let created_at = instant(line, now, &mut bad);
     match (team, kind, created_at) {
@@ -307,17 +280,9 @@ fn parse_tap(
     }
     let tag = tags.get(line.field("tag_uid"));
     if tag.is_none() {
-        bad.push(Violation::new(
-            "tag_uid",
-            "UNKNOWN_TAG",
-            "is not among the tags",
-        ));
+        bad.push(Violation::new("tag_uid", "UNKNOWN_TAG", "is not among the tags"));
     }
-    let count = line
-        .field("count")
-        .parse()
-        .ok()
-        .filter(|count| (1..=1_000_000).contains(count));
+    let count = line.field("count").parse().ok().filter(|count| (1..=1_000_000).contains(count));
     if count.is_none() {
         bad.push(Violation::new(
             "count",
@@ -329,16 +294,7 @@ fn parse_tap(
     match (tag, count, tapped_at) {
         (Some(tag), Some(count), Some(tapped_at)) if bad.is_empty() => {
             let tap_id = tap_id(id);
-            Ok((
-                tag.team,
-                NewTap {
-                    tap_id,
-                    tag: tag.id,
-                    tapped_at,
-                    count,
-                    kind: tag.kind,
-                },
-            ))
+            Ok((tag.team, NewTap { tap_id, tag: tag.id, tapped_at, count, kind: tag.kind }))
         }
         _ => Err(bad),
     }
@@ -357,34 +313,23 @@ fn tap_id(id: &str) -> Uuid {
 /// `created_at`: RFC 3339, or the same without an offset, which is UTC.
 fn instant(line: &Line, now: DateTime<Utc>, bad: &mut Vec<Violation>) -> Option<DateTime<Utc>> {
     let text = line.field("created_at");
-    let at = DateTime::parse_from_rfc3339(text)
-        .map(|at| at.to_utc())
-        .or_else(|_| {
-            let no_offset = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d"];
-            let parsed = no_offset.iter().find_map(|format| {
-                let midnight = if *format == "%Y-%m-%d" {
-                    format!("{text} 00:00:00")
-                } else {
-                    text.to_owned()
-                };
-                let format = if *format == "%Y-%m-%d" {
-                    "%Y-%m-%d %H:%M:%S"
-                } else {
-                    format
-                };
-                NaiveDateTime::parse_from_str(&midnight, format).ok()
-            });
-            parsed.map(|at| at.and_utc()).ok_or(())
+    let at = DateTime::parse_from_rfc3339(text).map(|at| at.to_utc()).or_else(|_| {
+        let no_offset = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d"];
+        let parsed = no_offset.iter().find_map(|format| {
+            let midnight =
+                if *format == "%Y-%m-%d" { format!("{text} 00:00:00") } else { text.to_owned() };
+            let format = if *format == "%Y-%m-%d" { "%Y-%m-%d %H:%M:%S" } else { format };
+            NaiveDateTime::parse_from_str(&midnight, format).ok()
         });
+        parsed.map(|at| at.and_utc()).ok_or(())
+    });
     let violation = match at {
         Ok(at) if at > now + FUTURE_MAX => {
             Violation::new("created_at", "TIMESTAMP_IN_FUTURE", "lies in the future")
         }
-        Ok(at) if at < EARLIEST => Violation::new(
-            "created_at",
-            "TIMESTAMP_TOO_OLD",
-            format!("lies before {EARLIEST:?}"),
-        ),
+        Ok(at) if at < EARLIEST => {
+            Violation::new("created_at", "TIMESTAMP_TOO_OLD", format!("lies before {EARLIEST:?}"))
+        }
         Ok(at) => {
             // What PostgreSQL keeps.
             let past_micros = TimeDelta::nanoseconds((at.timestamp_subsec_nanos() % 1000).into());

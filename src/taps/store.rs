@@ -35,13 +35,8 @@ pub async fn find_tags(
     team: TeamId,
     uids: &[String],
 ) -> Result<Vec<(TagId, String)>, Error> {
-    let rows = read
-        .query(sql!("taps/find_tags"), &[&team.0, &uids])
-        .await?;
-    Ok(rows
-        .iter()
-        .map(|row| (TagId(row.get("tag_id")), row.get("uid")))
-        .collect())
+    let rows = read.query(sql!("taps/find_tags"), &[&team.0, &uids]).await?;
+    Ok(rows.iter().map(|row| (TagId(row.get("tag_id")), row.get("uid"))).collect())
 }
 
 /// The uids and labels of these tags.
@@ -53,9 +48,7 @@ pub async fn name_tags(
     team: TeamId,
     tags: &[TagId],
 ) -> Result<Vec<(TagId, String, String)>, Error> {
-    let rows = read
-        .query(sql!("taps/name_tags"), &[&team.0, &numbers(tags)])
-        .await?;
+    let rows = read.query(sql!("taps/name_tags"), &[&team.0, &numbers(tags)]).await?;
     Ok(rows
         .iter()
         .map(|row| (TagId(row.get("tag_id")), row.get("uid"), row.get("label")))
@@ -74,12 +67,8 @@ pub async fn count_days(
     tally: &mut Tally<'_>,
 ) -> Result<(), Error> {
     let (first, last, tags) = (days.first(), days.last(), numbers(tags));
-    let rows = read
-        .stream(
-            sql!("taps/count_days"),
-            &[&team.0, &first, &last, &tags, &days.split],
-        )
-        .await?;
+    let rows =
+        read.stream(sql!("taps/count_days"), &[&team.0, &first, &last, &tags, &days.split]).await?;
     let mut rows = pin!(rows);
     while let Some(row) = rows.try_next().await.map_err(db::sql_error)? {
         let day: NaiveDate = row.get("day");
@@ -111,10 +100,7 @@ pub async fn count_raw(
     let by_kind = group_by == GroupBy::Kind;
     let (first, last) = (bounds.first(), bounds.last());
     let rows = read
-        .query(
-            sql!("taps/count_raw"),
-            &[&team.0, &bounds, &first, &last, &tags, &by_tag, &by_kind],
-        )
+        .query(sql!("taps/count_raw"), &[&team.0, &bounds, &first, &last, &tags, &by_tag, &by_kind])
         .await?;
     rows.iter()
         .map(|row| {
@@ -153,10 +139,7 @@ pub async fn rank_tags(
             ],
         )
         .await?;
-    Ok(rows
-        .iter()
-        .map(|row| (TagId(row.get("tag_id")), row.get("count")))
-        .collect())
+    Ok(rows.iter().map(|row| (TagId(row.get("tag_id")), row.get("count"))).collect())
 }
 
 fn numbers(tags: &[TagId]) -> Vec<i32> {

@@ -69,18 +69,12 @@ impl Reads {
     #[must_use]
     pub fn plan(query: &Query, bounds: &[DateTime<Utc>]) -> Self {
         let (Some(&start), Some(&end)) = (bounds.first(), bounds.last()) else {
-            return Self {
-                raw: Vec::new(),
-                days: None,
-            };
+            return Self { raw: Vec::new(), days: None };
         };
         let from = quarter_at_or_after(start);
         let to = quarter_at_or_before(end);
         if query.interval == Interval::Minute || from >= to {
-            return Self {
-                raw: vec![bounds.to_vec()],
-                days: None,
-            };
+            return Self { raw: vec![bounds.to_vec()], days: None };
         }
 
         let mut raw = Vec::new();
@@ -94,16 +88,11 @@ impl Reads {
         let split = (!by_quarter).then(|| {
             let cuts = bounds.iter().map(|bound| (*bound).clamp(from, to));
             let inside_a_day = |at: &DateTime<Utc>| at.timestamp().rem_euclid(DAY_SECONDS) != 0;
-            let days: BTreeSet<NaiveDate> = cuts
-                .filter(inside_a_day)
-                .map(|cut| cut.date_naive())
-                .collect();
+            let days: BTreeSet<NaiveDate> =
+                cuts.filter(inside_a_day).map(|cut| cut.date_naive()).collect();
             days.into_iter().collect()
         });
-        Self {
-            raw,
-            days: Some(Days { from, to, split }),
-        }
+        Self { raw, days: Some(Days { from, to, split }) }
     }
 }
 
@@ -114,11 +103,7 @@ fn quarter_at_or_before(at: DateTime<Utc>) -> DateTime<Utc> {
 
 fn quarter_at_or_after(at: DateTime<Utc>) -> DateTime<Utc> {
     let before = quarter_at_or_before(at);
-    if before == at {
-        at
-    } else {
-        before + TimeDelta::seconds(QUARTER_SECONDS)
-    }
+    if before == at { at } else { before + TimeDelta::seconds(QUARTER_SECONDS) }
 }
 
 /// Some taps of one tag and kind that fall into one bucket: a quarter of an hour, a whole day, or
@@ -156,16 +141,8 @@ impl<'a> Tally<'a> {
     #[must_use]
     pub fn new(query: &'a Query, bounds: &'a [DateTime<Utc>]) -> Self {
         let len = bounds.len().saturating_sub(1);
-        let kinds = if query.group_by == GroupBy::Kind {
-            len
-        } else {
-            0
-        };
-        let hours = if query.group_by == GroupBy::HourOfWeek {
-            HOURS_OF_WEEK
-        } else {
-            0
-        };
+        let kinds = if query.group_by == GroupBy::Kind { len } else { 0 };
+        let hours = if query.group_by == GroupBy::HourOfWeek { HOURS_OF_WEEK } else { 0 };
         Self {
             query,
             bounds,
@@ -188,19 +165,12 @@ impl<'a> Tally<'a> {
     pub fn add_day(&mut self, days: &Days, day: NaiveDate, total: Cell, quarters: Option<&[i64]>) {
         let midnight = day.and_time(chrono::NaiveTime::MIN).and_utc();
         let Some(quarters) = quarters else {
-            return self.add(Cell {
-                at: midnight,
-                ..total
-            });
+            return self.add(Cell { at: midnight, ..total });
         };
         let mut at = midnight;
         for count in quarters {
             if *count != 0 && at >= days.from && at < days.to {
-                self.add(Cell {
-                    at,
-                    count: *count,
-                    ..total
-                });
+                self.add(Cell { at, count: *count, ..total });
             }
             at += TimeDelta::seconds(QUARTER_SECONDS);
         }
@@ -221,9 +191,7 @@ impl<'a> Tally<'a> {
             }
             GroupBy::Kind => self.by_kind[cell.kind as usize][bucket] += cell.count,
             GroupBy::HourOfWeek => {
-                let Query {
-                    zone, week_start, ..
-                } = self.query;
+                let Query { zone, week_start, .. } = self.query;
                 self.by_hour[buckets::hour_of_week(*zone, *week_start, cell.at)] += cell.count;
             }
         }
@@ -237,10 +205,7 @@ impl<'a> Tally<'a> {
             return near;
         }
         let last = self.counts.len() - 1;
-        self.last_bucket = bounds
-            .partition_point(|bound| *bound <= at)
-            .saturating_sub(1)
-            .min(last);
+        self.last_bucket = bounds.partition_point(|bound| *bound <= at).saturating_sub(1).min(last);
         self.last_bucket
     }
 }

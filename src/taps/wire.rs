@@ -34,10 +34,7 @@ pub fn query(request: QueryTapsRequest) -> Result<Query, Error> {
     let in_zone = zone.unwrap_or(Tz::UTC);
     let start = bound("start_date", &request.start_date, in_zone, &mut bad);
     let end = bound("end_date", &request.end_date, in_zone, &mut bad);
-    let range = start.zip(end).map(|(start, end)| Range {
-        start: start.first,
-        end: end.after,
-    });
+    let range = start.zip(end).map(|(start, end)| Range { start: start.first, end: end.after });
     if let Some(Range { start, end }) = range
         && start >= end
     {
@@ -48,10 +45,7 @@ pub fn query(request: QueryTapsRequest) -> Result<Query, Error> {
         ));
     }
     let query = Query {
-        range: range.unwrap_or(Range {
-            start: DateTime::UNIX_EPOCH,
-            end: DateTime::UNIX_EPOCH,
-        }),
+        range: range.unwrap_or(Range { start: DateTime::UNIX_EPOCH, end: DateTime::UNIX_EPOCH }),
         interval: interval(request.interval, &mut bad),
         zone: in_zone,
         week_start: week_start(request.week_start, &mut bad),
@@ -59,11 +53,7 @@ pub fn query(request: QueryTapsRequest) -> Result<Query, Error> {
         group_by: group_by(request.group_by, request.limit, &mut bad),
         compare: compare(request.compare, &mut bad),
     };
-    if bad.is_empty() {
-        Ok(query)
-    } else {
-        Err(Error::Invalid(bad))
-    }
+    if bad.is_empty() { Ok(query) } else { Err(Error::Invalid(bad)) }
 }
 
 fn zone(name: &str, bad: &mut Vec<Violation>) -> Option<Tz> {
@@ -72,17 +62,12 @@ fn zone(name: &str, bad: &mut Vec<Violation>) -> Option<Tz> {
     }
     let zone = name.parse::<Tz>().ok();
     if zone.is_none() {
-        let near = TZ_VARIANTS
-            .iter()
-            .find(|zone| zone.name().eq_ignore_ascii_case(name));
+        let near = TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(name));
         let hint = near.map_or("Europe/Berlin", |zone| zone.name());
         bad.push(Violation::new(
             "time_zone",
             "UNKNOWN_TIME_ZONE",
-            format!(
-                "{} is not an IANA time zone: write such as {hint}",
-                excerpt(name)
-            ),
+            format!("{} is not an IANA time zone: write such as {hint}", excerpt(name)),
         ));
     }
     zone
@@ -138,10 +123,7 @@ fn parse_bound(text: &str, zone: Tz) -> Result<Bound, BadBound> {
         }
         let next = day.succ_opt().ok_or(BadBound::OutOfRange)?;
         let first = buckets::start_of_day(zone, day);
-        return Ok(Bound {
-            first,
-            after: buckets::start_of_day(zone, next),
-        });
+        return Ok(Bound { first, after: buckets::start_of_day(zone, next) });
     }
     let at = DateTime::parse_from_rfc3339(text).map_err(|_| BadBound::Malformed)?;
     if !YEARS.contains(&at.year()) {
@@ -150,10 +132,7 @@ fn parse_bound(text: &str, zone: Tz) -> Result<Bound, BadBound> {
     // Taps are known to the microsecond: of a finer bound the next microsecond tells the same.
     let micros = at.timestamp_micros() + i64::from(at.timestamp_subsec_nanos() % 1000 > 0);
     let at = DateTime::from_timestamp_micros(micros).ok_or(BadBound::OutOfRange)?;
-    Ok(Bound {
-        first: at,
-        after: at,
-    })
+    Ok(Bound { first: at, after: at })
 }
 
 fn interval(value: i32, bad: &mut Vec<Violation>) -> Interval {
@@ -176,13 +155,10 @@ fn interval(value: i32, bad: &mut Vec<Violation>) -> Interval {
 }
 
 fn week_start(value: i32, bad: &mut Vec<Violation>) -> Weekday {
-    u8::try_from(value)
-        .ok()
-        .and_then(|day| Weekday::try_from(day).ok())
-        .unwrap_or_else(|| {
-            bad.push(unknown_value("week_start", value, "MONDAY to SUNDAY"));
-            Weekday::Mon
-        })
+    u8::try_from(value).ok().and_then(|day| Weekday::try_from(day).ok()).unwrap_or_else(|| {
+        bad.push(unknown_value("week_start", value, "MONDAY to SUNDAY"));
+        Weekday::Mon
+    })
 }
 
 fn tag_uids(mut uids: Vec<String>, bad: &mut Vec<Violation>) -> Vec<String> {
@@ -190,18 +166,11 @@ fn tag_uids(mut uids: Vec<String>, bad: &mut Vec<Violation>) -> Vec<String> {
         bad.push(Violation::new(
             "tag_uids",
             "TOO_MANY_TAGS",
-            format!(
-                "names {} tags: at most {QUERY_TAGS_MAX} are allowed",
-                uids.len()
-            ),
+            format!("names {} tags: at most {QUERY_TAGS_MAX} are allowed", uids.len()),
         ));
         return Vec::new();
     }
-    let empty = uids
-        .iter()
-        .enumerate()
-        .filter(|(_, uid)| uid.is_empty())
-        .take(NAMED_MAX);
+    let empty = uids.iter().enumerate().filter(|(_, uid)| uid.is_empty()).take(NAMED_MAX);
     bad.extend(empty.map(|(at, _)| {
         Violation::new(
             format!("tag_uids[{at}]"),
@@ -217,11 +186,7 @@ fn tag_uids(mut uids: Vec<String>, bad: &mut Vec<Violation>) -> Vec<String> {
 fn group_by(value: i32, limit: i32, bad: &mut Vec<Violation>) -> GroupBy {
     use tap_v1::group_by::Value;
     if limit < 0 {
-        bad.push(Violation::new(
-            "limit",
-            "NEGATIVE",
-            "must be 0 or more; 0 means the default",
-        ));
+        bad.push(Violation::new("limit", "NEGATIVE", "must be 0 or more; 0 means the default"));
     }
     let limit = match usize::try_from(limit) {
         Ok(0) | Err(_) => GROUPS_DEFAULT,
@@ -233,11 +198,7 @@ fn group_by(value: i32, limit: i32, bad: &mut Vec<Violation>) -> GroupBy {
         Ok(Value::Kind) => GroupBy::Kind,
         Ok(Value::HourOfWeek) => GroupBy::HourOfWeek,
         Err(_) => {
-            bad.push(unknown_value(
-                "group_by",
-                value,
-                "NONE, TAG, KIND or HOUR_OF_WEEK",
-            ));
+            bad.push(unknown_value("group_by", value, "NONE, TAG, KIND or HOUR_OF_WEEK"));
             GroupBy::None
         }
     }
@@ -250,22 +211,14 @@ fn compare(value: i32, bad: &mut Vec<Violation>) -> Compare {
         Ok(Value::PreviousPeriod) => Compare::PreviousPeriod,
         Ok(Value::PreviousYear) => Compare::PreviousYear,
         Err(_) => {
-            bad.push(unknown_value(
-                "compare",
-                value,
-                "NONE, PREVIOUS_PERIOD or PREVIOUS_YEAR",
-            ));
+            bad.push(unknown_value("compare", value, "NONE, PREVIOUS_PERIOD or PREVIOUS_YEAR"));
             Compare::None
         }
     }
 }
 
 fn unknown_value(field: &'static str, value: i32, allowed: &str) -> Violation {
-    Violation::new(
-        field,
-        "UNKNOWN_VALUE",
-        format!("{value} is not known here: use {allowed}"),
-    )
+    Violation::new(field, "UNKNOWN_VALUE", format!("{value} is not known here: use {allowed}"))
 }
 
 /// A caller's own text, short enough for an error and without what could break a log or a terminal.
@@ -280,17 +233,9 @@ fn excerpt(text: &str) -> String {
 /// Which tags there are not.
 #[must_use]
 pub fn tags_not_found(uids: &[&str]) -> String {
-    let named: Vec<String> = uids
-        .iter()
-        .take(NAMED_MAX)
-        .map(|uid| excerpt(uid))
-        .collect();
+    let named: Vec<String> = uids.iter().take(NAMED_MAX).map(|uid| excerpt(uid)).collect();
     let more = uids.len().saturating_sub(NAMED_MAX);
-    let more = if more > 0 {
-        format!(" and {more} more")
-    } else {
-        String::new()
-    };
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("no such tag: {}{more}", named.join(", "))
 }
 
@@ -325,11 +270,7 @@ pub fn answer(
             .as_ref()
             .map(|earlier| comparison(query.zone, total, earlier)),
         query: Some(resolved(query)),
-        resume_token: ResumeToken {
-            team,
-            revision: counts.revision,
-        }
-        .encode(),
+        resume_token: ResumeToken { team, revision: counts.revision }.encode(),
     }
 }
 
@@ -419,14 +360,10 @@ fn resolved(query: &Query) -> tap_v1::ResolvedQuery {
 
 /// RFC 3339 with the offset of the zone at that instant; `Z` in UTC.
 fn instant(zone: Tz, at: DateTime<Utc>) -> String {
-    at.with_timezone(&zone)
-        .to_rfc3339_opts(SecondsFormat::AutoSi, true)
+    at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts are exact up to 2^53, as documented"
-)]
+#[expect(clippy::cast_precision_loss, reason = "counts are exact up to 2^53, as documented")]
 fn number(count: i64) -> f64 {
     count as f64
 }

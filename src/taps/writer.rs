@@ -50,11 +50,7 @@ impl Writer {
     /// A writer to this database.
     #[must_use]
     pub fn new(db: Db, clock: Clock) -> Self {
-        Self {
-            db,
-            clock,
-            months: Mutex::default(),
-        }
+        Self { db, clock, months: Mutex::default() }
     }
 
     /// Stores the taps of a batch that are not there yet. On return they are durable.
@@ -80,27 +76,15 @@ impl Writer {
         let rows = db::query_in(
             &transaction,
             sql!("taps/write_taps"),
-            &[
-                &team.0,
-                &received_at,
-                &tap_ids,
-                &tags,
-                &tapped_ats,
-                &counts,
-                &kinds,
-            ],
+            &[&team.0, &received_at, &tap_ids, &tags, &tapped_ats, &counts, &kinds],
         )
         .await?;
         transaction.commit().await.map_err(db::sql_error)?;
 
-        let row = rows
-            .first()
-            .ok_or_else(|| Error::internal(anyhow::anyhow!("no row of write_taps")))?;
+        let row =
+            rows.first().ok_or_else(|| Error::internal(anyhow::anyhow!("no row of write_taps")))?;
         let stored = u64::try_from(row.get::<_, i64>("stored")).map_err(Error::internal)?;
-        Ok(Written {
-            stored,
-            revision: row.get("revision"),
-        })
+        Ok(Written { stored, revision: row.get("revision") })
     }
 
     /// Makes the partitions of this month and the two after it, so that no tap has to wait for one.
@@ -111,35 +95,21 @@ impl Writer {
         let mut month = month_of(self.clock.now());
         for _ in 0..3 {
             self.make_partition(month).await?;
-            month = month_of(
-                (month + TimeDelta::days(31))
-                    .and_time(chrono::NaiveTime::MIN)
-                    .and_utc(),
-            );
+            month =
+                month_of((month + TimeDelta::days(31)).and_time(chrono::NaiveTime::MIN).and_utc());
         }
         Ok(())
     }
 
     async fn make_partition(&self, month: NaiveDate) -> Result<(), Error> {
         let known = |months: &Mutex<HashSet<_>>| {
-            months
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .contains(&month)
+            months.lock().unwrap_or_else(std::sync::PoisonError::into_inner).contains(&month)
         };
         if known(&self.months) {
             return Ok(());
         }
-        db::query(
-            &self.db.system().await?,
-            sql!("taps/make_partition"),
-            &[&month],
-        )
-        .await?;
-        self.months
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .insert(month);
+        db::query(&self.db.system().await?, sql!("taps/make_partition"), &[&month]).await?;
+        self.months.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(month);
         Ok(())
     }
 }

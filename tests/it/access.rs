@@ -18,11 +18,8 @@ use crate::app::{App, Options, OwnPostgres, eventually, query, store};
 
 /// Calls a method with an empty message and these headers; all that matters is who is let in.
 async fn call(app: &App, path: &str, headers: &[(&'static str, &str)]) -> Result<(), Status> {
-    let channel = Channel::from_shared(format!("http://{}", app.grpc))
-        .unwrap()
-        .connect()
-        .await
-        .unwrap();
+    let channel =
+        Channel::from_shared(format!("http://{}", app.grpc)).unwrap().connect().await.unwrap();
     let mut grpc = tonic::client::Grpc::new(channel);
     grpc.ready().await.unwrap();
     let mut request = tonic::Request::new(());
@@ -30,29 +27,19 @@ async fn call(app: &App, path: &str, headers: &[(&'static str, &str)]) -> Result
         request.metadata_mut().insert(*name, value.parse().unwrap());
     }
     let codec = tonic_prost::ProstCodec::<(), ()>::default();
-    grpc.unary(request, path.parse().unwrap(), codec)
-        .await
-        .map(|_| ())
+    grpc.unary(request, path.parse().unwrap(), codec).await.map(|_| ())
 }
 
 fn reason(result: Result<(), Status>) -> (Code, String) {
     let status = result.unwrap_err();
     let details = status.get_error_details();
-    (
-        status.code(),
-        details
-            .error_info()
-            .map(|info| info.reason.clone())
-            .unwrap_or_default(),
-    )
+    (status.code(), details.error_info().map(|info| info.reason.clone()).unwrap_or_default())
 }
 
 /// The path of every RPC of ours.
 fn paths() -> Vec<String> {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
-    let services = pool
-        .services()
-        .filter(|service| service.package_name() == "tap.v1");
+    let services = pool.services().filter(|service| service.package_name() == "tap.v1");
     services
         .flat_map(|service| service.methods().collect::<Vec<_>>())
         .map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name()))
@@ -62,26 +49,14 @@ fn paths() -> Vec<String> {
 #[tokio::test]
 async fn every_rpc_has_a_row_and_refuses_whoever_lacks_what_it_asks() {
     let clock = Clock::system();
-    let app = App::start_with(Options {
-        clock: clock.clone(),
-        ..Options::default()
-    })
-    .await;
+    let app = App::start_with(Options { clock: clock.clone(), ..Options::default() }).await;
     let team = app.team("acme").await;
-    let expired = app
-        .key(
-            team.id,
-            None,
-            Scope::ALL,
-            Some(clock.now() + TimeDelta::milliseconds(1)),
-        )
-        .await;
+    let expired =
+        app.key(team.id, None, Scope::ALL, Some(clock.now() + TimeDelta::milliseconds(1))).await;
     let powerless = app.key(team.id, None, &[], None).await;
     let revoked = app.key(team.id, None, Scope::ALL, None).await;
     let id = app.key_id(team.id, &revoked).await;
-    access::store::revoke_key(&app.db, team.id, id)
-        .await
-        .unwrap();
+    access::store::revoke_key(&app.db, team.id, id).await.unwrap();
     eventually("the key is revoked", || async {
         call(&app, &paths()[0], &[("x-api-key", &revoked)])
             .await
@@ -92,10 +67,7 @@ async fn every_rpc_has_a_row_and_refuses_whoever_lacks_what_it_asks() {
     let paths = paths();
     assert!(!paths.is_empty());
     let mistyped = format!("{}x", &team.key[..team.key.len() - 1]);
-    let unknown = access::key::ApiKey::generate(team.id)
-        .unwrap()
-        .reveal()
-        .to_owned();
+    let unknown = access::key::ApiKey::generate(team.id).unwrap().reveal().to_owned();
     for path in &paths {
         let Route::Key(..) = Route::of(path) else {
             panic!("{path} has no row in the access table")
@@ -109,11 +81,7 @@ async fn every_rpc_has_a_row_and_refuses_whoever_lacks_what_it_asks() {
         );
         let invalid = (Code::Unauthenticated, "API_KEY_INVALID".to_owned());
         for key in ["", "tap", "tap_1_x_y", &mistyped, &unknown, &revoked] {
-            assert_eq!(
-                reason(call(&app, path, &[("x-api-key", key)]).await),
-                invalid,
-                "{path}"
-            );
+            assert_eq!(reason(call(&app, path, &[("x-api-key", key)]).await), invalid, "{path}");
             let bearer = format!("Bearer {key}");
             assert_eq!(
                 reason(call(&app, path, &[("authorization", &bearer)]).await),
@@ -154,15 +122,8 @@ async fn a_key_works_in_either_header_and_x_api_key_wins() {
     let bearer = format!("bearer {}", team.key);
     let let_in = |result| reason(result).0 == Code::InvalidArgument;
     assert!(let_in(call(&app, path, &[("x-api-key", &team.key)]).await));
-    assert!(let_in(
-        call(&app, path, &[("authorization", &bearer)]).await
-    ));
-    let both = call(
-        &app,
-        path,
-        &[("x-api-key", "wrong"), ("authorization", &bearer)],
-    )
-    .await;
+    assert!(let_in(call(&app, path, &[("authorization", &bearer)]).await));
+    let both = call(&app, path, &[("x-api-key", "wrong"), ("authorization", &bearer)]).await;
     assert_eq!(reason(both).0, Code::Unauthenticated);
 }
 
@@ -171,73 +132,38 @@ async fn a_revoked_key_is_refused_within_a_second_also_where_answers_are_kept() 
     let app = App::start().await;
     let team = app.team("acme").await;
     let mut client = app.client(&team.key);
-    client
-        .query_taps(query("2023-01-01", "2023-01-02", "DAY"))
-        .await
-        .unwrap();
+    client.query_taps(query("2023-01-01", "2023-01-02", "DAY")).await.unwrap();
 
     let id = app.key_id(team.id, &team.key).await;
-    assert!(
-        access::store::revoke_key(&app.db, team.id, id)
-            .await
-            .unwrap()
-    );
+    assert!(access::store::revoke_key(&app.db, team.id, id).await.unwrap());
     let revoked = Instant::now();
-    while client
-        .query_taps(query("2023-01-01", "2023-01-02", "DAY"))
-        .await
-        .is_ok()
-    {
-        assert!(
-            revoked.elapsed() < Duration::from_secs(1),
-            "a second later the key still works"
-        );
+    while client.query_taps(query("2023-01-01", "2023-01-02", "DAY")).await.is_ok() {
+        assert!(revoked.elapsed() < Duration::from_secs(1), "a second later the key still works");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     // For good: also after the keys were loaded again.
-    let status = client
-        .query_taps(query("2023-01-01", "2023-01-02", "DAY"))
-        .await
-        .unwrap_err();
+    let status = client.query_taps(query("2023-01-01", "2023-01-02", "DAY")).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
 }
 
 #[tokio::test]
 async fn a_key_is_refused_from_the_instant_at_which_it_expires() {
     let clock = Clock::fixed(chrono_now() + TimeDelta::hours(1));
-    let app = App::start_with(Options {
-        clock: clock.clone(),
-        ..Options::default()
-    })
-    .await;
+    let app = App::start_with(Options { clock: clock.clone(), ..Options::default() }).await;
     let team = app.team("acme").await;
     let ends = clock.now() + TimeDelta::hours(1);
     let key = app.key(team.id, None, &[Scope::TapsRead], Some(ends)).await;
     let mut client = app.client(&key);
     eventually("the key is known", || {
         let mut client = client.clone();
-        async move {
-            client
-                .query_taps(query("2023-01-01", "2023-01-02", "DAY"))
-                .await
-                .is_ok()
-        }
+        async move { client.query_taps(query("2023-01-01", "2023-01-02", "DAY")).await.is_ok() }
     })
     .await;
     clock.set(ends - TimeDelta::microseconds(1));
-    client
-        .query_taps(query("2023-01-01", "2023-01-02", "DAY"))
-        .await
-        .unwrap();
+    client.query_taps(query("2023-01-01", "2023-01-02", "DAY")).await.unwrap();
     clock.set(ends);
-    let status = client
-        .query_taps(query("2023-01-01", "2023-01-02", "DAY"))
-        .await
-        .unwrap_err();
-    assert_eq!(
-        status.get_error_details().error_info().unwrap().reason,
-        "API_KEY_EXPIRED"
-    );
+    let status = client.query_taps(query("2023-01-01", "2023-01-02", "DAY")).await.unwrap_err();
+    assert_eq!(status.get_error_details().error_info().unwrap().reason, "API_KEY_EXPIRED");
 }
 
 fn chrono_now() -> chrono::DateTime<chrono::Utc> {
@@ -250,13 +176,9 @@ async fn a_team_sees_its_own_numbers_only() {
     let (acme, other) = (app.team("acme").await, app.team("other").await);
     let ours = app.tags(acme.id, &["same-uid"]).await[0];
     let theirs = app.tags(other.id, &["same-uid"]).await[0];
-    app.write(acme.id, &[crate::app::tap(ours, "2023-05-01T12:00:00Z")])
-        .await;
-    app.write(other.id, &[crate::app::tap(theirs, "2023-05-01T12:00:00Z")])
-        .await;
-    let three = (0..3)
-        .map(|_| crate::app::tap(theirs, "2023-05-01T12:00:00Z"))
-        .collect::<Vec<_>>();
+    app.write(acme.id, &[crate::app::tap(ours, "2023-05-01T12:00:00Z")]).await;
+    app.write(other.id, &[crate::app::tap(theirs, "2023-05-01T12:00:00Z")]).await;
+    let three = (0..3).map(|_| crate::app::tap(theirs, "2023-05-01T12:00:00Z")).collect::<Vec<_>>();
     app.write(other.id, &three).await;
 
     for (team, taps) in [(&acme, 1.0), (&other, 4.0)] {
@@ -267,18 +189,9 @@ async fn a_team_sees_its_own_numbers_only() {
         };
         // The first call counts, the second one remembers.
         for _ in 0..2 {
-            let answer = app
-                .client(&team.key)
-                .query_taps(asked.clone())
-                .await
-                .unwrap()
-                .into_inner();
-            assert_eq!(
-                (answer.total, answer.groups[0].total),
-                (taps, taps),
-                "{}",
-                team.slug
-            );
+            let answer =
+                app.client(&team.key).query_taps(asked.clone()).await.unwrap().into_inner();
+            assert_eq!((answer.total, answer.groups[0].total), (taps, taps), "{}", team.slug);
         }
     }
 }
@@ -291,19 +204,12 @@ async fn known_keys_are_let_in_while_the_store_is_down_and_unknown_ones_are_not(
     let mut client = app.client(&team.key);
     postgres.stop();
 
-    let status = client
-        .query_taps(query("2023-01-01", "2023-01-02", "DAY"))
-        .await
-        .unwrap_err();
+    let status = client.query_taps(query("2023-01-01", "2023-01-02", "DAY")).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
     let details = status.get_error_details();
     assert_eq!(details.error_info().unwrap().reason, "STORE_UNAVAILABLE");
     assert!(details.retry_info().is_some());
-    assert!(
-        !status.message().contains("postgres"),
-        "{}",
-        status.message()
-    );
+    assert!(!status.message().contains("postgres"), "{}", status.message());
     let unknown = access::key::ApiKey::generate(team.id).unwrap();
     let status = app
         .client(unknown.reveal())
@@ -315,27 +221,15 @@ async fn known_keys_are_let_in_while_the_store_is_down_and_unknown_ones_are_not(
     postgres.start_again();
     eventually("queries are answered again", || {
         let mut client = client.clone();
-        async move {
-            client
-                .query_taps(query("2023-01-01", "2023-01-02", "DAY"))
-                .await
-                .is_ok()
-        }
+        async move { client.query_taps(query("2023-01-01", "2023-01-02", "DAY")).await.is_ok() }
     })
     .await;
     // A key that is revoked after the outage is noticed at once: the listener is back.
     let id = app.key_id(team.id, &team.key).await;
-    access::store::revoke_key(&app.db, team.id, id)
-        .await
-        .unwrap();
+    access::store::revoke_key(&app.db, team.id, id).await.unwrap();
     eventually("the key is refused", || {
         let mut client = client.clone();
-        async move {
-            client
-                .query_taps(query("2023-01-01", "2023-01-02", "DAY"))
-                .await
-                .is_err()
-        }
+        async move { client.query_taps(query("2023-01-01", "2023-01-02", "DAY")).await.is_err() }
     })
     .await;
 }

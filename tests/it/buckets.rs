@@ -52,23 +52,14 @@ fn civil(zone: &str, from: &str, to: &str, interval: Interval) -> Query {
 
 fn bounds_of(query: &Query) -> Vec<String> {
     let bounds = buckets::bounds(query).unwrap();
-    bounds
-        .iter()
-        .map(|at| at.with_timezone(&query.zone).to_rfc3339())
-        .collect()
+    bounds.iter().map(|at| at.with_timezone(&query.zone).to_rfc3339()).collect()
 }
 
 #[test]
 fn a_day_is_23_or_25_hours_long_where_the_clock_changes() {
     for (day, hours) in [("2023-03-26", 23), ("2023-10-29", 25), ("2023-10-30", 24)] {
-        assert_eq!(
-            bounds("Europe/Berlin", day, day, Interval::Hour).len() - 1,
-            hours,
-            "{day}"
-        );
-        let [start, end] = &bounds("Europe/Berlin", day, day, Interval::Day)[..] else {
-            panic!()
-        };
+        assert_eq!(bounds("Europe/Berlin", day, day, Interval::Hour).len() - 1, hours, "{day}");
+        let [start, end] = &bounds("Europe/Berlin", day, day, Interval::Day)[..] else { panic!() };
         let length = instant(end) - instant(start);
         assert_eq!(length, TimeDelta::hours(hours.try_into().unwrap()), "{day}");
     }
@@ -101,55 +92,25 @@ fn quarter_and_half_hour_offsets() {
 
 #[test]
 fn lord_howe_moves_its_clocks_by_half_an_hour() {
-    let back = bounds(
-        "Australia/Lord_Howe",
-        "2023-04-02",
-        "2023-04-02",
-        Interval::Hour,
-    );
+    let back = bounds("Australia/Lord_Howe", "2023-04-02", "2023-04-02", Interval::Hour);
     assert_eq!(
         back[1..4],
-        [
-            "2023-04-02T01:00:00+11:00",
-            "2023-04-02T01:30:00+10:30",
-            "2023-04-02T02:00:00+10:30"
-        ]
+        ["2023-04-02T01:00:00+11:00", "2023-04-02T01:30:00+10:30", "2023-04-02T02:00:00+10:30"]
     );
-    let forward = bounds(
-        "Australia/Lord_Howe",
-        "2023-10-01",
-        "2023-10-01",
-        Interval::Hour,
-    );
+    let forward = bounds("Australia/Lord_Howe", "2023-10-01", "2023-10-01", Interval::Hour);
     assert_eq!(
         forward[1..4],
-        [
-            "2023-10-01T01:00:00+10:30",
-            "2023-10-01T02:30:00+11:00",
-            "2023-10-01T03:00:00+11:00"
-        ]
+        ["2023-10-01T01:00:00+10:30", "2023-10-01T02:30:00+11:00", "2023-10-01T03:00:00+11:00"]
     );
-    let day = bounds(
-        "Australia/Lord_Howe",
-        "2023-04-02",
-        "2023-04-02",
-        Interval::Day,
-    );
-    assert_eq!(
-        instant(&day[1]) - instant(&day[0]),
-        TimeDelta::minutes(24 * 60 + 30)
-    );
+    let day = bounds("Australia/Lord_Howe", "2023-04-02", "2023-04-02", Interval::Day);
+    assert_eq!(instant(&day[1]) - instant(&day[0]), TimeDelta::minutes(24 * 60 + 30));
 }
 
 #[test]
 fn samoa_skipped_a_day() {
     assert_eq!(
         bounds("Pacific/Apia", "2011-12-29", "2011-12-31", Interval::Day),
-        [
-            "2011-12-29T00:00:00-10:00",
-            "2011-12-31T00:00:00+14:00",
-            "2012-01-01T00:00:00+14:00"
-        ]
+        ["2011-12-29T00:00:00-10:00", "2011-12-31T00:00:00+14:00", "2012-01-01T00:00:00+14:00"]
     );
     let skipped = civil("Pacific/Apia", "2011-12-30", "2011-12-30", Interval::Day).range;
     assert_eq!(skipped.start, skipped.end);
@@ -171,12 +132,7 @@ fn a_day_begins_at_the_first_of_two_midnights() {
     );
     // Here the day had begun when the clock went back to the day before.
     assert_eq!(
-        bounds(
-            "America/St_Johns",
-            "2010-11-07",
-            "2010-11-07",
-            Interval::Day
-        ),
+        bounds("America/St_Johns", "2010-11-07", "2010-11-07", Interval::Day),
         ["2010-11-07T00:00:00-02:30", "2010-11-08T00:00:00-03:30"]
     );
 }
@@ -185,11 +141,7 @@ fn a_day_begins_at_the_first_of_two_midnights() {
 fn weeks_at_the_turn_of_a_year() {
     assert_eq!(
         bounds("UTC", "2020-12-28", "2021-01-10", Interval::Week),
-        [
-            "2020-12-28T00:00:00+00:00",
-            "2021-01-04T00:00:00+00:00",
-            "2021-01-11T00:00:00+00:00"
-        ]
+        ["2020-12-28T00:00:00+00:00", "2021-01-04T00:00:00+00:00", "2021-01-11T00:00:00+00:00"]
     );
     let sunday = Query {
         week_start: Weekday::Sun,
@@ -197,11 +149,7 @@ fn weeks_at_the_turn_of_a_year() {
     };
     assert_eq!(
         bounds_of(&sunday),
-        [
-            "2022-12-25T00:00:00+00:00",
-            "2023-01-01T00:00:00+00:00",
-            "2023-01-08T00:00:00+00:00"
-        ]
+        ["2022-12-25T00:00:00+00:00", "2023-01-01T00:00:00+00:00", "2023-01-08T00:00:00+00:00"]
     );
 }
 
@@ -212,18 +160,14 @@ fn the_first_and_the_last_bucket_are_cut_at_the_range() {
     assert_eq!(bounds.len() - 1, 52);
     assert_eq!(bounds[1] - bounds[0], TimeDelta::days(1));
     assert_eq!(bounds[52] - bounds[51], TimeDelta::days(5));
-    let clipped: Vec<usize> = (0..52)
-        .filter(|i| buckets::is_clipped(&weeks, bounds[*i], bounds[i + 1]))
-        .collect();
+    let clipped: Vec<usize> =
+        (0..52).filter(|i| buckets::is_clipped(&weeks, bounds[*i], bounds[i + 1])).collect();
     assert_eq!(clipped, [0, 51]);
 }
 
 #[test]
 fn leap_years_and_quarters() {
-    assert_eq!(
-        bounds("UTC", "2024-02-01", "2024-02-29", Interval::Day).len() - 1,
-        29
-    );
+    assert_eq!(bounds("UTC", "2024-02-01", "2024-02-29", Interval::Day).len() - 1, 29);
     assert_eq!(
         bounds("UTC", "2024-02-15", "2024-12-31", Interval::Quarter)[1..],
         [
@@ -246,10 +190,7 @@ fn too_many_buckets_are_refused_and_the_narrowest_that_fits_is_known() {
         end: six_days.range.start + TimeDelta::minutes(BUCKETS_MAX.try_into().unwrap()),
         ..six_days.range
     };
-    let exactly = Query {
-        range: exactly,
-        ..six_days
-    };
+    let exactly = Query { range: exactly, ..six_days };
     assert_eq!(buckets::bounds(&exactly).unwrap().len() - 1, BUCKETS_MAX);
     let two_centuries = civil("UTC", "2000-01-01", "2199-12-31", Interval::Day);
     assert_eq!(buckets::narrowest_interval(&two_centuries), Interval::Month);
@@ -263,10 +204,7 @@ fn earlier_ranges_keep_their_civil_times() {
         let earlier = buckets::earlier_bounds(&query, &bounds).unwrap();
         assert_eq!(earlier.len(), bounds.len());
         assert!(earlier.is_sorted(), "{earlier:?}");
-        earlier
-            .iter()
-            .map(|at| at.with_timezone(&query.zone).to_rfc3339())
-            .collect::<Vec<_>>()
+        earlier.iter().map(|at| at.with_timezone(&query.zone).to_rfc3339()).collect::<Vec<_>>()
     };
     // Three months become the three months before, though they are longer by days.
     let months = civil("Europe/Berlin", "2023-01-01", "2023-03-31", Interval::Month);
@@ -283,11 +221,7 @@ fn earlier_ranges_keep_their_civil_times() {
     let days = civil("Europe/Berlin", "2023-03-27", "2023-03-28", Interval::Day);
     assert_eq!(
         earlier(days, Compare::PreviousPeriod),
-        [
-            "2023-03-25T00:00:00+01:00",
-            "2023-03-26T00:00:00+01:00",
-            "2023-03-27T00:00:00+02:00"
-        ]
+        ["2023-03-25T00:00:00+01:00", "2023-03-26T00:00:00+01:00", "2023-03-27T00:00:00+02:00"]
     );
     // 29 February has no counterpart: its bucket is empty, and 28 February keeps its own.
     let leap = civil("UTC", "2024-02-28", "2024-03-01", Interval::Day);
@@ -306,15 +240,9 @@ fn earlier_ranges_keep_their_civil_times() {
         earlier(weeks, Compare::PreviousYear),
         ["2022-01-03T00:00:00+00:00", "2022-01-10T00:00:00+00:00"]
     );
-    let (start, end) = (
-        instant("2023-05-01T10:07:00Z"),
-        instant("2023-05-01T11:37:00Z"),
-    );
+    let (start, end) = (instant("2023-05-01T10:07:00Z"), instant("2023-05-01T11:37:00Z"));
     assert_eq!(
-        earlier(
-            query(Tz::UTC, start, end, Interval::Total),
-            Compare::PreviousPeriod
-        ),
+        earlier(query(Tz::UTC, start, end, Interval::Total), Compare::PreviousPeriod),
         ["2023-05-01T08:37:00+00:00", "2023-05-01T10:07:00+00:00"]
     );
 }
@@ -335,14 +263,8 @@ fn around_changes(zone: Tz, years: std::ops::Range<i32>) -> Vec<Vec<DateTime<Utc
     }
     // Nothing changes: the turn of a year will do.
     if runs.is_empty() {
-        let day = Utc
-            .with_ymd_and_hms(years.start + 1, 1, 1, 0, 0, 0)
-            .unwrap();
-        runs.push(
-            (-96..2 * 96)
-                .map(|n| day + TimeDelta::minutes(15 * n))
-                .collect(),
-        );
+        let day = Utc.with_ymd_and_hms(years.start + 1, 1, 1, 0, 0, 0).unwrap();
+        runs.push((-96..2 * 96).map(|n| day + TimeDelta::minutes(15 * n)).collect());
     }
     runs
 }
@@ -386,9 +308,7 @@ fn walked_bounds(zone: Tz, run: &[DateTime<Utc>], interval: Interval) -> BTreeSe
         }
     };
     let units: Vec<_> = run.iter().map(&mut unit_at).collect();
-    let changes = (1..run.len() - 1)
-        .filter(|at| units[*at] != units[at - 1])
-        .map(|at| run[at]);
+    let changes = (1..run.len() - 1).filter(|at| units[*at] != units[at - 1]).map(|at| run[at]);
     changes
         .filter(|at| interval != Interval::Hour || !changed_within_the_quarter_before(zone, *at))
         .collect()
@@ -401,10 +321,8 @@ fn every_zone_agrees_with_a_walk_over_each_change_of_its_clock() {
         for run in around_changes(zone, 2012..2030) {
             changes += 1;
             for interval in INTERVALS {
-                let (ours, walked) = (
-                    inner_bounds(zone, &run, interval),
-                    walked_bounds(zone, &run, interval),
-                );
+                let (ours, walked) =
+                    (inner_bounds(zone, &run, interval), walked_bounds(zone, &run, interval));
                 assert_eq!(ours, walked, "{zone} {interval:?} from {}", run[0]);
             }
         }
@@ -416,10 +334,15 @@ fn every_zone_agrees_with_a_walk_over_each_change_of_its_clock() {
 fn every_offset_since_2000_is_a_multiple_of_a_quarter_of_an_hour() {
     for zone in TZ_VARIANTS {
         for month in 0..2400 {
-            let at = Utc.with_ymd_and_hms(2000 + month / 12, (month % 12 + 1) as u32, 1, 0, 0, 0);
-            let offset = zone
-                .offset_from_utc_datetime(&at.unwrap().naive_utc())
-                .fix();
+            let at = Utc.with_ymd_and_hms(
+                2000 + month / 12,
+                u32::try_from(month % 12 + 1).unwrap(),
+                1,
+                0,
+                0,
+                0,
+            );
+            let offset = zone.offset_from_utc_datetime(&at.unwrap().naive_utc()).fix();
             assert_eq!(offset.local_minus_utc() % 900, 0, "{zone} {at:?}");
         }
     }
@@ -428,10 +351,7 @@ fn every_offset_since_2000_is_a_multiple_of_a_quarter_of_an_hour() {
 #[tokio::test]
 async fn every_zone_agrees_with_postgresql_over_each_change_of_its_clock() {
     let sql = app::connect(&app::empty_database().await).await;
-    let names = sql
-        .query("select name from pg_timezone_names", &[])
-        .await
-        .unwrap();
+    let names = sql.query("select name from pg_timezone_names", &[]).await.unwrap();
     let known: BTreeSet<String> = names.iter().map(|row| row.get(0)).collect();
     let statement = sql
         .prepare(
@@ -458,10 +378,7 @@ async fn every_zone_agrees_with_postgresql_over_each_change_of_its_clock() {
                 (Interval::Week, "week"),
                 (Interval::Month, "month"),
             ] {
-                let rows = sql
-                    .query(&statement, &[&run, &zone.name(), &unit])
-                    .await
-                    .unwrap();
+                let rows = sql.query(&statement, &[&run, &zone.name(), &unit]).await.unwrap();
                 let mut theirs: BTreeSet<DateTime<Utc>> =
                     rows.iter().map(|row| row.get(0)).collect();
                 theirs.remove(run.last().unwrap());

@@ -41,19 +41,13 @@ async fn a_key_is_made_shown_once_used_and_revoked() {
         assert!(list.contains(shown), "{shown} in {list}");
     }
     assert_eq!(
-        app.scalar::<i64>("select count(*) from api_keys where octet_length(key_hash) = 32")
-            .await,
+        app.scalar::<i64>("select count(*) from api_keys where octet_length(key_hash) = 32").await,
         1
     );
 
     let call = || {
         let mut client = app.client(&key);
-        async move {
-            client
-                .query_taps(query("2023-01-01", "2023-01-01", "DAY"))
-                .await
-                .is_ok()
-        }
+        async move { client.query_taps(query("2023-01-01", "2023-01-01", "DAY")).await.is_ok() }
     };
     eventually("the key works", call).await;
     let id = list.split('\t').next().unwrap();
@@ -61,16 +55,8 @@ async fn a_key_is_made_shown_once_used_and_revoked() {
     assert!(revoked.status.success(), "{}", stderr(&revoked));
     eventually("the key no longer works", || async { !call().await }).await;
     assert!(stdout(&run(url, &["keys", "list", "--team", "acme"])).contains("revoked"));
-    let unknown = run(
-        url,
-        &[
-            "keys",
-            "revoke",
-            "--team",
-            "acme",
-            "00000000-0000-0000-0000-000000000000",
-        ],
-    );
+    let unknown =
+        run(url, &["keys", "revoke", "--team", "acme", "00000000-0000-0000-0000-000000000000"]);
     assert!(stderr(&unknown).contains("team acme has no key"));
 }
 
@@ -80,55 +66,23 @@ async fn mistakes_say_what_would_be_right() {
     let url = &app.store.database_url;
     for (arguments, expected) in [
         (vec!["teams", "create", "Acme Inc"], "lower-case letters"),
+        (vec!["keys", "create", "--team", "nobody", "--name", "x"], "there is no team nobody"),
         (
-            vec!["keys", "create", "--team", "nobody", "--name", "x"],
-            "there is no team nobody",
-        ),
-        (
-            vec![
-                "keys",
-                "create",
-                "--team",
-                "nobody",
-                "--name",
-                "x",
-                "--expires",
-                "soon",
-            ],
+            vec!["keys", "create", "--team", "nobody", "--name", "x", "--expires", "soon"],
             "such as 90d",
         ),
         (
-            vec![
-                "keys",
-                "create",
-                "--team",
-                "nobody",
-                "--name",
-                "x",
-                "--queries-per-hour",
-                "0",
-            ],
+            vec!["keys", "create", "--team", "nobody", "--name", "x", "--queries-per-hour", "0"],
             "1..=1000000",
         ),
-        (
-            vec!["keys", "create", "--team", "nobody", "--name", ""],
-            "1 to 200 characters",
-        ),
+        (vec!["keys", "create", "--team", "nobody", "--name", ""], "1 to 200 characters"),
     ] {
         let output = run(url, &arguments);
         assert!(!output.status.success());
-        assert!(
-            stderr(&output).contains(expected),
-            "{arguments:?}: {}",
-            stderr(&output)
-        );
+        assert!(stderr(&output).contains(expected), "{arguments:?}: {}", stderr(&output));
     }
     let nowhere = run("postgres://nobody@127.0.0.1:1/none", &["migrate"]);
-    assert!(
-        stderr(&nowhere).contains("is PostgreSQL running"),
-        "{}",
-        stderr(&nowhere)
-    );
+    assert!(stderr(&nowhere).contains("is PostgreSQL running"), "{}", stderr(&nowhere));
     let no_address = run("what?", &["teams", "list"]);
     assert!(
         stderr(&no_address).contains("DATABASE_URL is not an address"),
@@ -140,31 +94,19 @@ async fn mistakes_say_what_would_be_right() {
         .env_remove("DATABASE_URL")
         .output()
         .unwrap();
-    assert!(
-        stderr(&unset).contains("--database-url"),
-        "{}",
-        stderr(&unset)
-    );
+    assert!(stderr(&unset).contains("--database-url"), "{}", stderr(&unset));
 }
 
 #[tokio::test]
 async fn help_shows_every_setting_but_no_secret() {
     let mut command = program("postgres://user:hunter2@host/db");
     let help = stdout(
-        &command
-            .args(["serve", "--help"])
-            .env("TAP_DB_APP_PASSWORD", "hunter2")
-            .output()
-            .unwrap(),
+        &command.args(["serve", "--help"]).env("TAP_DB_APP_PASSWORD", "hunter2").output().unwrap(),
     );
     assert!(!help.contains("hunter2"), "{help}");
-    for setting in [
-        "DATABASE_URL",
-        "TAP_GRPC_PORT",
-        "TAP_ADMIN_PORT",
-        "TAP_CACHE_MIB",
-        "TAP_LOG_FORMAT",
-    ] {
+    for setting in
+        ["DATABASE_URL", "TAP_GRPC_PORT", "TAP_ADMIN_PORT", "TAP_CACHE_MIB", "TAP_LOG_FORMAT"]
+    {
         assert!(help.contains(setting), "{setting} is not in the help");
     }
 }
@@ -178,10 +120,7 @@ fn descriptors_are_written_whole() {
 #[tokio::test]
 async fn serve_waits_for_a_schema_and_ready_tells_when_it_serves() {
     let url = empty_database().await;
-    let (grpc, admin) = (
-        crate::app::envoy::free_port(),
-        crate::app::envoy::free_port(),
-    );
+    let (grpc, admin) = (crate::app::envoy::free_port(), crate::app::envoy::free_port());
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut serve = program(&url)
         .arg("serve")
@@ -193,16 +132,11 @@ async fn serve_waits_for_a_schema_and_ready_tells_when_it_serves() {
         .unwrap();
     let ready = || {
         let admin = admin.to_string();
-        program("")
-            .args(["ready", "--admin-port", &admin])
-            .output()
-            .unwrap()
+        program("").args(["ready", "--admin-port", &admin]).output().unwrap()
     };
     let text = || std::fs::read_to_string(log.path()).unwrap();
-    eventually("it says what it waits for", || async {
-        text().contains("tap-analytics migrate")
-    })
-    .await;
+    eventually("it says what it waits for", || async { text().contains("tap-analytics migrate") })
+        .await;
     assert!(!ready().status.success());
     let migrated = run(&url, &["migrate"]);
     assert!(migrated.status.success(), "{}", stderr(&migrated));
@@ -224,21 +158,12 @@ async fn serve_waits_for_a_schema_and_ready_tells_when_it_serves() {
     );
 
     // SIGTERM: it ends by itself, and well.
-    assert!(
-        Command::new("kill")
-            .arg(serve.id().to_string())
-            .status()
-            .unwrap()
-            .success()
-    );
-    let status = tokio::task::spawn_blocking(move || serve.wait().unwrap())
-        .await
-        .unwrap();
+    assert!(Command::new("kill").arg(serve.id().to_string()).status().unwrap().success());
+    let status = tokio::task::spawn_blocking(move || serve.wait().unwrap()).await.unwrap();
     assert!(status.success(), "{status}: {}", text());
     let log = text();
     assert!(
-        log.lines()
-            .all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()),
+        log.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()),
         "{log}"
     );
     assert!(log.contains("stopped"));

@@ -12,6 +12,11 @@ use tap_analytics::{
 };
 use tonic::Code;
 
+use tonic_reflection::pb::v1::{
+    ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+    server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+};
+
 use crate::app::{
     App, Team, environment,
     envoy::{Envoy, free_port, render},
@@ -39,14 +44,7 @@ fn cases() -> Vec<(&'static str, QueryTapsRequest)> {
     };
     vec![
         ("a week", query("2023-01-01", "2023-12-22", "WEEK")),
-        (
-            "minutes",
-            query(
-                "2023-03-26T00:59:30Z",
-                "2023-03-26T02:00:30+01:00",
-                "MINUTE",
-            ),
-        ),
+        ("minutes", query("2023-03-26T00:59:30Z", "2023-03-26T02:00:30+01:00", "MINUTE")),
         (
             "a zone",
             QueryTapsRequest {
@@ -65,51 +63,21 @@ fn cases() -> Vec<(&'static str, QueryTapsRequest)> {
         ("by tag", grouped(group_by::Value::Tag)),
         ("by kind", grouped(group_by::Value::Kind)),
         ("by hour of the week", grouped(group_by::Value::HourOfWeek)),
-        (
-            "compared",
-            QueryTapsRequest {
-                compare: compare::Value::PreviousPeriod.into(),
-                ..day()
-            },
-        ),
+        ("compared", QueryTapsRequest { compare: compare::Value::PreviousPeriod.into(), ..day() }),
         (
             "compared with nothing",
-            QueryTapsRequest {
-                compare: compare::Value::PreviousYear.into(),
-                ..day()
-            },
+            QueryTapsRequest { compare: compare::Value::PreviousYear.into(), ..day() },
         ),
         ("empty", QueryTapsRequest::default()),
         ("bad date", query("2023-02-30", "yesterday", "DAY")),
-        (
-            "bad zone",
-            QueryTapsRequest {
-                time_zone: "Mars/Olympus\n\"".to_owned(),
-                ..day()
-            },
-        ),
+        ("bad zone", QueryTapsRequest { time_zone: "Mars/Olympus\n\"".to_owned(), ..day() }),
         ("backwards", query("2023-02-01", "2023-01-01", "DAY")),
-        (
-            "too many buckets",
-            query("2000-01-01", "2023-01-01", "MINUTE"),
-        ),
+        ("too many buckets", query("2000-01-01", "2023-01-01", "MINUTE")),
         (
             "unknown numbers",
-            QueryTapsRequest {
-                interval: 77,
-                group_by: 78,
-                compare: 79,
-                week_start: 80,
-                ..day()
-            },
+            QueryTapsRequest { interval: 77, group_by: 78, compare: 79, week_start: 80, ..day() },
         ),
-        (
-            "unknown tag",
-            QueryTapsRequest {
-                tag_uids: vec!["ünknown".to_owned()],
-                ..day()
-            },
-        ),
+        ("unknown tag", QueryTapsRequest { tag_uids: vec!["ünknown".to_owned()], ..day() }),
     ]
 }
 
@@ -124,21 +92,13 @@ async fn three_wires_give_the_same_answers_and_the_same_errors() {
     let envoy = Envoy::start(&app).await;
     let team = app.team("acme").await;
     let tags = app.tags(team.id, &["a", "9007199254740993"]).await;
-    let at = [
-        "2023-03-26T00:59:59Z",
-        "2023-03-26T01:00:00Z",
-        "2023-03-25T12:00:00Z",
-    ];
-    let taps: Vec<_> = at
-        .iter()
-        .flat_map(|at| tags.iter().map(|tag| tap(*tag, at)))
-        .collect();
+    let at = ["2023-03-26T00:59:59Z", "2023-03-26T01:00:00Z", "2023-03-25T12:00:00Z"];
+    let taps: Vec<_> = at.iter().flat_map(|at| tags.iter().map(|tag| tap(*tag, at))).collect();
     app.write(team.id, &taps).await;
 
     for (name, case) in cases() {
-        let expected = Wire::Grpc
-            .query_taps(&envoy, Some(&fresh_key(&app, &team).await), case.clone())
-            .await;
+        let expected =
+            Wire::Grpc.query_taps(&envoy, Some(&fresh_key(&app, &team).await), case.clone()).await;
         let good = !matches!(
             name,
             "empty" | "unknown tag" | "backwards" | "too many buckets" | "unknown numbers"
@@ -146,21 +106,17 @@ async fn three_wires_give_the_same_answers_and_the_same_errors() {
         assert_eq!(expected.code == Code::Ok, good, "{name}: {expected:?}");
         for wire in WIRES {
             // A key of its own, so that the quota headers are the same.
-            let outcome = wire
-                .query_taps(&envoy, Some(&fresh_key(&app, &team).await), case.clone())
-                .await;
+            let outcome =
+                wire.query_taps(&envoy, Some(&fresh_key(&app, &team).await), case.clone()).await;
             assert_eq!(outcome, expected, "{name} by {wire:?}");
         }
     }
     for key in [None, Some("tap_1_wrong_key"), Some("")] {
-        let expected = Wire::Grpc
-            .query_taps(&envoy, key, QueryTapsRequest::default())
-            .await;
+        let expected = Wire::Grpc.query_taps(&envoy, key, QueryTapsRequest::default()).await;
         assert_eq!(expected.code, Code::Unauthenticated);
         for wire in WIRES {
             assert_eq!(
-                wire.query_taps(&envoy, key, QueryTapsRequest::default())
-                    .await,
+                wire.query_taps(&envoy, key, QueryTapsRequest::default()).await,
                 expected,
                 "{wire:?}"
             );
@@ -203,12 +159,7 @@ async fn counts_are_plain_numbers_and_zeros_are_there() {
     let team = app.team("acme").await;
     let url =
         envoy.url("/v1/taps:query?startDate=2023-01-01&endDate=2023-01-01&compare=previous_year");
-    let answer = Client::new()
-        .get(url)
-        .header("x-api-key", &team.key)
-        .send()
-        .await
-        .unwrap();
+    let answer = Client::new().get(url).header("x-api-key", &team.key).send().await.unwrap();
     assert!(answer.headers().contains_key("x-request-id"));
     let body: serde_json::Value = answer.json().await.unwrap();
     assert_eq!(
@@ -218,10 +169,7 @@ async fn counts_are_plain_numbers_and_zeros_are_there() {
     assert_eq!(body["total"], json!(0));
     assert_eq!(body["groups"], json!([]));
     assert_eq!(body["comparison"]["total"], json!(0));
-    assert!(
-        body["comparison"].get("changeRatio").is_none(),
-        "there is no ratio to nothing"
-    );
+    assert!(body["comparison"].get("changeRatio").is_none(), "there is no ratio to nothing");
 }
 
 #[tokio::test]
@@ -238,34 +186,10 @@ async fn errors_of_envoy_itself_have_the_same_shape() {
             large.clone(),
         )]));
     let cases = [
-        (
-            "malformed JSON",
-            post("{\"startDate\""),
-            400,
-            3,
-            "MALFORMED_REQUEST",
-        ),
-        (
-            "not JSON",
-            post("startDate=2023-01-01"),
-            400,
-            3,
-            "MALFORMED_REQUEST",
-        ),
-        (
-            "unknown interval",
-            post(r#"{"interval": "fortnight"}"#),
-            400,
-            3,
-            "MALFORMED_REQUEST",
-        ),
-        (
-            "wrong type",
-            post(r#"{"startDate": ["2023-01-01"]}"#),
-            400,
-            3,
-            "MALFORMED_REQUEST",
-        ),
+        ("malformed JSON", post("{\"startDate\""), 400, 3, "MALFORMED_REQUEST"),
+        ("not JSON", post("startDate=2023-01-01"), 400, 3, "MALFORMED_REQUEST"),
+        ("unknown interval", post(r#"{"interval": "fortnight"}"#), 400, 3, "MALFORMED_REQUEST"),
+        ("wrong type", post(r#"{"startDate": ["2023-01-01"]}"#), 400, 3, "MALFORMED_REQUEST"),
         (
             "unknown parameter",
             get("/v1/taps:query?startDate=2023-01-01&form=x"),
@@ -283,13 +207,7 @@ async fn errors_of_envoy_itself_have_the_same_shape() {
         ("unknown path", get("/v1/nothing"), 404, 5, "UNKNOWN_PATH"),
         ("unknown verb", get("/v1/taps:drop"), 404, 5, "UNKNOWN_PATH"),
         ("the root", get("/"), 404, 5, "UNKNOWN_PATH"),
-        (
-            "method of a path",
-            http.delete(envoy.url("/v1/taps:query")),
-            405,
-            12,
-            "WRONG_METHOD",
-        ),
+        ("method of a path", http.delete(envoy.url("/v1/taps:query")), 405, 12, "WRONG_METHOD"),
         ("too large", post(&large), 413, 11, "REQUEST_TOO_LARGE"),
         (
             "long headers",
@@ -310,17 +228,9 @@ async fn errors_of_envoy_itself_have_the_same_shape() {
         let answer = request.header("x-api-key", &team.key).send().await.unwrap();
         // Unannounced, it is Envoy's buffer or the service's count that is full first.
         let either = name.ends_with("unannounced") && answer.status() == 413;
-        assert!(
-            either || answer.status() == status,
-            "{name}: {}",
-            answer.status()
-        );
+        assert!(either || answer.status() == status, "{name}: {}", answer.status());
         let id = answer.headers().get("x-request-id").is_some();
-        assert_eq!(
-            answer.headers()["content-type"],
-            "application/json",
-            "{name}"
-        );
+        assert_eq!(answer.headers()["content-type"], "application/json", "{name}");
         let body: serde_json::Value = answer.json().await.unwrap();
         let (got, failure) = json_failure(&body);
         assert_eq!(
@@ -333,11 +243,7 @@ async fn errors_of_envoy_itself_have_the_same_shape() {
     }
     // None of it cost a query.
     let last = Wire::Json
-        .query_taps(
-            &envoy,
-            Some(&team.key),
-            query("2023-01-01", "2023-01-01", "DAY"),
-        )
+        .query_taps(&envoy, Some(&team.key), query("2023-01-01", "2023-01-01", "DAY"))
         .await;
     assert_eq!(last.quota, Some((100, 99)));
 }
@@ -358,17 +264,9 @@ async fn every_path_in_the_proto_names_its_methods_when_it_gets_another() {
             if methods.contains(&other.to_string()) {
                 continue;
             }
-            let answer = http
-                .request(other.clone(), envoy.url(&path))
-                .send()
-                .await
-                .unwrap();
+            let answer = http.request(other.clone(), envoy.url(&path)).send().await.unwrap();
             assert_eq!(answer.status(), 405, "{other} {path}");
-            assert_eq!(
-                answer.headers()["allow"].to_str().unwrap(),
-                methods.join(", "),
-                "{path}"
-            );
+            assert_eq!(answer.headers()["allow"].to_str().unwrap(), methods.join(", "), "{path}");
         }
     }
 }
@@ -379,36 +277,20 @@ fn http_rules() -> Vec<(String, String)> {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
     let http = pool.get_extension_by_name("google.api.http").unwrap();
     let mut rules = Vec::new();
-    for service in pool
-        .services()
-        .filter(|service| service.package_name() == "tap.v1")
-    {
+    for service in pool.services().filter(|service| service.package_name() == "tap.v1") {
         for method in service.methods() {
             let options = method.options();
-            assert!(
-                options.has_extension(&http),
-                "{} has no HTTP rule",
-                method.full_name()
-            );
+            assert!(options.has_extension(&http), "{} has no HTTP rule", method.full_name());
             let rule = options.get_extension(&http);
             let rule = rule.as_message().unwrap();
             let more = rule.get_field_by_name("additional_bindings").unwrap();
-            let more: Vec<_> = more
-                .as_list()
-                .unwrap()
-                .iter()
-                .filter_map(Value::as_message)
-                .cloned()
-                .collect();
+            let more: Vec<_> =
+                more.as_list().unwrap().iter().filter_map(Value::as_message).cloned().collect();
             for rule in std::iter::once(rule.clone()).chain(more) {
                 for verb in ["get", "post", "put", "patch", "delete"] {
                     if rule.has_field_by_name(verb) {
-                        let path = rule
-                            .get_field_by_name(verb)
-                            .unwrap()
-                            .as_str()
-                            .unwrap()
-                            .to_owned();
+                        let path =
+                            rule.get_field_by_name(verb).unwrap().as_str().unwrap().to_owned();
                         rules.push((verb.to_uppercase(), path));
                     }
                 }
@@ -433,10 +315,7 @@ async fn a_service_that_is_down_is_unavailable_in_the_same_shape() {
         .unwrap();
     assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
     let (code, failure) = json_failure(&answer.json().await.unwrap());
-    assert_eq!(
-        (code, failure.reason.as_str()),
-        (Code::Unavailable, "SERVICE_UNAVAILABLE")
-    );
+    assert_eq!((code, failure.reason.as_str()), (Code::Unavailable, "SERVICE_UNAVAILABLE"));
 
     for path in ["application/grpc", "application/grpc-web+proto"] {
         let answer = Client::new()
@@ -448,10 +327,7 @@ async fn a_service_that_is_down_is_unavailable_in_the_same_shape() {
             .unwrap();
         assert_eq!(answer.headers()["grpc-status"], "14");
         let message = answer.headers()["grpc-message"].to_str().unwrap();
-        assert!(
-            message.starts_with("no answer from the service"),
-            "{message}"
-        );
+        assert!(message.starts_with("no answer from the service"), "{message}");
     }
 }
 
@@ -460,49 +336,28 @@ async fn browsers_of_any_origin_may_call_and_read_the_headers() {
     let app = App::start().await;
     let envoy = Envoy::start(&app).await;
     let team = app.team("acme").await;
-    for path in [
-        "/v1/taps:query",
-        "/v1/api/tap/analytics",
-        "/tap.v1.TapAnalytics/QueryTaps",
-    ] {
+    for path in ["/v1/taps:query", "/v1/api/tap/analytics", "/tap.v1.TapAnalytics/QueryTaps"] {
         let preflight = Client::new()
             .request(Method::OPTIONS, envoy.url(path))
             .header("origin", "https://dashboard.example")
             .header("access-control-request-method", "POST")
-            .header(
-                "access-control-request-headers",
-                "x-api-key,content-type,x-grpc-web",
-            )
+            .header("access-control-request-headers", "x-api-key,content-type,x-grpc-web")
             .send()
             .await
             .unwrap();
         assert_eq!(preflight.status(), 200, "{path}");
-        assert_eq!(
-            preflight.headers()["access-control-allow-origin"],
-            "https://dashboard.example"
-        );
-        let allowed = preflight.headers()["access-control-allow-headers"]
-            .to_str()
-            .unwrap()
-            .to_owned();
+        assert_eq!(preflight.headers()["access-control-allow-origin"], "https://dashboard.example");
+        let allowed =
+            preflight.headers()["access-control-allow-headers"].to_str().unwrap().to_owned();
         for header in ["x-api-key", "authorization", "content-type", "x-grpc-web"] {
-            assert!(
-                allowed.split(',').any(|name| name == header),
-                "{header} in {allowed}"
-            );
+            assert!(allowed.split(',').any(|name| name == header), "{header} in {allowed}");
         }
-        assert!(
-            !preflight
-                .headers()
-                .contains_key("access-control-allow-credentials")
-        );
+        assert!(!preflight.headers().contains_key("access-control-allow-credentials"));
     }
     // Also on an error, and also on one of Envoy's own.
-    for (path, key) in [
-        ("/v1/taps:query", team.key.as_str()),
-        ("/v1/taps:query", "wrong"),
-        ("/v1/nothing", ""),
-    ] {
+    for (path, key) in
+        [("/v1/taps:query", team.key.as_str()), ("/v1/taps:query", "wrong"), ("/v1/nothing", "")]
+    {
         let answer = Client::new()
             .get(envoy.url(path))
             .header("origin", "https://dashboard.example")
@@ -515,9 +370,7 @@ async fn browsers_of_any_origin_may_call_and_read_the_headers() {
             "https://dashboard.example",
             "{path}"
         );
-        let exposed = answer.headers()["access-control-expose-headers"]
-            .to_str()
-            .unwrap();
+        let exposed = answer.headers()["access-control-expose-headers"].to_str().unwrap();
         for header in [
             "grpc-status",
             "grpc-status-details-bin",
@@ -525,10 +378,7 @@ async fn browsers_of_any_origin_may_call_and_read_the_headers() {
             "retry-after",
             "x-ratelimit-remaining",
         ] {
-            assert!(
-                exposed.split(',').any(|name| name == header),
-                "{header} in {exposed}"
-            );
+            assert!(exposed.split(',').any(|name| name == header), "{header} in {exposed}");
         }
     }
 }
@@ -541,20 +391,13 @@ async fn no_log_has_a_key_or_a_query_string() {
     let http = Client::new();
     let in_the_wrong_place = format!("/v1/taps:query?apiKey={}", team.key);
     let bearer = format!("Bearer {}", team.key);
-    http.get(envoy.url(&in_the_wrong_place))
-        .send()
-        .await
-        .unwrap();
+    http.get(envoy.url(&in_the_wrong_place)).send().await.unwrap();
     http.get(envoy.url("/v1/taps:query?startDate=2023-01-01"))
         .header("authorization", &bearer)
         .send()
         .await
         .unwrap();
-    http.get(envoy.url("/v1/taps:query"))
-        .header("x-api-key", &team.key)
-        .send()
-        .await
-        .unwrap();
+    http.get(envoy.url("/v1/taps:query")).header("x-api-key", &team.key).send().await.unwrap();
     crate::app::eventually("all requests are logged", || async {
         envoy.log().matches("/v1/taps:query").count() >= 3
     })
@@ -565,10 +408,7 @@ async fn no_log_has_a_key_or_a_query_string() {
     assert!(!log.contains("2023-01-01"), "{log}");
     let last = log.lines().last().unwrap();
     let entry: serde_json::Value = serde_json::from_str(last).unwrap();
-    assert_eq!(
-        (&entry["path"], &entry["status"]),
-        (&json!("/v1/taps:query"), &json!(400))
-    );
+    assert_eq!((&entry["path"], &entry["status"]), (&json!("/v1/taps:query"), &json!(400)));
     assert!(entry["request_id"].as_str().unwrap().len() > 30);
 }
 
@@ -576,47 +416,21 @@ async fn no_log_has_a_key_or_a_query_string() {
 async fn grpc_reflection_and_health_work_through_envoy() {
     let app = App::start().await;
     let envoy = Envoy::start(&app).await;
-    let channel = tonic::transport::Channel::from_shared(envoy.url(""))
-        .unwrap()
-        .connect()
-        .await
-        .unwrap();
+    let channel =
+        tonic::transport::Channel::from_shared(envoy.url("")).unwrap().connect().await.unwrap();
     let mut health = tonic_health::pb::health_client::HealthClient::new(channel.clone());
     let service = "tap.v1.TapAnalytics".to_owned();
-    let answer = health
-        .check(tonic_health::pb::HealthCheckRequest { service })
-        .await
-        .unwrap();
+    let answer = health.check(tonic_health::pb::HealthCheckRequest { service }).await.unwrap();
     assert_eq!(answer.into_inner().status, 1);
 
-    use tonic_reflection::pb::v1::{
-        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
-        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
-    };
     let request = ServerReflectionRequest {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
     };
     let mut reflection = ServerReflectionClient::new(channel);
-    let answers = reflection
-        .server_reflection_info(futures_util::stream::iter([request]))
-        .await
-        .unwrap();
-    let answer = answers
-        .into_inner()
-        .message()
-        .await
-        .unwrap()
-        .unwrap()
-        .message_response
-        .unwrap();
-    let MessageResponse::ListServicesResponse(list) = answer else {
-        panic!("{answer:?}")
-    };
-    assert!(
-        list.service
-            .iter()
-            .any(|service| service.name == "tap.v1.TapAnalytics"),
-        "{list:?}"
-    );
+    let answers =
+        reflection.server_reflection_info(futures_util::stream::iter([request])).await.unwrap();
+    let answer = answers.into_inner().message().await.unwrap().unwrap().message_response.unwrap();
+    let MessageResponse::ListServicesResponse(list) = answer else { panic!("{answer:?}") };
+    assert!(list.service.iter().any(|service| service.name == "tap.v1.TapAnalytics"), "{list:?}");
 }

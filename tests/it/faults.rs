@@ -20,11 +20,8 @@ async fn a_killed_postgresql_costs_answers_only_while_it_is_gone() {
     let team = app.team("acme").await;
     let tag = app.tags(team.id, &["a"]).await[0];
     let client = app.client(&app.busy_key(team.id).await);
-    let (stop, answered, acknowledged) = (
-        AtomicBool::new(false),
-        AtomicUsize::new(0),
-        AtomicUsize::new(0),
-    );
+    let (stop, answered, acknowledged) =
+        (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
 
     let readers = (0..4_u32).map(|reader| {
         let (mut client, stop, answered) = (client.clone(), &stop, &answered);
@@ -45,26 +42,22 @@ async fn a_killed_postgresql_costs_answers_only_while_it_is_gone() {
     });
     let writer = async {
         while !stop.load(Ordering::SeqCst) {
-            match app
-                .writer
-                .write(team.id, &[tap(tag, "2023-05-01T12:00:00Z")])
-                .await
-            {
-                Ok(written) => acknowledged
-                    .fetch_add(usize::try_from(written.stored).unwrap(), Ordering::SeqCst),
-                Err(_) => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    0
-                }
-            };
+            let written = app.writer.write(team.id, &[tap(tag, "2023-05-01T12:00:00Z")]).await;
+            if let Ok(written) = written {
+                let stored = usize::try_from(written.stored).unwrap();
+                acknowledged.fetch_add(stored, Ordering::SeqCst);
+            } else {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
         }
     };
     let faults = async {
         for fault in ["restart", "kill"] {
             tokio::time::sleep(Duration::from_millis(500)).await;
-            tokio::task::block_in_place(|| match fault {
-                "restart" => postgres.restart(),
-                _ => {
+            tokio::task::block_in_place(|| {
+                if fault == "restart" {
+                    postgres.restart();
+                } else {
                     postgres.kill();
                     std::thread::sleep(Duration::from_millis(300));
                     postgres.start_again();
@@ -74,12 +67,7 @@ async fn a_killed_postgresql_costs_answers_only_while_it_is_gone() {
         tokio::time::sleep(Duration::from_millis(500)).await;
         eventually("queries are answered again", || {
             let mut client = client.clone();
-            async move {
-                client
-                    .query_taps(query("2023-05-01", "2023-05-01", "DAY"))
-                    .await
-                    .is_ok()
-            }
+            async move { client.query_taps(query("2023-05-01", "2023-05-01", "DAY")).await.is_ok() }
         })
         .await;
         stop.store(true, Ordering::SeqCst);
@@ -106,54 +94,30 @@ async fn a_killed_postgresql_costs_answers_only_while_it_is_gone() {
 
 #[tokio::test]
 async fn a_query_that_takes_too_long_is_ended_in_time_and_says_so() {
-    let app = App::start_with(Options {
-        cache_mib: 0,
-        ..Options::default()
-    })
-    .await;
+    let app = App::start_with(Options { cache_mib: 0, ..Options::default() }).await;
     let team = app.team("acme").await;
     let mut client = app.client(&team.key);
-    client
-        .query_taps(query("2023-01-01", "2023-01-02", "DAY"))
-        .await
-        .unwrap();
+    client.query_taps(query("2023-01-01", "2023-01-02", "DAY")).await.unwrap();
     // The store answers nobody: a change of the schema holds the table.
     let admin = app.sql().await;
-    admin
-        .batch_execute("begin; lock table tap_days in access exclusive mode")
-        .await
-        .unwrap();
-    let status = client
-        .query_taps(query("2023-01-01", "2023-01-03", "DAY"))
-        .await
-        .unwrap_err();
+    admin.batch_execute("begin; lock table tap_days in access exclusive mode").await.unwrap();
+    let status = client.query_taps(query("2023-01-01", "2023-01-03", "DAY")).await.unwrap_err();
     assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
     admin.batch_execute("rollback").await.unwrap();
-    client
-        .query_taps(query("2023-01-01", "2023-01-04", "DAY"))
-        .await
-        .unwrap();
+    client.query_taps(query("2023-01-01", "2023-01-04", "DAY")).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_stopping_server_answers_what_it_has_begun() {
-    let app = App::start_with(Options {
-        cache_mib: 0,
-        ..Options::default()
-    })
-    .await;
+    let app = App::start_with(Options { cache_mib: 0, ..Options::default() }).await;
     let team = app.team("acme").await;
     let admin = app.sql().await;
-    admin
-        .batch_execute("begin; lock table tap_days in access exclusive mode")
-        .await
-        .unwrap();
+    admin.batch_execute("begin; lock table tap_days in access exclusive mode").await.unwrap();
     let mut client = app.client(&team.key);
-    let slow = tokio::spawn(async move {
-        client
-            .query_taps(query("2023-01-01", "2023-01-03", "DAY"))
-            .await
-    });
+    let slow =
+        tokio::spawn(
+            async move { client.query_taps(query("2023-01-01", "2023-01-03", "DAY")).await },
+        );
     eventually("the query waits in the store", || async {
         app.scalar::<i64>("select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()").await > 0
     })

@@ -20,31 +20,16 @@ async fn the_101st_query_of_a_fresh_key_is_refused_by_every_wire() {
         let mut client = app.client(&team.key);
         for left in (1..100_u32).rev() {
             let answer = client.query_taps(day()).await.unwrap();
-            let header = |name| {
-                answer
-                    .metadata()
-                    .get(name)
-                    .unwrap()
-                    .to_str()
-                    .unwrap()
-                    .to_owned()
-            };
+            let header = |name| answer.metadata().get(name).unwrap().to_str().unwrap().to_owned();
             assert_eq!(header("x-ratelimit-limit"), "100");
             // One comes back every 36 seconds.
             let remaining: u32 = header("x-ratelimit-remaining").parse().unwrap();
-            assert!(
-                (left..=left + 1).contains(&remaining),
-                "{remaining} of {left}"
-            );
+            assert!((left..=left + 1).contains(&remaining), "{remaining} of {left}");
             assert_eq!(header("ratelimit-policy"), "\"query\";q=100;w=3600");
             assert!(header("ratelimit").starts_with(&format!("\"query\";r={remaining};t=")));
         }
         let last = wire.query_taps(&envoy, Some(&team.key), day()).await;
-        assert_eq!(
-            (last.code, last.quota),
-            (Code::Ok, Some((100, 0))),
-            "{wire:?}"
-        );
+        assert_eq!((last.code, last.quota), (Code::Ok, Some((100, 0))), "{wire:?}");
 
         // Refusals cost nothing, so that they do not put off the next call.
         for _ in 0..3 {
@@ -54,26 +39,17 @@ async fn the_101st_query_of_a_fresh_key_is_refused_by_every_wire() {
                 (Code::ResourceExhausted, Some((100, 0))),
                 "{wire:?}"
             );
-            assert!(
-                (1..=36).contains(&refused.retry_after.unwrap()),
-                "{refused:?}"
-            );
+            assert!((1..=36).contains(&refused.retry_after.unwrap()), "{refused:?}");
             let failure = refused.failure.unwrap();
             assert_eq!(failure.reason, "QUOTA_EXCEEDED");
             assert_eq!(failure.quota_metric.as_deref(), Some("tap-analytics/query"));
             assert!(failure.retry);
         }
         let unaffected = wire.query_taps(&envoy, Some(&other.key), day()).await;
-        assert_eq!(
-            (unaffected.code, unaffected.quota),
-            (Code::Ok, Some((100, 99)))
-        );
+        assert_eq!((unaffected.code, unaffected.quota), (Code::Ok, Some((100, 99))));
         let second_key = app.key(team.id, Some(7), &[Scope::TapsRead], None).await;
         let unaffected = wire.query_taps(&envoy, Some(&second_key), day()).await;
-        assert_eq!(
-            (unaffected.code, unaffected.quota),
-            (Code::Ok, Some((7, 6)))
-        );
+        assert_eq!((unaffected.code, unaffected.quota), (Code::Ok, Some((7, 6))));
     }
 }
 
@@ -84,27 +60,15 @@ async fn what_is_not_answered_costs_nothing() {
     let key = app.key(team.id, Some(2), &[Scope::TapsRead], None).await;
     let mut client = app.client(&key);
     for _ in 0..20 {
-        let status = client
-            .query_taps(QueryTapsRequest::default())
-            .await
-            .unwrap_err();
+        let status = client.query_taps(QueryTapsRequest::default()).await.unwrap_err();
         assert_eq!(status.code(), Code::InvalidArgument);
         assert_eq!(status.metadata().get("x-ratelimit-remaining").unwrap(), "2");
     }
     // What we had to look up does cost.
-    let unknown = QueryTapsRequest {
-        tag_uids: vec!["nope".to_owned()],
-        ..day()
-    };
-    assert_eq!(
-        client.query_taps(unknown).await.unwrap_err().code(),
-        Code::NotFound
-    );
+    let unknown = QueryTapsRequest { tag_uids: vec!["nope".to_owned()], ..day() };
+    assert_eq!(client.query_taps(unknown).await.unwrap_err().code(), Code::NotFound);
     client.query_taps(day()).await.unwrap();
-    assert_eq!(
-        client.query_taps(day()).await.unwrap_err().code(),
-        Code::ResourceExhausted
-    );
+    assert_eq!(client.query_taps(day()).await.unwrap_err().code(), Code::ResourceExhausted);
 }
 
 #[tokio::test]
@@ -116,11 +80,7 @@ async fn many_calls_at_once_get_exactly_the_quota() {
         let mut client = client.clone();
         async move { client.query_taps(day()).await.is_ok() }
     });
-    let let_in = futures_util::future::join_all(calls)
-        .await
-        .into_iter()
-        .filter(|ok| *ok)
-        .count();
+    let let_in = futures_util::future::join_all(calls).await.into_iter().filter(|ok| *ok).count();
     // One may have come back meanwhile.
     assert!((100..=101).contains(&let_in), "{let_in}");
 }
@@ -136,8 +96,5 @@ async fn loading_the_keys_again_keeps_what_is_left() {
     // Another key: everything is loaded again, as the server knows it when this returns.
     app.key(team.id, Some(3), &[Scope::TapsRead], None).await;
     client.query_taps(day()).await.unwrap();
-    assert_eq!(
-        client.query_taps(day()).await.unwrap_err().code(),
-        Code::ResourceExhausted
-    );
+    assert_eq!(client.query_taps(day()).await.unwrap_err().code(), Code::ResourceExhausted);
 }

@@ -20,11 +20,7 @@ async fn two_replicas_may_migrate_at_once() {
         async move { migrate::run(&store).await.unwrap().len() }
     });
     let applied: Vec<usize> = futures_util::future::join_all(runs).await;
-    assert_eq!(
-        applied.iter().sum::<usize>(),
-        MIGRATIONS.len(),
-        "each migration once: {applied:?}"
-    );
+    assert_eq!(applied.iter().sum::<usize>(), MIGRATIONS.len(), "each migration once: {applied:?}");
     assert_eq!(migrate::run(&store(&url)).await.unwrap(), [""; 0]);
 }
 
@@ -64,10 +60,7 @@ async fn every_table_is_guarded_and_explained() {
         let (name, guarded): (String, bool) = (table.get(0), table.get(1));
         assert!(guarded, "{name} has no row-level security");
         let comment = format!("select obj_description('{name}'::regclass)");
-        assert!(
-            app.scalar::<Option<String>>(&comment).await.is_some(),
-            "{name} has no comment"
-        );
+        assert!(app.scalar::<Option<String>>(&comment).await.is_some(), "{name} has no comment");
         let first = format!(
             "select a.attname::text from pg_index i
              join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
@@ -87,16 +80,10 @@ async fn every_table_is_guarded_and_explained() {
         .await;
     assert_eq!(weak, 0);
     let owners = sql
-        .query(
-            "select distinct tableowner::text from pg_tables where schemaname = 'public'",
-            &[],
-        )
+        .query("select distinct tableowner::text from pg_tables where schemaname = 'public'", &[])
         .await
         .unwrap();
-    assert_eq!(
-        owners.iter().map(|row| row.get(0)).collect::<Vec<String>>(),
-        ["tap_owner"]
-    );
+    assert_eq!(owners.iter().map(|row| row.get(0)).collect::<Vec<String>>(), ["tap_owner"]);
 }
 
 /// An address for a role: no password is needed in tests.
@@ -111,15 +98,11 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
     let (acme, other) = (app.team("acme").await, app.team("other").await);
     for team in [&acme, &other] {
         let tag = app.tags(team.id, &["a"]).await[0];
-        app.write(team.id, &[tap(tag, "2023-05-01T12:00:00Z")])
-            .await;
+        app.write(team.id, &[tap(tag, "2023-05-01T12:00:00Z")]).await;
     }
     let role = connect(&as_role(&app.store.database_url, "tap_app")).await;
     let count = async |table: &str| -> Result<i64, tokio_postgres::Error> {
-        Ok(role
-            .query_one(&format!("select count(*) from {table}"), &[])
-            .await?
-            .get(0))
+        Ok(role.query_one(&format!("select count(*) from {table}"), &[]).await?.get(0))
     };
     let tables = app.sql().await.query(TABLES, &[]).await.unwrap();
     let mut seen = BTreeSet::new();
@@ -128,18 +111,12 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
         match count(&table).await {
             Ok(rows) => assert_eq!(rows, 0, "{table} without a team"),
             Err(error) => {
-                assert_eq!(
-                    error.code(),
-                    Some(&SqlState::INSUFFICIENT_PRIVILEGE),
-                    "{table}"
-                );
+                assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{table}");
                 continue;
             }
         }
         for team in [&acme, &other] {
-            role.batch_execute(&format!("set app.team_id = '{}'", team.id))
-                .await
-                .unwrap();
+            role.batch_execute(&format!("set app.team_id = '{}'", team.id)).await.unwrap();
             assert!(count(&table).await.unwrap() > 0, "{table} of its own team");
             let foreign = format!("{table} where team_id <> {}", team.id);
             assert_eq!(count(&foreign).await.unwrap(), 0, "{table} of another team");
@@ -148,9 +125,7 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
     }
     assert_eq!(
         seen,
-        ["tags", "tap_days", "taps", "teams"]
-            .map(str::to_owned)
-            .into(),
+        ["tags", "tap_days", "taps", "teams"].map(str::to_owned).into(),
         "what requests may read"
     );
 
@@ -158,9 +133,7 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
     let fresh = connect(&as_role(&app.store.database_url, "tap_app")).await;
     assert_eq!(fresh.query("select from taps", &[]).await.unwrap().len(), 0);
 
-    role.batch_execute(&format!("set app.team_id = '{}'", acme.id))
-        .await
-        .unwrap();
+    role.batch_execute(&format!("set app.team_id = '{}'", acme.id)).await.unwrap();
     for forbidden in [
         "select * from taps_2023_05",
         "select * from api_keys",
@@ -176,11 +149,7 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
         "create table mine (n int)",
     ] {
         let error = role.batch_execute(forbidden).await.expect_err(forbidden);
-        assert_eq!(
-            error.code(),
-            Some(&SqlState::INSUFFICIENT_PRIVILEGE),
-            "{forbidden}: {error}"
-        );
+        assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{forbidden}: {error}");
     }
 }
 
@@ -199,16 +168,9 @@ async fn the_role_of_the_system_can_do_its_work_and_no_more() {
         "set role tap_owner",
     ] {
         let error = role.batch_execute(forbidden).await.expect_err(forbidden);
-        assert_eq!(
-            error.code(),
-            Some(&SqlState::INSUFFICIENT_PRIVILEGE),
-            "{forbidden}: {error}"
-        );
+        assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{forbidden}: {error}");
     }
-    let far = role
-        .query("select make_tap_partition('1999-12-31')", &[])
-        .await
-        .unwrap_err();
+    let far = role.query("select make_tap_partition('1999-12-31')", &[]).await.unwrap_err();
     assert_eq!(far.code(), Some(&SqlState::DATETIME_FIELD_OVERFLOW));
 }
 
@@ -216,27 +178,18 @@ async fn the_role_of_the_system_can_do_its_work_and_no_more() {
 async fn a_read_that_was_cut_off_leaves_nothing_behind() {
     let app = App::start().await;
     let team = app.team("acme").await;
-    let one = config::Store {
-        db_pool_size: 1,
-        ..app.store.clone()
-    };
+    let one = config::Store { db_pool_size: 1, ..app.store.clone() };
     let db = Db::new(&one).unwrap();
     for _ in 0..3 {
         let read = db.team(team.id).await.unwrap();
         drop(read); // as when a caller goes away
     }
     let read = db.team(team.id).await.unwrap();
-    let rows = read
-        .query(tap_analytics::sql!("taps/revision"), &[&team.id.0])
-        .await
-        .unwrap();
+    let rows = read.query(tap_analytics::sql!("taps/revision"), &[&team.id.0]).await.unwrap();
     assert_eq!(rows.len(), 1);
     read.end().await.unwrap();
     let Err(Error::StoreUnavailable(_)) =
-        Db::new(&app::store("postgres://nobody@127.0.0.1:1/none"))
-            .unwrap()
-            .team(team.id)
-            .await
+        Db::new(&app::store("postgres://nobody@127.0.0.1:1/none")).unwrap().team(team.id).await
     else {
         panic!("there is nothing there")
     };

@@ -28,9 +28,7 @@ async fn the_sample_is_loaded_once_and_answers_the_documented_query() {
     let keys: Vec<(String, String)> = stdout(&first)
         .lines()
         .map(|line| {
-            line.split_once(' ')
-                .map(|(slug, key)| (slug.to_owned(), key.to_owned()))
-                .unwrap()
+            line.split_once(' ').map(|(slug, key)| (slug.to_owned(), key.to_owned())).unwrap()
         })
         .collect();
     assert_eq!(keys.len(), 10);
@@ -47,11 +45,7 @@ async fn the_sample_is_loaded_once_and_answers_the_documented_query() {
     let second = run(url, &["seed"]);
     assert!(second.status.success());
     assert_eq!(stdout(&second), "", "keys are printed once");
-    assert!(
-        stderr(&second).contains("50000 taps read, 0 new"),
-        "{}",
-        stderr(&second)
-    );
+    assert!(stderr(&second).contains("50000 taps read, 0 new"), "{}", stderr(&second));
     assert_eq!(app.scalar::<i64>("select count(*) from taps").await, 50_000);
     assert_roll_up_equals_raw(&app).await;
 
@@ -59,12 +53,7 @@ async fn the_sample_is_loaded_once_and_answers_the_documented_query() {
     for (slug, key) in &keys[..2] {
         eventually("the server knows the key", || {
             let mut client = app.client(key);
-            async move {
-                client
-                    .query_taps(query("2023-01-01", "2023-01-01", "DAY"))
-                    .await
-                    .is_ok()
-            }
+            async move { client.query_taps(query("2023-01-01", "2023-01-01", "DAY")).await.is_ok() }
         })
         .await;
         let answer = app
@@ -82,14 +71,7 @@ async fn the_sample_is_loaded_once_and_answers_the_documented_query() {
             ))
             .await;
         assert_eq!(answer.total as i64, raw);
-        assert_eq!(
-            answer
-                .buckets
-                .iter()
-                .map(|bucket| bucket.count as i64)
-                .sum::<i64>(),
-            raw
-        );
+        assert_eq!(answer.buckets.iter().map(|bucket| bucket.count as i64).sum::<i64>(), raw);
         assert!(raw > 0);
         totals.push(raw);
     }
@@ -117,10 +99,8 @@ async fn bad_lines_are_reported_by_number_and_the_rest_is_loaded() {
          ,a,1,2023-01-01T00:00:00Z\n\
          \"7\",\"a\",3,2023-01-02\n",
     );
-    let output = run(
-        &app.store.database_url,
-        &["seed", "--tags", path(&tags), "--taps", path(&taps)],
-    );
+    let output =
+        run(&app.store.database_url, &["seed", "--tags", path(&tags), "--taps", path(&taps)]);
     let told = stderr(&output);
     assert!(!output.status.success());
     for expected in [
@@ -156,11 +136,7 @@ async fn what_cannot_be_read_says_what_to_do() {
     let app = App::start().await;
     let url = &app.store.database_url;
     let missing = run(url, &["seed", "--tags", "no-such-file.csv"]);
-    assert!(
-        stderr(&missing).contains("cannot open no-such-file.csv"),
-        "{}",
-        stderr(&missing)
-    );
+    assert!(stderr(&missing).contains("cannot open no-such-file.csv"), "{}", stderr(&missing));
     let tags = file("uid,team\na,1\n");
     let columns = run(url, &["seed", "--tags", path(&tags)]);
     assert!(
@@ -175,11 +151,7 @@ async fn what_cannot_be_read_says_what_to_do() {
     )
     .unwrap();
     let not_text = run(url, &["seed", "--taps", path(&binary)]);
-    assert!(
-        stderr(&not_text).contains("line 2: is not UTF-8 text"),
-        "{}",
-        stderr(&not_text)
-    );
+    assert!(stderr(&not_text).contains("line 2: is not UTF-8 text"), "{}", stderr(&not_text));
 }
 
 /// Many taps of three teams, in files.
@@ -207,12 +179,7 @@ async fn several_at_once_load_everything_once() {
     let mut children: Vec<_> = (0..3)
         .map(|_| {
             let mut command = program(&app.store.database_url);
-            command
-                .args(arguments)
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .unwrap()
+            command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
         })
         .collect();
     let mut keys = String::new();
@@ -234,12 +201,8 @@ async fn a_run_that_was_killed_leaves_whole_batches_and_the_next_one_adds_the_re
     let arguments = ["seed", "--tags", path(&tags), "--taps", path(&taps)];
     for round in 0_u64..4 {
         let mut command = program(&app.store.database_url);
-        let mut child = command
-            .args(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child =
+            command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         tokio::time::sleep(Duration::from_millis(150 + 250 * round)).await;
         child.kill().unwrap(); // SIGKILL
         child.wait().unwrap();
@@ -248,10 +211,7 @@ async fn a_run_that_was_killed_leaves_whole_batches_and_the_next_one_adds_the_re
     let before: i64 = app.scalar("select count(*) from taps").await;
     let last = run(&app.store.database_url, &arguments);
     assert!(last.status.success(), "{}", stderr(&last));
-    assert_eq!(
-        app.scalar::<i64>("select count(*) from taps").await,
-        200_000
-    );
+    assert_eq!(app.scalar::<i64>("select count(*) from taps").await, 200_000);
     assert!(
         stderr(&last).contains(&format!("{} new", 200_000 - before)),
         "{} were there: {}",

@@ -1,4 +1,4 @@
-//! QueryTaps: what it counts.
+//! `QueryTaps`: what it counts.
 
 use std::time::Duration;
 
@@ -11,13 +11,16 @@ use tap_analytics::{
     clock::Clock,
     ids::TagId,
     proto::tap_v1::{
-        QueryTapsRequest, QueryTapsResponse, bucket_state, compare, group_by, interval, week_start,
+        self, QueryTapsRequest, QueryTapsResponse, bucket_state, compare, group_by, interval,
+        week_start,
     },
     taps::model::{Kind, NewTap},
 };
 use tonic::Code;
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
+
+use bucket_state::Value::{Clipped, Final, Open};
 
 use crate::app::{App, KeyedClient, Options, Team, eventually, instant, query, tap};
 
@@ -35,10 +38,7 @@ async fn refused(client: &mut KeyedClient, query: QueryTapsRequest) -> Vec<(Stri
     assert_eq!(status.code(), Code::InvalidArgument, "{status:?}");
     let details = status.get_error_details();
     let bad = details.bad_request().unwrap();
-    bad.field_violations
-        .iter()
-        .map(|v| (v.field.clone(), v.reason.clone()))
-        .collect()
+    bad.field_violations.iter().map(|v| (v.field.clone(), v.reason.clone())).collect()
 }
 
 #[tokio::test]
@@ -65,23 +65,13 @@ async fn query_taps_counts_the_last_day_of_the_range_and_not_the_next() {
     assert_eq!(answer.buckets[1].end, "2023-12-23T00:00:00Z");
 
     // Instants are taken as they are, the end excluded.
-    let answer = ask(
-        &mut client,
-        query(
-            "2023-12-22T00:00:00Z",
-            "2023-12-22T23:59:59.999999Z",
-            "TOTAL",
-        ),
-    )
-    .await;
+    let answer =
+        ask(&mut client, query("2023-12-22T00:00:00Z", "2023-12-22T23:59:59.999999Z", "TOTAL"))
+            .await;
     assert_eq!(answer.total, 1.0);
     let answer = ask(
         &mut client,
-        query(
-            "2023-12-22T01:00:00+01:00",
-            "2023-12-22T23:59:59.9999991Z",
-            "TOTAL",
-        ),
+        query("2023-12-22T01:00:00+01:00", "2023-12-22T23:59:59.9999991Z", "TOTAL"),
     )
     .await;
     assert_eq!(answer.total, 2.0);
@@ -100,36 +90,25 @@ async fn query_taps_answers_with_empty_buckets_where_there_are_no_taps() {
 
     let whole = ask(&mut client, query("2023-01-01", "2023-12-22", "TOTAL")).await;
     assert_eq!(whole.buckets.len(), 1);
-    assert_eq!(whole.buckets[0].state(), bucket_state::Value::Final);
+    assert_eq!(whole.buckets[0].state(), Final);
 }
 
 #[tokio::test]
 async fn query_taps_keeps_tag_uids_beyond_the_precision_of_a_number() {
     let app = App::start().await;
     let team = app.team("acme").await;
-    let tags = app
-        .tags(
-            team.id,
-            &["9007199254740993", "9007199254740992", "04A1B2C3D4E5F6"],
-        )
-        .await;
-    app.write(team.id, &[tap(tags[0], "2023-05-01T12:00:00Z")])
-        .await;
+    let tags = app.tags(team.id, &["9007199254740993", "9007199254740992", "04A1B2C3D4E5F6"]).await;
+    app.write(team.id, &[tap(tags[0], "2023-05-01T12:00:00Z")]).await;
     app.write(
         team.id,
-        &[
-            tap(tags[1], "2023-05-01T12:00:00Z"),
-            tap(tags[1], "2023-05-01T12:00:00Z"),
-        ],
+        &[tap(tags[1], "2023-05-01T12:00:00Z"), tap(tags[1], "2023-05-01T12:00:00Z")],
     )
     .await;
 
     let mut client = app.client(&team.key);
-    for (uid, taps) in [
-        ("9007199254740993", 1.0),
-        ("9007199254740992", 2.0),
-        ("04A1B2C3D4E5F6", 0.0),
-    ] {
+    for (uid, taps) in
+        [("9007199254740993", 1.0), ("9007199254740992", 2.0), ("04A1B2C3D4E5F6", 0.0)]
+    {
         let only = QueryTapsRequest {
             tag_uids: vec![uid.to_owned()],
             ..query("2023-05-01", "2023-05-01", "DAY")
@@ -148,15 +127,9 @@ async fn query_taps_sees_a_late_tap_at_once() {
     let mut client = app.client(&app.busy_key(team.id).await);
     let year = || query("2023-01-01", "2023-12-31", "MONTH");
     let before = ask(&mut client, year()).await;
-    assert_eq!(
-        ask(&mut client, year()).await,
-        before,
-        "the same while nothing happens"
-    );
+    assert_eq!(ask(&mut client, year()).await, before, "the same while nothing happens");
 
-    let tapped = app
-        .write(team.id, &[tap(tag, "2023-02-03T04:05:06Z")])
-        .await;
+    let tapped = app.write(team.id, &[tap(tag, "2023-02-03T04:05:06Z")]).await;
     assert_eq!(tapped.stored, 1);
     eventually("the late tap is counted", || {
         let mut client = client.clone();
@@ -178,10 +151,7 @@ async fn query_taps_is_at_most_a_second_behind_when_no_hint_comes() {
     assert_eq!(ask(&mut client, day()).await.total, 0.0);
 
     // As when the notification is lost: only the transaction, by another process.
-    app.writer
-        .write(team.id, &[tap(tag, "2023-02-03T04:05:06Z")])
-        .await
-        .unwrap();
+    app.writer.write(team.id, &[tap(tag, "2023-02-03T04:05:06Z")]).await.unwrap();
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert_eq!(ask(&mut client, day()).await.total, 1.0);
 }
@@ -189,38 +159,22 @@ async fn query_taps_is_at_most_a_second_behind_when_no_hint_comes() {
 #[tokio::test]
 async fn query_taps_tells_how_final_a_bucket_is() {
     let clock = Clock::fixed(instant("2023-05-10T12:00:00Z"));
-    let app = App::start_with(Options {
-        clock: clock.clone(),
-        ..Options::default()
-    })
-    .await;
+    let app = App::start_with(Options { clock: clock.clone(), ..Options::default() }).await;
     let team = app.team("acme").await;
     let mut client = app.client(&app.busy_key(team.id).await);
-    use bucket_state::Value::{Clipped, Final, Open};
-    let states =
-        |answer: &QueryTapsResponse| answer.buckets.iter().map(|b| b.state()).collect::<Vec<_>>();
+    let states = |answer: &QueryTapsResponse| {
+        answer.buckets.iter().map(tap_v1::Bucket::state).collect::<Vec<_>>()
+    };
     let weeks = || query("2023-04-26", "2023-05-17", "WEEK");
-    assert_eq!(
-        states(&ask(&mut client, weeks()).await),
-        [Clipped, Final, Open, Open]
-    );
+    assert_eq!(states(&ask(&mut client, weeks()).await), [Clipped, Final, Open, Open]);
 
     // A kept answer does not keep its states.
     clock.set(instant("2023-05-14T23:59:59.999999Z"));
-    assert_eq!(
-        states(&ask(&mut client, weeks()).await),
-        [Clipped, Final, Open, Open]
-    );
+    assert_eq!(states(&ask(&mut client, weeks()).await), [Clipped, Final, Open, Open]);
     clock.set(instant("2023-05-15T00:00:00Z"));
-    assert_eq!(
-        states(&ask(&mut client, weeks()).await),
-        [Clipped, Final, Final, Open]
-    );
+    assert_eq!(states(&ask(&mut client, weeks()).await), [Clipped, Final, Final, Open]);
     clock.set(instant("2023-06-01T00:00:00Z"));
-    assert_eq!(
-        states(&ask(&mut client, weeks()).await),
-        [Clipped, Final, Final, Clipped]
-    );
+    assert_eq!(states(&ask(&mut client, weeks()).await), [Clipped, Final, Final, Clipped]);
 }
 
 #[tokio::test]
@@ -245,10 +199,7 @@ async fn query_taps_repeats_the_query_with_nothing_left_open() {
     assert_eq!(resolved.interval(), interval::Value::Hour);
     assert_eq!(resolved.week_start(), week_start::Value::Sunday);
     assert_eq!(resolved.tag_uids, ["a", "b"]);
-    assert_eq!(
-        (resolved.group_by(), resolved.limit),
-        (group_by::Value::Tag, 100)
-    );
+    assert_eq!((resolved.group_by(), resolved.limit), (group_by::Value::Tag, 100));
     assert_eq!(resolved.compare(), compare::Value::PreviousYear);
 }
 
@@ -285,38 +236,13 @@ async fn query_taps_names_everything_that_is_wrong() {
     );
 
     for (start, end, field, reason) in [
-        (
-            "2023-01-02",
-            "2023-01-01",
-            "end_date",
-            "END_NOT_AFTER_START",
-        ),
-        (
-            "2023-01-01T00:00:00Z",
-            "2023-01-01T00:00:00Z",
-            "end_date",
-            "END_NOT_AFTER_START",
-        ),
-        (
-            "1999-12-31",
-            "2023-01-01",
-            "start_date",
-            "DATE_OUT_OF_RANGE",
-        ),
+        ("2023-01-02", "2023-01-01", "end_date", "END_NOT_AFTER_START"),
+        ("2023-01-01T00:00:00Z", "2023-01-01T00:00:00Z", "end_date", "END_NOT_AFTER_START"),
+        ("1999-12-31", "2023-01-01", "start_date", "DATE_OUT_OF_RANGE"),
         ("2023-01-01", "2200-01-01", "end_date", "DATE_OUT_OF_RANGE"),
         ("2023-1-1", "2023-01-01", "start_date", "MALFORMED_DATE"),
-        (
-            "2023-01-01",
-            "2023-01-01T25:00:00Z",
-            "end_date",
-            "MALFORMED_DATE",
-        ),
-        (
-            "2023-01-01",
-            "2023-01-01T10:00:00",
-            "end_date",
-            "MALFORMED_DATE",
-        ),
+        ("2023-01-01", "2023-01-01T25:00:00Z", "end_date", "MALFORMED_DATE"),
+        ("2023-01-01", "2023-01-01T10:00:00", "end_date", "MALFORMED_DATE"),
         ("１234-01-01", "2023-01-01", "start_date", "MALFORMED_DATE"),
     ] {
         assert_eq!(
@@ -330,18 +256,12 @@ async fn query_taps_names_everything_that_is_wrong() {
         tag_uids: vec!["a".to_owned(); 1001],
         ..query("2023-01-01", "2023-01-01", "DAY")
     };
-    assert_eq!(
-        refused(&mut client, many).await,
-        [pair("tag_uids", "TOO_MANY_TAGS")]
-    );
+    assert_eq!(refused(&mut client, many).await, [pair("tag_uids", "TOO_MANY_TAGS")]);
     let skipped = QueryTapsRequest {
         time_zone: "Pacific/Apia".to_owned(),
         ..query("2011-12-30", "2011-12-30", "DAY")
     };
-    assert_eq!(
-        refused(&mut client, skipped).await,
-        [pair("end_date", "END_NOT_AFTER_START")]
-    );
+    assert_eq!(refused(&mut client, skipped).await, [pair("end_date", "END_NOT_AFTER_START")]);
 }
 
 #[tokio::test]
@@ -349,25 +269,11 @@ async fn query_taps_refuses_too_many_buckets_and_names_the_smallest_interval() {
     let app = App::start().await;
     let team = app.team("acme").await;
     let mut client = app.client(&team.key);
-    let status = client
-        .query_taps(query("2023-01-01", "2023-12-31", "MINUTE"))
-        .await
-        .unwrap_err();
+    let status = client.query_taps(query("2023-01-01", "2023-12-31", "MINUTE")).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
-    assert!(
-        status.message().contains("use HOUR or wider"),
-        "{}",
-        status.message()
-    );
-    let status = client
-        .query_taps(query("2000-01-01", "2199-12-31", "DAY"))
-        .await
-        .unwrap_err();
-    assert!(
-        status.message().contains("use MONTH or wider"),
-        "{}",
-        status.message()
-    );
+    assert!(status.message().contains("use HOUR or wider"), "{}", status.message());
+    let status = client.query_taps(query("2000-01-01", "2199-12-31", "DAY")).await.unwrap_err();
+    assert!(status.message().contains("use MONTH or wider"), "{}", status.message());
 }
 
 #[tokio::test]
@@ -375,16 +281,8 @@ async fn query_taps_refuses_too_many_counts_in_groups() {
     let app = App::start().await;
     let team = app.team("acme").await;
     let uids: Vec<String> = (0..30).map(|n| format!("tag-{n}")).collect();
-    let tags = app
-        .tags(
-            team.id,
-            &uids.iter().map(String::as_str).collect::<Vec<_>>(),
-        )
-        .await;
-    let taps: Vec<_> = tags
-        .iter()
-        .map(|tag| tap(*tag, "2023-01-01T00:00:00Z"))
-        .collect();
+    let tags = app.tags(team.id, &uids.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let taps: Vec<_> = tags.iter().map(|tag| tap(*tag, "2023-01-01T00:00:00Z")).collect();
     app.write(team.id, &taps).await;
     let mut client = app.client(&team.key);
     let by_tag = |limit| QueryTapsRequest {
@@ -414,10 +312,7 @@ async fn query_taps_does_not_tell_another_teams_tag_from_none() {
         let status = client.query_taps(only).await.unwrap_err();
         assert_eq!(status.code(), Code::NotFound);
         assert_eq!(status.message(), format!("no such tag: {uid:?}"));
-        assert_eq!(
-            status.get_error_details().error_info().unwrap().reason,
-            "TAG_NOT_FOUND"
-        );
+        assert_eq!(status.get_error_details().error_info().unwrap().reason, "TAG_NOT_FOUND");
     }
     // A message names a few of many, so that it fits into a header.
     let many = QueryTapsRequest {
@@ -425,11 +320,7 @@ async fn query_taps_does_not_tell_another_teams_tag_from_none() {
         ..query("2023-01-01", "2023-01-01", "DAY")
     };
     let status = client.query_taps(many).await.unwrap_err();
-    assert!(
-        status.message().ends_with("and 990 more"),
-        "{}",
-        status.message()
-    );
+    assert!(status.message().ends_with("and 990 more"), "{}", status.message());
 }
 
 #[tokio::test]
@@ -462,29 +353,15 @@ async fn query_taps_groups_by_tag_and_folds_the_rest() {
         ]
     );
     // Nothing is left over: no such group, and none for a tag without taps.
-    let all = ask(
-        &mut client,
-        QueryTapsRequest {
-            limit: 10,
-            ..by_tag
-        },
-    )
-    .await
-    .groups;
-    assert_eq!(
-        all.iter().map(|g| g.key.as_str()).collect::<Vec<_>>(),
-        ["busy", "calm", "rare"]
-    );
+    let all = ask(&mut client, QueryTapsRequest { limit: 10, ..by_tag }).await.groups;
+    assert_eq!(all.iter().map(|g| g.key.as_str()).collect::<Vec<_>>(), ["busy", "calm", "rare"]);
 }
 
 /// Kinds, tags and instants of random taps, around a change of the clock in several zones.
 fn any_taps() -> impl Strategy<Value = Vec<(usize, i64, i32, Kind)>> {
     let kind = prop::sample::select(Kind::ALL.to_vec());
     // From 2023-03-10 for 40 days, to the microsecond.
-    prop::collection::vec(
-        (0_usize..4, 0_i64..3_456_000_000_000, 1_i32..50, kind),
-        0..300,
-    )
+    prop::collection::vec((0_usize..4, 0_i64..3_456_000_000_000, 1_i32..50, kind), 0..300)
 }
 
 fn any_request() -> impl Strategy<Value = QueryTapsRequest> {
@@ -498,11 +375,9 @@ fn any_request() -> impl Strategy<Value = QueryTapsRequest> {
         "Africa/Cairo",
     ]);
     let bound = prop_oneof![
-        (0_i64..45).prop_map(
-            |day| (instant("2023-03-08T00:00:00Z") + TimeDelta::days(day))
-                .date_naive()
-                .to_string()
-        ),
+        (0_i64..45).prop_map(|day| (instant("2023-03-08T00:00:00Z") + TimeDelta::days(day))
+            .date_naive()
+            .to_string()),
         (0_i64..4_000_000_000_000).prop_map(|micros| {
             let at: DateTime<Utc> =
                 instant("2023-03-08T00:00:00Z") + TimeDelta::microseconds(micros);
@@ -510,32 +385,21 @@ fn any_request() -> impl Strategy<Value = QueryTapsRequest> {
         }),
     ];
     let tags = prop::sample::subsequence(vec!["a", "b", "c", "d"], 0..=4);
-    (
-        bound.clone(),
-        bound,
-        0_i32..8,
-        zone,
-        0_i32..7,
-        tags,
-        0_i32..4,
-        1_i32..4,
-        0_i32..3,
+    (bound.clone(), bound, 0_i32..8, zone, 0_i32..7, tags, 0_i32..4, 1_i32..4, 0_i32..3).prop_map(
+        |(start_date, end_date, interval, zone, week_start, tags, group_by, limit, compare)| {
+            QueryTapsRequest {
+                start_date,
+                end_date,
+                interval,
+                time_zone: zone.to_owned(),
+                week_start,
+                tag_uids: tags.into_iter().map(str::to_owned).collect(),
+                group_by,
+                limit,
+                compare,
+            }
+        },
     )
-        .prop_map(
-            |(start_date, end_date, interval, zone, week_start, tags, group_by, limit, compare)| {
-                QueryTapsRequest {
-                    start_date,
-                    end_date,
-                    interval,
-                    time_zone: zone.to_owned(),
-                    week_start,
-                    tag_uids: tags.into_iter().map(str::to_owned).collect(),
-                    group_by,
-                    limit,
-                    compare,
-                }
-            },
-        )
 }
 
 /// Counts raw taps in SQL: the other way to the same numbers.
@@ -556,17 +420,10 @@ async fn raw_count(
 
 #[test]
 fn query_taps_equals_the_raw_taps_for_any_query() {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let (app, team, client, sql) = runtime.block_on(async {
-        let app = App::start_with(Options {
-            cache_mib: 0,
-            ..Options::default()
-        })
-        .await;
+        let app = App::start_with(Options { cache_mib: 0, ..Options::default() }).await;
         let team = app.team("acme").await;
         let key = app.busy_key(team.id).await;
         let (client, sql) = (app.client(&key), app.sql().await);
@@ -577,22 +434,13 @@ fn query_taps_equals_the_raw_taps_for_any_query() {
     runtime.block_on(async {
         let other = app.team("other").await;
         let tag = app.tags(other.id, &["a"]).await[0];
-        app.write(
-            other.id,
-            &[
-                tap(tag, "2023-03-20T12:00:00Z"),
-                tap(tag, "2023-04-01T12:00:00Z"),
-            ],
-        )
-        .await;
+        app.write(other.id, &[tap(tag, "2023-03-20T12:00:00Z"), tap(tag, "2023-04-01T12:00:00Z")])
+            .await;
     });
     let written: std::cell::Cell<usize> = std::cell::Cell::new(0);
 
-    let mut runner = TestRunner::new(Config {
-        cases: 150,
-        max_shrink_iters: 0,
-        ..Config::default()
-    });
+    let mut runner =
+        TestRunner::new(Config { cases: 150, max_shrink_iters: 0, ..Config::default() });
     runner
         .run(&(any_taps(), any_request()), |(taps, request)| {
             runtime.block_on(async {
@@ -627,26 +475,13 @@ async fn check(
     let answer = match client.clone().query_taps(request.clone()).await {
         Ok(answer) => answer.into_inner(),
         Err(status) => {
-            assert_eq!(
-                status.code(),
-                Code::InvalidArgument,
-                "{request:?} {status:?}"
-            );
+            assert_eq!(status.code(), Code::InvalidArgument, "{request:?} {status:?}");
             return;
         }
     };
     let resolved = answer.query.as_ref().unwrap();
-    let tags = resolved
-        .tag_uids
-        .iter()
-        .map(|uid| format!("'{uid}'"))
-        .collect::<Vec<_>>()
-        .join(",");
-    let filter = if tags.is_empty() {
-        String::new()
-    } else {
-        format!("and uid in ({tags})")
-    };
+    let tags = resolved.tag_uids.iter().map(|uid| format!("'{uid}'")).collect::<Vec<_>>().join(",");
+    let filter = if tags.is_empty() { String::new() } else { format!("and uid in ({tags})") };
     // Many buckets take long to count one by one: a sample of them, and the sum of all.
     let stride = answer.buckets.len().div_ceil(40);
     for bucket in answer.buckets.iter().step_by(stride) {
@@ -664,10 +499,7 @@ async fn check(
         assert_eq!(earlier.counts.iter().sum::<f64>(), before);
         assert_eq!(earlier.counts.len(), answer.buckets.len());
         assert_eq!(earlier.change, total - before);
-        assert_eq!(
-            earlier.change_ratio,
-            (before != 0.0).then(|| (total - before) / before)
-        );
+        assert_eq!(earlier.change_ratio, (before != 0.0).then(|| (total - before) / before));
     }
 }
 
@@ -684,12 +516,7 @@ async fn check_groups(
     }
     let sum: f64 = answer.groups.iter().map(|group| group.total).sum();
     assert_eq!(sum, answer.total, "{resolved:?}");
-    for (at, group) in answer
-        .groups
-        .iter()
-        .enumerate()
-        .filter(|(_, group)| !group.other)
-    {
+    for (at, group) in answer.groups.iter().enumerate().filter(|(_, group)| !group.other) {
         let zone = &resolved.time_zone;
         let first = resolved.week_start;
         let which = match by {
@@ -701,14 +528,9 @@ async fn check_groups(
                      + extract(hour from tapped_at at time zone '{zone}') = {at}"
             ),
         };
-        let expected = raw_count(
-            sql,
-            team,
-            &resolved.start,
-            &resolved.end,
-            &format!("{filter} {which}"),
-        )
-        .await;
+        let expected =
+            raw_count(sql, team, &resolved.start, &resolved.end, &format!("{filter} {which}"))
+                .await;
         assert_eq!(group.total, expected, "{group:?} of {resolved:?}");
         if by != group_by::Value::HourOfWeek {
             assert_eq!(group.counts.iter().sum::<f64>(), group.total);
@@ -718,11 +540,7 @@ async fn check_groups(
     match by {
         group_by::Value::Kind => assert_eq!(answer.groups.len(), 3),
         group_by::Value::HourOfWeek => assert_eq!(answer.groups.len(), 168),
-        _ => assert!(
-            answer
-                .groups
-                .is_sorted_by(|a, b| a.other < b.other || a.total >= b.total)
-        ),
+        _ => assert!(answer.groups.is_sorted_by(|a, b| b.other || a.total >= b.total)),
     }
 }
 
@@ -731,22 +549,15 @@ async fn writing_twice_changes_nothing() {
     let app = App::start().await;
     let team = app.team("acme").await;
     let tag = app.tags(team.id, &["a"]).await[0];
-    let batch: Vec<NewTap> = (0..100)
-        .map(|n| NewTap {
-            count: n + 1,
-            ..tap(tag, "2023-05-01T12:00:00Z")
-        })
-        .collect();
+    let batch: Vec<NewTap> =
+        (0..100).map(|n| NewTap { count: n + 1, ..tap(tag, "2023-05-01T12:00:00Z") }).collect();
     let first = app.write(team.id, &batch).await;
     assert_eq!(first.stored, 100);
     let again = app.write(team.id, &batch).await;
     assert_eq!((again.stored, again.revision), (0, first.revision));
     // The same tap twice in one batch is one tap.
     let double = tap(tag, "2023-05-01T13:00:00Z");
-    assert_eq!(
-        app.write(team.id, &[double.clone(), double]).await.stored,
-        1
-    );
+    assert_eq!(app.write(team.id, &[double.clone(), double]).await.stored, 1);
     assert_roll_up_equals_raw(&app).await;
 }
 
@@ -783,16 +594,10 @@ async fn many_writers_at_once_keep_roll_up_and_order() {
     });
     futures_util::future::join_all(writers).await;
     assert_roll_up_equals_raw(&app).await;
-    let revision: i64 = app
-        .scalar(&format!(
-            "select revision from teams where team_id = {}",
-            team.id
-        ))
-        .await;
+    let revision: i64 =
+        app.scalar(&format!("select revision from teams where team_id = {}", team.id)).await;
     let largest: i64 = app.scalar("select max(revision) from taps").await;
-    let distinct: i64 = app
-        .scalar("select count(distinct revision) from taps")
-        .await;
+    let distinct: i64 = app.scalar("select count(distinct revision) from taps").await;
     assert_eq!((largest, distinct), (revision, 8 * 10 * 60));
 }
 
@@ -813,15 +618,9 @@ pub async fn assert_roll_up_equals_raw(app: &App) {
              where raw.count is distinct from rolled.count",
         )
         .await;
-    assert_eq!(
-        different, 0,
-        "quarters that differ between taps and tap_days"
-    );
+    assert_eq!(different, 0, "quarters that differ between taps and tap_days");
     let wrong: i64 = app
         .scalar("select count(*) from tap_days where total <> (select sum(n) from unnest(quarters) as n)")
         .await;
-    assert_eq!(
-        wrong, 0,
-        "days of which the total is not the sum of the quarters"
-    );
+    assert_eq!(wrong, 0, "days of which the total is not the sum of the quarters");
 }

@@ -17,12 +17,8 @@ pub fn sources() -> Vec<(String, String)> {
             if path.is_dir() {
                 folders.push(path);
             } else {
-                let name = path
-                    .strip_prefix(root().join("src"))
-                    .unwrap()
-                    .to_str()
-                    .unwrap()
-                    .to_owned();
+                let name =
+                    path.strip_prefix(root().join("src")).unwrap().to_str().unwrap().to_owned();
                 let text = std::fs::read_to_string(&path).unwrap();
                 let code = text.split("#[cfg(test)]").next().unwrap().to_owned();
                 files.push((name, code));
@@ -35,10 +31,7 @@ pub fn sources() -> Vec<(String, String)> {
 #[test]
 fn every_file_says_what_it_is_and_is_short() {
     for (name, text) in sources() {
-        assert!(
-            text.starts_with("//! "),
-            "src/{name} does not say what it is"
-        );
+        assert!(text.starts_with("//! "), "src/{name} does not say what it is");
         assert!(
             text.lines().count() <= 500,
             "src/{name} is too long: give what is big a file of its own"
@@ -60,16 +53,10 @@ fn data_flows_one_way() {
             _ => &[],
         };
         for word in forbidden {
-            assert!(
-                !text.contains(word),
-                "src/{name} must know nothing of {word}"
-            );
+            assert!(!text.contains(word), "src/{name} must know nothing of {word}");
         }
         let areas = ["taps", "access"];
-        for area in areas
-            .iter()
-            .filter(|area| name.contains('/') && !name.starts_with(**area))
-        {
+        for area in areas.iter().filter(|area| name.contains('/') && !name.starts_with(**area)) {
             let allowed = name == "taps/seed.rs" && *area == "access";
             assert!(
                 allowed || !text.contains(&format!("{area}::store")),
@@ -85,24 +72,11 @@ fn data_flows_one_way() {
 
 #[test]
 fn sql_is_in_files() {
-    let keywords = [
-        "select ",
-        "insert into ",
-        "update ",
-        "delete from ",
-        "create table ",
-    ];
+    let keywords = ["select ", "insert into ", "update ", "delete from ", "create table "];
     for (name, text) in sources() {
-        for line in text
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.starts_with("//"))
-        {
+        for line in text.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
             let literal = line.split('"').nth(1).unwrap_or_default().to_lowercase();
-            assert!(
-                !keywords.iter().any(|word| literal.starts_with(word)),
-                "src/{name}: {line}"
-            );
+            assert!(!keywords.iter().any(|word| literal.starts_with(word)), "src/{name}: {line}");
         }
     }
 }
@@ -111,10 +85,7 @@ fn sql_is_in_files() {
 fn readme(mark: &str) -> String {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let (_, rest) = readme.split_once(&format!("<!-- {mark} -->")).unwrap();
-    rest.split_once(&format!("<!-- /{mark} -->"))
-        .unwrap()
-        .0
-        .to_owned()
+    rest.split_once(&format!("<!-- /{mark} -->")).unwrap().0.to_owned()
 }
 
 #[derive(clap::Parser)]
@@ -133,27 +104,18 @@ fn the_readme_lists_every_setting_with_its_default() {
     let mut rows: Vec<Vec<String>> = Vec::new();
     for line in table.lines().filter(|line| line.starts_with("| `")) {
         rows.push(
-            line.trim_matches('|')
-                .split('|')
-                .map(|cell| cell.trim().replace('`', ""))
-                .collect(),
+            line.trim_matches('|').split('|').map(|cell| cell.trim().replace('`', "")).collect(),
         );
     }
     let command = Settings::command();
     let mut listed = BTreeSet::new();
-    for setting in command
-        .get_arguments()
-        .filter(|setting| setting.get_env().is_some())
-    {
+    for setting in command.get_arguments().filter(|setting| setting.get_env().is_some()) {
         let name = setting.get_env().unwrap().to_str().unwrap().to_owned();
         let row = rows
             .iter()
             .find(|row| row[0] == name)
             .unwrap_or_else(|| panic!("{name} is not in the README"));
-        let default = setting
-            .get_default_values()
-            .first()
-            .map(|value| value.to_str().unwrap());
+        let default = setting.get_default_values().first().map(|value| value.to_str().unwrap());
         assert_eq!(
             row[1].trim_matches(['—', '-']).trim(),
             default.unwrap_or_default(),
@@ -167,11 +129,7 @@ fn the_readme_lists_every_setting_with_its_default() {
         );
         listed.insert(name);
     }
-    assert_eq!(
-        listed.len(),
-        rows.len(),
-        "the README has settings that the program has not"
-    );
+    assert_eq!(listed.len(), rows.len(), "the README has settings that the program has not");
 }
 
 #[test]
@@ -181,9 +139,7 @@ fn every_reason_is_in_the_page_of_errors() {
     let mut reasons = BTreeSet::new();
     for (_, text) in sources() {
         for word in text.split('"').skip(1).step_by(2) {
-            let upper = word
-                .bytes()
-                .all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+            let upper = word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
             if upper
                 && word.contains('_')
                 && !word.starts_with("TAP_")
@@ -198,9 +154,6 @@ fn every_reason_is_in_the_page_of_errors() {
     }
     assert!(reasons.len() > 20, "{reasons:?}");
     for reason in reasons {
-        assert!(
-            page.contains(&format!("`{reason}`")),
-            "{reason} is not in docs/errors.md"
-        );
+        assert!(page.contains(&format!("`{reason}`")), "{reason} is not in docs/errors.md");
     }
 }

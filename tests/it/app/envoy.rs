@@ -23,9 +23,7 @@ impl Envoy {
         let envoy = Self::in_front_of(app.grpc.port());
         let url = envoy.url("/v1/taps:query");
         eventually("Envoy has found the service", || async {
-            reqwest::get(&url)
-                .await
-                .is_ok_and(|answer| answer.status() == 401)
+            reqwest::get(&url).await.is_ok_and(|answer| answer.status() == 401)
         })
         .await;
         envoy
@@ -52,11 +50,7 @@ impl Envoy {
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        Self {
-            http: SocketAddr::from(([127, 0, 0, 1], http)),
-            child,
-            directory,
-        }
+        Self { http: SocketAddr::from(([127, 0, 0, 1], http)), child, directory }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -87,11 +81,7 @@ pub fn render(directory: &TempDir, http: u16, grpc: u16, admin: u16) -> String {
         .arg(&descriptors)
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "envoy.sh render: {}",
-        stderr(&output)
-    );
+    assert!(output.status.success(), "envoy.sh render: {}", stderr(&output));
     let config = directory.path().join("envoy.yaml");
     std::fs::write(&config, stdout(&output)).unwrap();
     config.to_str().unwrap().to_owned()
@@ -99,9 +89,5 @@ pub fn render(directory: &TempDir, http: u16, grpc: u16, admin: u16) -> String {
 
 /// A port that nobody listens on at this moment.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

@@ -67,10 +67,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            clock: Clock::system(),
-            cache_mib: 64,
-        }
+        Self { clock: Clock::system(), cache_mib: 64 }
     }
 }
 
@@ -111,15 +108,7 @@ impl App {
         let server = tokio::spawn(server::serve(parts));
         let db = Db::new(&store).unwrap();
         let writer = Writer::new(db.clone(), clock.clone());
-        let app = Self {
-            store,
-            db,
-            writer,
-            grpc: grpc_addr,
-            admin: admin_addr,
-            stop,
-            server,
-        };
+        let app = Self { store, db, writer, grpc: grpc_addr, admin: admin_addr, stop, server };
         app.wait_until_ready().await;
         app
     }
@@ -127,27 +116,16 @@ impl App {
     async fn wait_until_ready(&self) {
         let url = format!("http://{}/readyz", self.admin);
         eventually("the server is ready", || async {
-            reqwest::get(&url)
-                .await
-                .is_ok_and(|answer| answer.status().is_success())
+            reqwest::get(&url).await.is_ok_and(|answer| answer.status().is_success())
         })
         .await;
     }
 
     /// A new team with a reader's key.
     pub async fn team(&self, slug: &str) -> Team {
-        let id = access::store::create_team(&self.db, None, slug, slug)
-            .await
-            .unwrap()
-            .unwrap();
-        let key = self
-            .key(id, Some(QUERIES_PER_HOUR), &[Scope::TapsRead], None)
-            .await;
-        Team {
-            id,
-            slug: slug.to_owned(),
-            key,
-        }
+        let id = access::store::create_team(&self.db, None, slug, slug).await.unwrap().unwrap();
+        let key = self.key(id, Some(QUERIES_PER_HOUR), &[Scope::TapsRead], None).await;
+        Team { id, slug: slug.to_owned(), key }
     }
 
     /// A new key, which the server knows already.
@@ -159,15 +137,8 @@ impl App {
         expires_at: Option<DateTime<Utc>>,
     ) -> String {
         let queries_per_hour = queries_per_hour.unwrap_or(1_000_000);
-        let grant = Grant {
-            name: "test",
-            scopes,
-            queries_per_hour,
-            expires_at,
-        };
-        let key = access::command::create_key(&self.db, team, grant)
-            .await
-            .unwrap();
+        let grant = Grant { name: "test", scopes, queries_per_hour, expires_at };
+        let key = access::command::create_key(&self.db, team, grant).await.unwrap();
         let key = key.reveal().to_owned();
         eventually("the server knows the key", || async {
             let mut client = self.client(&key);
@@ -187,10 +158,7 @@ impl App {
     /// The id of a key by its text.
     pub async fn key_id(&self, team: TeamId, key: &str) -> KeyId {
         let keys = access::store::list_keys(&self.db, team).await.unwrap();
-        keys.iter()
-            .find(|info| key.starts_with(&info.prefix))
-            .unwrap()
-            .id
+        keys.iter().find(|info| key.starts_with(&info.prefix)).unwrap().id
     }
 
     /// A gRPC client that goes straight to the server.
@@ -226,9 +194,7 @@ impl App {
     /// Writes taps, as an ingesting call would: other processes are told by NOTIFY.
     pub async fn write(&self, team: TeamId, taps: &[NewTap]) -> Written {
         let written = self.writer.write(team, taps).await.unwrap();
-        tap_analytics::hints::announce(&self.db, team, written.revision)
-            .await
-            .unwrap();
+        tap_analytics::hints::announce(&self.db, team, written.revision).await.unwrap();
         written
     }
 
@@ -250,17 +216,13 @@ pub struct AddKey(pub String);
 
 impl tonic::service::Interceptor for AddKey {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request
-            .metadata_mut()
-            .insert("x-api-key", self.0.parse().unwrap());
+        request.metadata_mut().insert("x-api-key", self.0.parse().unwrap());
         Ok(request)
     }
 }
 
 pub fn keyed_client(address: SocketAddr, key: &str) -> KeyedClient {
-    let channel = Channel::from_shared(format!("http://{address}"))
-        .unwrap()
-        .connect_lazy();
+    let channel = Channel::from_shared(format!("http://{address}")).unwrap().connect_lazy();
     TapAnalyticsClient::with_interceptor(channel, AddKey(key.to_owned()))
         .max_decoding_message_size(64 * 1024 * 1024)
 }
@@ -268,19 +230,11 @@ pub fn keyed_client(address: SocketAddr, key: &str) -> KeyedClient {
 /// A tap of one at an instant, with an id of its own.
 pub fn tap(tag: TagId, at: &str) -> NewTap {
     let tapped_at = instant(at);
-    NewTap {
-        tap_id: Uuid::now_v7(),
-        tag,
-        tapped_at,
-        count: 1,
-        kind: Kind::Nfc,
-    }
+    NewTap { tap_id: Uuid::now_v7(), tag, tapped_at, count: 1, kind: Kind::Nfc }
 }
 
 pub fn instant(text: &str) -> DateTime<Utc> {
-    DateTime::parse_from_rfc3339(text)
-        .unwrap_or_else(|_| panic!("not an instant: {text}"))
-        .to_utc()
+    DateTime::parse_from_rfc3339(text).unwrap_or_else(|_| panic!("not an instant: {text}")).to_utc()
 }
 
 /// A query by dates, such as `query("2023-01-01", "2023-12-22", "WEEK")`.
@@ -305,10 +259,7 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, holds: impl Fn() -
     panic!("after 20 seconds it is still not so that {what}");
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how make test tells where PostgreSQL and Envoy are"
-)]
+#[expect(clippy::disallowed_methods, reason = "how make test tells where PostgreSQL and Envoy are")]
 pub fn environment(name: &str) -> String {
     std::env::var(name)
         .unwrap_or_else(|_| panic!("{name} is not set: run the tests with make test"))
@@ -336,45 +287,25 @@ pub async fn new_database() -> String {
     let server = environment("TAP_TEST_DATABASE_URL");
     let admin = connect(&server).await;
     // Tests run in processes of their own, and a template must not be in use when it is copied.
-    admin
-        .batch_execute("select pg_advisory_lock(4711)")
-        .await
-        .unwrap();
+    admin.batch_execute("select pg_advisory_lock(4711)").await.unwrap();
     let template = template_name();
-    let exists = admin
-        .query("select from pg_database where datname = $1", &[&template])
-        .await
-        .unwrap();
+    let exists =
+        admin.query("select from pg_database where datname = $1", &[&template]).await.unwrap();
     if exists.is_empty() {
         admin
-            .batch_execute(&format!(
-                "drop database if exists {template}_new with (force)"
-            ))
+            .batch_execute(&format!("drop database if exists {template}_new with (force)"))
             .await
             .unwrap();
+        admin.batch_execute(&format!("create database {template}_new")).await.unwrap();
+        migrate::run(&store(&on_database(&server, &format!("{template}_new")))).await.unwrap();
         admin
-            .batch_execute(&format!("create database {template}_new"))
-            .await
-            .unwrap();
-        migrate::run(&store(&on_database(&server, &format!("{template}_new"))))
-            .await
-            .unwrap();
-        admin
-            .batch_execute(&format!(
-                "alter database {template}_new rename to {template}"
-            ))
+            .batch_execute(&format!("alter database {template}_new rename to {template}"))
             .await
             .unwrap();
     }
     let name = format!("t_{}", Uuid::now_v7().simple());
-    admin
-        .batch_execute(&format!("create database {name} template {template}"))
-        .await
-        .unwrap();
-    admin
-        .batch_execute("select pg_advisory_unlock(4711)")
-        .await
-        .unwrap();
+    admin.batch_execute(&format!("create database {name} template {template}")).await.unwrap();
+    admin.batch_execute("select pg_advisory_unlock(4711)").await.unwrap();
     on_database(&server, &name)
 }
 
@@ -391,11 +322,7 @@ fn template_name() -> String {
 pub async fn empty_database() -> String {
     let server = environment("TAP_TEST_DATABASE_URL");
     let name = format!("e_{}", Uuid::now_v7().simple());
-    connect(&server)
-        .await
-        .batch_execute(&format!("create database {name}"))
-        .await
-        .unwrap();
+    connect(&server).await.batch_execute(&format!("create database {name}")).await.unwrap();
     on_database(&server, &name)
 }
 
@@ -442,11 +369,7 @@ impl OwnPostgres {
         })
         .await
         .unwrap();
-        let own = Self {
-            directory,
-            url: url.trim().to_owned(),
-            _keep: keep,
-        };
+        let own = Self { directory, url: url.trim().to_owned(), _keep: keep };
         migrate::run(&store(&own.url)).await.unwrap();
         own
     }
@@ -474,11 +397,7 @@ impl OwnPostgres {
             .env("TAP_PG_TEST", "1")
             .output()
             .unwrap();
-        assert!(
-            output.status.success(),
-            "postgres.sh {verb}: {}",
-            stderr(&output)
-        );
+        assert!(output.status.success(), "postgres.sh {verb}: {}", stderr(&output));
         stdout(&output)
     }
 }

@@ -59,19 +59,14 @@ impl Wire {
     ) -> Outcome {
         match self {
             Self::Grpc => {
-                let channel = Channel::from_shared(envoy.url(""))
-                    .unwrap()
-                    .connect()
-                    .await
-                    .unwrap();
+                let channel = Channel::from_shared(envoy.url("")).unwrap().connect().await.unwrap();
                 let mut client = TapAnalyticsClient::new(channel);
                 grpc_outcome(client.query_taps(with_key(query, key)).await)
             }
             Self::GrpcWeb => {
                 let http = legacy::Client::builder(TokioExecutor::new()).build_http();
-                let service = ServiceBuilder::new()
-                    .layer(tonic_web::GrpcWebClientLayer::new())
-                    .service(http);
+                let service =
+                    ServiceBuilder::new().layer(tonic_web::GrpcWebClientLayer::new()).service(http);
                 let mut client =
                     TapAnalyticsClient::with_origin(service, envoy.url("").parse().unwrap());
                 grpc_outcome(client.query_taps(with_key(query, key)).await)
@@ -92,9 +87,7 @@ impl Wire {
 fn with_key<T>(message: T, key: Option<&str>) -> Request<T> {
     let mut request = Request::new(message);
     if let Some(key) = key {
-        request
-            .metadata_mut()
-            .insert("x-api-key", key.parse().unwrap());
+        request.metadata_mut().insert("x-api-key", key.parse().unwrap());
     }
     request
 }
@@ -103,10 +96,7 @@ fn grpc_outcome(result: Result<Response<QueryTapsResponse>, Status>) -> Outcome 
     match result {
         Ok(response) => {
             let header = |name: &str| {
-                response
-                    .metadata()
-                    .get(name)
-                    .and_then(|v| v.to_str().ok()?.parse().ok())
+                response.metadata().get(name).and_then(|v| v.to_str().ok()?.parse().ok())
             };
             Outcome {
                 code: Code::Ok,
@@ -118,19 +108,12 @@ fn grpc_outcome(result: Result<Response<QueryTapsResponse>, Status>) -> Outcome 
         }
         Err(status) => {
             let header = |name: &str| {
-                status
-                    .metadata()
-                    .get(name)
-                    .and_then(|v| v.to_str().ok()?.parse().ok())
+                status.metadata().get(name).and_then(|v| v.to_str().ok()?.parse().ok())
             };
             let details = status.get_error_details();
-            let info = details
-                .error_info()
-                .unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
-            let violations = details
-                .bad_request()
-                .map(|bad| bad.field_violations.clone())
-                .unwrap_or_default();
+            let info = details.error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
+            let violations =
+                details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
             Outcome {
                 code: status.code(),
                 answer: None,
@@ -156,12 +139,8 @@ fn grpc_outcome(result: Result<Response<QueryTapsResponse>, Status>) -> Outcome 
 
 /// The outcome of a request by JSON; the HTTP status must fit the code.
 pub async fn json_outcome(response: reqwest::Response) -> Outcome {
-    let header = |name: &str| {
-        response
-            .headers()
-            .get(name)
-            .and_then(|v| v.to_str().ok()?.parse().ok())
-    };
+    let header =
+        |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()?.parse().ok());
     let quota = header("x-ratelimit-limit").zip(header("x-ratelimit-remaining"));
     let retry_after = header("retry-after");
     let content_type = response.headers().get("content-type").unwrap().clone();
@@ -171,23 +150,11 @@ pub async fn json_outcome(response: reqwest::Response) -> Outcome {
     let body: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("not JSON: {text}"));
     if http == 200 {
         let answer = Some(from_json(&body));
-        return Outcome {
-            code: Code::Ok,
-            answer,
-            failure: None,
-            quota,
-            retry_after,
-        };
+        return Outcome { code: Code::Ok, answer, failure: None, quota, retry_after };
     }
     let (code, failure) = json_failure(&body);
     assert_eq!(http, http_status(code), "HTTP status of {code:?}: {body}");
-    Outcome {
-        code,
-        answer: None,
-        failure: Some(failure),
-        quota,
-        retry_after,
-    }
+    Outcome { code, answer: None, failure: Some(failure), quota, retry_after }
 }
 
 /// An error of the one shape: nothing missing, nothing more.
@@ -197,11 +164,7 @@ pub fn json_failure(body: &Value) -> (Code, Failure) {
     let code = Code::from_i32(body["code"].as_i64().unwrap().try_into().unwrap());
     let detail = |name: &str| {
         let url = format!("type.googleapis.com/google.rpc.{name}");
-        body["details"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|detail| detail["@type"] == url.as_str())
+        body["details"].as_array().unwrap().iter().find(|detail| detail["@type"] == url.as_str())
     };
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let info = detail("ErrorInfo").unwrap_or_else(|| panic!("no ErrorInfo in {body}"));
@@ -209,13 +172,7 @@ pub fn json_failure(body: &Value) -> (Code, Failure) {
         let violations = bad["fieldViolations"].as_array().unwrap();
         violations
             .iter()
-            .map(|v| {
-                (
-                    text(&v["field"]),
-                    text(&v["reason"]),
-                    text(&v["description"]),
-                )
-            })
+            .map(|v| (text(&v["field"]), text(&v["reason"]), text(&v["description"])))
             .collect()
     });
     let failure = Failure {
@@ -250,17 +207,13 @@ fn pool() -> DescriptorPool {
 
 /// The request as the JSON mapping of protobuf has it.
 pub fn to_json(query: &QueryTapsRequest) -> Value {
-    let descriptor = pool()
-        .get_message_by_name("tap.v1.QueryTapsRequest")
-        .unwrap();
+    let descriptor = pool().get_message_by_name("tap.v1.QueryTapsRequest").unwrap();
     let message = DynamicMessage::decode(descriptor, query.encode_to_vec().as_slice()).unwrap();
     serde_json::to_value(message).unwrap()
 }
 
 fn from_json(body: &Value) -> QueryTapsResponse {
-    let descriptor = pool()
-        .get_message_by_name("tap.v1.QueryTapsResponse")
-        .unwrap();
+    let descriptor = pool().get_message_by_name("tap.v1.QueryTapsResponse").unwrap();
     let message = descriptor.deserialize(body).unwrap();
     QueryTapsResponse::decode(message.encode_to_vec().as_slice()).unwrap()
 }
