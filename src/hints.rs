@@ -2,7 +2,7 @@
 //!
 //! PostgreSQL's LISTEN on a connection of its own. A hint only makes us look sooner: keys are loaded
 //! every 15 seconds anyway, and every second while there is no connection to listen on; revisions
-//! are checked by whoever needs one ([`crate::taps::answers`]).
+//! are checked by whoever needs one ([`crate::taps::revisions`]).
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::{
     db::{self, Db},
     ids::TeamId,
     sql,
-    taps::answers::Revisions,
+    taps::revisions::Revisions,
 };
 
 const REFRESH_INTERVAL: Duration = Duration::from_secs(15);

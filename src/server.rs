@@ -31,11 +31,7 @@ use crate::{
     hints::Hints,
     limits::LimitLayer,
     proto::{DESCRIPTORS, tap_v1::tap_analytics_server::TapAnalyticsServer},
-    taps::{
-        answers::{Answers, Revisions},
-        rpc::Taps,
-        writer::Writer,
-    },
+    taps::{answers::Answers, revisions::Revisions, rpc::Taps, writer::Writer},
     telemetry::ObserveLayer,
 };
 

@@ -9,8 +9,10 @@
 
 pub mod answers;
 pub mod buckets;
+pub mod count;
 pub mod lines;
 pub mod model;
+pub mod revisions;
 pub mod rpc;
 pub mod seed;
 pub mod store;

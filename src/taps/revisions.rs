@@ -1,0 +1,97 @@
+//! The newest revision of each team, as far as this replica knows.
+//!
+//! Known from hints, which come within milliseconds, and from asking the store when nothing was heard
+//! for a second: so what we know is never older than that.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use super::store;
+use crate::{db::Db, error::Error, ids::TeamId};
+
+/// How old our knowledge of a revision may be.
+const REVISION_AGE_MAX: Duration = Duration::from_secs(1);
+/// Teams whose revision we remember.
+const TEAMS_MAX: u64 = 100_000;
+
+/// The newest revision of each team, as far as we know.
+#[derive(Debug)]
+pub struct Revisions {
+    teams: moka::sync::Cache<TeamId, Arc<Known>>,
+    /// Raised whenever what we know may be from another history, such as before a restore.
+    epoch: AtomicU64,
+    start: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    revision: AtomicI64,
+    /// Milliseconds since `start`, plus one; 0: never.
+    checked: AtomicU64,
+    checking: tokio::sync::Mutex<()>,
+}
+
+impl Default for Revisions {
+    fn default() -> Self {
+        Self {
+            teams: moka::sync::Cache::new(TEAMS_MAX),
+            epoch: AtomicU64::new(0),
+            start: Instant::now(),
+        }
+    }
+}
+
+impl Revisions {
+    /// A team has at least this revision.
+    pub fn raise(&self, team: TeamId, revision: i64) {
+        let known = self.teams.get_with(team, Arc::default);
+        known.revision.fetch_max(revision, Ordering::AcqRel);
+    }
+
+    /// Nothing we know can be relied on any longer.
+    pub fn forget(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.teams.invalidate_all();
+    }
+
+    /// Changes whenever everything was forgotten.
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// The revision of a team, at most a second old.
+    ///
+    /// # Errors
+    /// When the store had to be asked and cannot be reached.
+    pub async fn current(&self, db: &Db, team: TeamId) -> Result<i64, Error> {
+        let known = self.teams.get_with(team, Arc::default);
+        if !self.is_recent(&known) {
+            let _one_at_a_time = known.checking.lock().await;
+            if !self.is_recent(&known) {
+                let asked = self.elapsed();
+                let read = db.team(team).await?;
+                let revision = store::revision(&read, team).await?;
+                read.end().await?;
+                known.revision.fetch_max(revision, Ordering::AcqRel);
+                known.checked.store(asked, Ordering::Release);
+            }
+        }
+        Ok(known.revision.load(Ordering::Acquire))
+    }
+
+    fn is_recent(&self, known: &Known) -> bool {
+        let checked = known.checked.load(Ordering::Acquire);
+        let age_max = u64::try_from(REVISION_AGE_MAX.as_millis()).unwrap_or(u64::MAX);
+        checked > 0 && self.elapsed().saturating_sub(checked) < age_max
+    }
+
+    /// Milliseconds since we began, plus one.
+    fn elapsed(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
+    }
+}
