@@ -23,7 +23,7 @@ struct Args {
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     sizes: Vec<u32>,
 
-    /// Also over 100 million taps: needs half an hour and 30 GB of disk.
+    /// Also over 100 million taps: needs an hour and 40 GB of disk.
     #[arg(long)]
     taps_100m: bool,
 
@@ -124,6 +124,7 @@ async fn interrupted() {
 }
 
 async fn run(postgres: &Postgres, plan: &Plan) -> anyhow::Result<()> {
+    measure::warn_if_busy();
     let handle = measure::serve::start_telemetry()?;
     let mut report = Report::new(postgres.version().await?);
 

@@ -70,7 +70,7 @@ need_cargo() {
     if [ -n "${CI:-}" ]; then
         have curl || need_debian curl ca-certificates
         progress "installing Rust by rustup"
-        curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs |
+        curl --proto '=https' --tlsv1.2 -sSf https://static.rust-lang.org/rustup/rustup-init.sh |
             sh -s -- -y -q --profile minimal --component clippy,rustfmt >&2
         have cargo && return 0
     fi

@@ -103,11 +103,12 @@ make_socket_dir() {
 # --- what runs --------------------------------------------------------------------------------------
 
 # The process id of the postmaster. A postmaster works in its data directory: that tells it from a
-# stranger with the same number, which an old pid file may name.
+# stranger with the same number, which an old pid file may name. In a container even root may not see
+# where the processes of others work, hence as_pg.
 postmaster() {
     local pid
     pid=$(head -n 1 "$data/postmaster.pid" 2>/dev/null) || return 1
-    [[ $pid =~ ^[0-9]+$ ]] && [ "$(readlink "/proc/$pid/cwd")" = "$data" ] && printf '%s\n' "$pid"
+    [[ $pid =~ ^[0-9]+$ ]] && [ "$(as_pg readlink "/proc/$pid/cwd")" = "$data" ] && printf '%s\n' "$pid"
 }
 
 # All server processes of this cluster; those of a killed postmaster live on for a moment.
@@ -115,8 +116,8 @@ servers() {
     local pid cwd
     while IFS=/ read -r _ _ pid _ cwd; do
         [ "/$cwd" = "$data" ] || continue
-        if [[ "$(readlink "/proc/$pid/exe" 2>/dev/null)" == */postgres* ]]; then printf '%s\n' "$pid"; fi
-    done < <(find /proc/[0-9]*/cwd -prune -printf '%p%l\n' 2>/dev/null)
+        if [[ "$(cat "/proc/$pid/comm" 2>/dev/null)" == post* ]]; then printf '%s\n' "$pid"; fi
+    done < <(as_pg find /proc/[0-9]*/cwd -prune -printf '%p%l\n' 2>/dev/null)
 }
 
 # wait_gone SECONDS

@@ -24,7 +24,12 @@ begin
         end if;
     end loop;
 
-    if not pg_has_role(current_user, 'tap_owner', 'member') then
+    -- Since PostgreSQL 16 whoever makes a role is a member of it, but may not become it.
+    if not pg_has_role(
+        current_user,
+        'tap_owner',
+        case when current_setting('server_version_num')::integer >= 160000 then 'SET' else 'MEMBER' end
+    ) then
         execute format('grant tap_owner to %I', current_user);
     end if;
     grant usage, create on schema public to tap_owner;

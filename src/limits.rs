@@ -2,8 +2,8 @@
 //!
 //! A quota is a bucket of `n` calls that refills evenly over an hour (GCRA, by governor): a fresh key
 //! may spend all `n` at once, and then one every `3600 / n` seconds. Every answer to a call that has
-//! a quota says what is left. What we did not answer costs nothing: refusals, bad requests, and calls
-//! that failed on our side are given back.
+//! a quota says what is left. What we did not work for costs nothing: refusals, bad requests and calls
+//! that failed on our side are given back. A query that took too long has cost us, and so it costs.
 
 use std::{
     num::NonZeroU32,
@@ -242,7 +242,7 @@ where
     }
 }
 
-/// Whether a call failed before it cost us work for the caller: such calls are given back.
+/// Whether a call was refused or failed on our side: such calls are given back.
 fn unanswered(headers: &HeaderMap) -> bool {
     let code = headers.get("grpc-status").map(|code| Code::from_bytes(code.as_bytes()));
     matches!(

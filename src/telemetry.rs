@@ -4,6 +4,7 @@
 //! that are not ours are all `other`.
 
 use std::{
+    io::IsTerminal as _,
     panic::AssertUnwindSafe,
     task::{Context, Poll},
     time::Instant,
@@ -37,7 +38,10 @@ const LATENCY_BUCKETS: &[f64] = &[
 pub fn start_logs(logs: &Logs) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&logs.log)
         .with_context(|| format!("TAP_LOG: cannot read {:?}: use such as info", logs.log))?;
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     match logs.log_format {
         LogFormat::Json => subscriber
             .json()
@@ -127,7 +131,7 @@ where
             let code = code_of(&response);
             let elapsed = start.elapsed();
             if route != Route::Public {
-                tracing::info!(code = ?code, duration_us = elapsed.as_micros(), "answered");
+                tracing::info!(code = ?code, duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), "answered");
             }
             metrics::histogram!("tap_call_seconds", "method" => method, "code" => format!("{code:?}"))
                 .record(elapsed.as_secs_f64());

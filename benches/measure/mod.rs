@@ -22,6 +22,19 @@ pub(crate) fn progress(text: impl std::fmt::Display) {
     eprintln!("bench: {text}");
 }
 
+/// Warns where others use the machine: then nothing here is worth publishing.
+pub(crate) fn warn_if_busy() {
+    let load = std::fs::read_to_string("/proc/loadavg").ok();
+    let minute = load.as_deref().and_then(|text| text.split(' ').next());
+    if let Some(load) = minute.and_then(|text| text.parse::<f64>().ok())
+        && load > 0.5
+    {
+        progress(format!(
+            "the load of this machine is {load}: for numbers to publish, wait until it is quiet"
+        ));
+    }
+}
+
 /// Times, to be read by rank.
 #[derive(Clone, Debug)]
 pub(crate) struct Times(Vec<Duration>);

@@ -14,14 +14,15 @@ with quarters as (
         (team_id, kind, floor(date_part('epoch', tapped_at) / 900))
     )
 )
-insert into tap_days (team_id, tag_id, day, kind, total, quarters)
+insert into tap_days (team_id, tag_id, day, kind, total, quarters, counts)
 select
     team_id,
     tag_id,
     date '1970-01-01' + (quarter / 96)::integer as day,
     kind,
     sum(count)::bigint,
-    tap_quarters(array_agg((quarter % 96)::integer + 1), array_agg(count))
+    array_agg((quarter % 96)::integer order by quarter),
+    array_agg(count order by quarter)
 from quarters
 group by team_id, tag_id, day, kind
 order by day, team_id, tag_id

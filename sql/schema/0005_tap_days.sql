@@ -5,22 +5,24 @@
 -- Written in the transaction that writes the taps: at any committed moment the sum of totals is the
 -- sum of taps.count, for each tag and for the team.
 create table tap_days (
-    team_id  integer  not null,
-    tag_id   integer  not null,
-    day      date     not null,
-    kind     text     not null,
-    total    bigint   not null,
-    quarters bigint[] not null,
+    team_id  integer   not null,
+    tag_id   integer   not null,
+    day      date      not null,
+    kind     text      not null,
+    total    bigint    not null,
+    quarters integer[] not null,
+    counts   bigint[]  not null,
 
     constraint tap_days_pkey primary key (team_id, tag_id, day, kind),
-    constraint tap_days_quarters_check check (array_length(quarters, 1) = 96)
+    constraint tap_days_counts_check check (cardinality(quarters) = cardinality(counts))
 ) with (fillfactor = 80); -- room for updates that touch no index
 
 comment on table tap_days is 'taps by tag, kind, UTC day and quarter of an hour';
 comment on column tap_days.tag_id is 'of tags; 0 is the whole team';
 comment on column tap_days.day is 'the UTC day';
-comment on column tap_days.total is 'the sum of quarters';
-comment on column tap_days.quarters is '96 counts: element 1 is 00:00 to 00:15 UTC; bigint, as one batch of taps can exceed an integer';
+comment on column tap_days.total is 'the sum of counts';
+comment on column tap_days.quarters is 'the quarters that have taps, ascending: 0 is 00:00 to 00:15 UTC, 95 is the last; most days of most tags have few';
+comment on column tap_days.counts is 'one for each of quarters; bigint, as one batch of taps can exceed an integer';
 
 alter table tap_days enable row level security;
 
@@ -29,36 +31,4 @@ create policy tap_days_of_app on tap_days for select to tap_app
 create policy tap_days_of_system on tap_days to tap_system using (true);
 
 grant select on tap_days to tap_app;
-grant select, insert, update (total, quarters) on tap_days to tap_system;
-
--- The 96 counts of a day from the few quarters that have any.
-create function tap_quarters(at integer[], counts bigint[]) returns bigint[]
-    language plpgsql immutable strict parallel safe
-as $$
-declare
-    quarters bigint[] := array_fill(0::bigint, array[96]);
-begin
-    for i in 1 .. array_length(at, 1) loop
-        quarters[at[i]] := counts[i];
-    end loop;
-    return quarters;
-end
-$$;
-
-comment on function tap_quarters is 'the 96 counts of a day from the few quarters that have any';
-
--- The sum of two days, quarter by quarter.
-create function tap_quarters_add(quarters bigint[], more bigint[]) returns bigint[]
-    language plpgsql immutable strict parallel safe
-as $$
-begin
-    for i in 1 .. 96 loop
-        if more[i] <> 0 then
-            quarters[i] := quarters[i] + more[i];
-        end if;
-    end loop;
-    return quarters;
-end
-$$;
-
-comment on function tap_quarters_add is 'the sum of two days, quarter by quarter';
+grant select, insert, update (total, quarters, counts) on tap_days to tap_system;

@@ -7,6 +7,7 @@ select
     kind,
     day,
     total,
-    case when $5::date[] is null or day = any ($5::date[]) then quarters end as quarters
+    case when $5::date[] is null or day = any ($5::date[]) then quarters end as quarters,
+    case when $5::date[] is null or day = any ($5::date[]) then counts end as counts
 from tap_days
 where team_id = $1 and day between $2 and $3 and tag_id = any ($4::integer[])

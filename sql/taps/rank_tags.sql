@@ -2,18 +2,16 @@
 -- The total of each tag over whole quarters of an hour: all of the days between the first and the
 -- last, and of these two the quarters that belong to the range.
 -- $1 team_id  $2 first day  $3 last day  $4 first quarter of the first day  $5 last quarter of the
--- last day (1 to 96)  $6 tag_ids; null: all
+-- last day (0 to 95)  $6 tag_ids; null: all
 select
     tag_id,
     sum(
         case
             when day > $2 and day < $3 then total
             else (
-                select coalesce(sum(n), 0)
-                from unnest(quarters[
-                    case when day = $2 then $4::integer else 1 end :
-                    case when day = $3 then $5::integer else 96 end
-                ]) as n
+                select coalesce(sum(count), 0)
+                from unnest(quarters, counts) as parts (at, count)
+                where (day > $2 or at >= $4::integer) and (day < $3 or at <= $5::integer)
             )
         end
     )::bigint as count

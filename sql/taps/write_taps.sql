@@ -21,24 +21,36 @@ with base as (
         coalesce(tag_id, 0) as tag_id,
         kind,
         quarter / 96 as day,
-        (quarter % 96)::integer + 1 as at,
+        (quarter % 96)::integer as at,
         sum(count)::bigint as count
     from fresh
     group by grouping sets ((tag_id, kind, quarter), (kind, quarter))
 ), days as (
-    insert into tap_days (team_id, tag_id, day, kind, total, quarters)
+    insert into tap_days (team_id, tag_id, day, kind, total, quarters, counts)
     select
         $1,
         tag_id,
         date '1970-01-01' + day::integer,
         kind,
         sum(count)::bigint,
-        tap_quarters(array_agg(at), array_agg(count))
+        array_agg(at order by at),
+        array_agg(count order by at)
     from quarters
     group by tag_id, day, kind
     on conflict (team_id, tag_id, day, kind) do update set
         total = tap_days.total + excluded.total,
-        quarters = tap_quarters_add(tap_days.quarters, excluded.quarters)
+        (quarters, counts) = (
+            select array_agg(at order by at), array_agg(count order by at)
+            from (
+                select at, sum(count)::bigint as count
+                from (
+                    select * from unnest(tap_days.quarters, tap_days.counts) as before (at, count)
+                    union all
+                    select * from unnest(excluded.quarters, excluded.counts) as more (at, count)
+                ) as both_days
+                group by at
+            ) as sums
+        )
 ), raised as (
     update teams set revision = (select max(revision) from fresh)
     where team_id = $1 and exists (select from fresh)

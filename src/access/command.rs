@@ -31,7 +31,7 @@ pub enum Teams {
         #[arg(long)]
         name: Option<String>,
     },
-    /// Show every team: number, slug, taps recorded, name.
+    /// Show every team: number, slug, name.
     List,
 }
 
@@ -95,7 +95,7 @@ pub async fn teams(db: &Db, command: Teams) -> anyhow::Result<()> {
         }
         Teams::List => {
             for team in store::list_teams(db).await? {
-                println!("{}\t{}\t{}\t{}", team.id, team.slug, team.revision, team.name);
+                println!("{}\t{}\t{}", team.id, team.slug, team.name);
             }
         }
     }

@@ -124,7 +124,7 @@ pub struct LoadedKey {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// Every key that is valid now.
+/// Every key that is valid now, and those that expired lately.
 ///
 /// # Errors
 /// As [`db::query`].

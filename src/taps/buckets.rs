@@ -76,7 +76,14 @@ pub fn earlier_bounds(query: &Query, bounds: &[DateTime<Utc>]) -> Option<Vec<Dat
         Compare::PreviousYear => Shift::Months(Months::new(12)),
         Compare::PreviousPeriod => period_of(query),
     };
-    Some(bounds.iter().map(|at| shift.back(query.zone, *at)).collect())
+    // Where the clock was put back, civil times come again: in the earlier range, where they may come
+    // once, the buckets of the second pass are empty.
+    let earlier = bounds.iter().map(|at| shift.back(query.zone, *at));
+    let in_order = earlier.scan(DateTime::<Utc>::MIN_UTC, |latest, at| {
+        *latest = at.max(*latest);
+        Some(*latest)
+    });
+    Some(in_order.collect())
 }
 
 /// How far back an earlier range is.

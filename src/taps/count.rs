@@ -23,6 +23,7 @@ use crate::{
 /// As [`Answers::query_taps`].
 pub async fn count(db: &Db, team: TeamId, query: &Query) -> Result<Counts, Error> {
     let bounds = buckets::bounds(query).ok_or_else(|| too_many_buckets(query))?;
+    refuse_too_many_counts(query, bounds.len() - 1)?;
     let read = db.team(team).await?;
     let counted = count_in(&read, team, query, bounds).await;
     // Also after a refusal: the connection is sound and goes back to the pool.
@@ -85,6 +86,18 @@ fn too_many_buckets(query: &Query) -> Error {
             wire::interval_name(query.interval)
         ),
     )
+}
+
+fn refuse_too_many_counts(query: &Query, buckets: usize) -> Result<(), Error> {
+    let GroupBy::Tag { limit } = query.group_by else { return Ok(()) };
+    // The busiest tags, and the rest.
+    if (limit + 1) * buckets <= GROUP_COUNTS_MAX {
+        return Ok(());
+    }
+    let text = format!(
+        "{limit} tags and the rest over {buckets} buckets are more than {GROUP_COUNTS_MAX} counts: use a lower limit or a wider interval"
+    );
+    Err(Error::invalid("limit", "TOO_MANY_COUNTS", text))
 }
 
 /// Reads the counts of one query from one snapshot.
@@ -175,18 +188,6 @@ impl Reader<'_> {
             totals.into_iter().filter(|(_, count)| *count > 0).collect();
         ranked.sort_by_key(|(tag, count)| (std::cmp::Reverse(*count), *tag));
         let busiest: Vec<TagId> = ranked.iter().take(limit).map(|(tag, _)| *tag).collect();
-        let groups = busiest.len() + 1;
-        if groups * tally.counts.len() > GROUP_COUNTS_MAX {
-            return Err(Error::invalid(
-                "limit",
-                "TOO_MANY_COUNTS",
-                format!(
-                    "{groups} groups of {} buckets are more than {GROUP_COUNTS_MAX} counts: use a lower limit or a wider interval",
-                    tally.counts.len()
-                ),
-            ));
-        }
-
         tally.watch(&busiest);
         for cell in cells {
             tally.add(cell);

@@ -118,7 +118,8 @@ impl Lines {
     /// Ends the progress and says what was done.
     pub fn finish(&self, done: &str) {
         self.bar.finish_and_clear();
-        eprintln!("{}: {done}, {} lines left out", self.name, self.bad);
+        let lines = if self.bad == 1 { "line" } else { "lines" };
+        eprintln!("{}: {done}, {} {lines} left out", self.name, self.bad);
     }
 
     fn tell_progress(&mut self) {

@@ -128,7 +128,11 @@ impl Seeder<'_> {
     async fn make_team(&self, team: TeamId) -> anyhow::Result<Option<ApiKey>> {
         let (slug, name) = (format!("team-{team}"), format!("Team {team}"));
         if access::store::create_team(self.db, Some(team), &slug, &name).await?.is_none() {
-            return Ok(None);
+            let teams = access::store::list_teams(self.db).await?;
+            if teams.iter().any(|there| there.id == team) {
+                return Ok(None);
+            }
+            bail!("cannot make team {team}: another team has the slug {slug}");
         }
         let grant = Grant {
             name: KEY_NAME,

@@ -72,14 +72,15 @@ pub async fn count_days(
     let mut rows = pin!(rows);
     while let Some(row) = rows.try_next().await.map_err(db::sql_error)? {
         let day: NaiveDate = row.get("day");
-        let quarters: Option<Vec<i64>> = row.get("quarters");
+        let quarters: Option<Vec<i32>> = row.get("quarters");
+        let counts: Option<Vec<i64>> = row.get("counts");
         let cell = Cell {
             at: days.from,
             tag: TagId(row.get("tag_id")),
             kind: kind(row.get("kind"))?,
             count: row.get("total"),
         };
-        tally.add_day(days, day, cell, quarters.as_deref());
+        tally.add_day(days, day, cell, quarters.as_deref().zip(counts.as_deref()));
     }
     Ok(())
 }

@@ -46,16 +46,16 @@ impl Days {
         (self.to - TimeDelta::seconds(1)).date_naive()
     }
 
-    /// Where `from` is in its day: 1 to 96.
+    /// Where `from` is in its day: 0 to 95.
     #[must_use]
     pub fn first_quarter(&self) -> i32 {
-        quarter_of_day(self.from) + 1
+        quarter_of_day(self.from)
     }
 
-    /// Where the last quarter before `to` is in its day: 1 to 96.
+    /// Where the last quarter before `to` is in its day: 0 to 95.
     #[must_use]
     pub fn last_quarter(&self) -> i32 {
-        quarter_of_day(self.to - TimeDelta::seconds(1)) + 1
+        quarter_of_day(self.to - TimeDelta::seconds(1))
     }
 }
 
@@ -118,6 +118,9 @@ pub struct Cell {
     pub count: i64,
 }
 
+/// The quarters of a day that have taps, from 0 to 95, and the count of each.
+pub type Quarters<'a> = (&'a [i32], &'a [i64]);
+
 /// The sums of cells, by bucket and by group.
 #[derive(Debug)]
 pub struct Tally<'a> {
@@ -161,18 +164,23 @@ impl<'a> Tally<'a> {
         self.by_tag = tags.iter().map(|tag| (*tag, vec![0; len])).collect();
     }
 
-    /// Adds a row of the roll-up: quarter by quarter when it has quarters, else whole.
-    pub fn add_day(&mut self, days: &Days, day: NaiveDate, total: Cell, quarters: Option<&[i64]>) {
+    /// Adds a row of the roll-up: quarter by quarter when these are known, else whole.
+    pub fn add_day(
+        &mut self,
+        days: &Days,
+        day: NaiveDate,
+        total: Cell,
+        quarters: Option<Quarters<'_>>,
+    ) {
         let midnight = day.and_time(chrono::NaiveTime::MIN).and_utc();
-        let Some(quarters) = quarters else {
+        let Some((quarters, counts)) = quarters else {
             return self.add(Cell { at: midnight, ..total });
         };
-        let mut at = midnight;
-        for count in quarters {
-            if *count != 0 && at >= days.from && at < days.to {
+        for (quarter, count) in quarters.iter().zip(counts) {
+            let at = midnight + TimeDelta::seconds(i64::from(*quarter) * QUARTER_SECONDS);
+            if at >= days.from && at < days.to {
                 self.add(Cell { at, count: *count, ..total });
             }
-            at += TimeDelta::seconds(QUARTER_SECONDS);
         }
     }
 

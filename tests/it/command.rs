@@ -15,7 +15,7 @@ async fn a_key_is_made_shown_once_used_and_revoked() {
     let again = run(url, &["teams", "create", "acme"]);
     assert!(!again.status.success());
     assert!(stderr(&again).contains("there is a team acme already"));
-    assert_eq!(stdout(&run(url, &["teams", "list"])), "1\tacme\t0\tAcme\n");
+    assert_eq!(stdout(&run(url, &["teams", "list"])), "1\tacme\tAcme\n");
 
     let made = run(
         url,

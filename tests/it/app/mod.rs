@@ -352,7 +352,7 @@ pub fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// A PostgreSQL that a test may kill. Stops with the test.
+/// A PostgreSQL that a test may kill, with durable settings, unlike the one that all tests share.
 pub struct OwnPostgres {
     directory: PathBuf,
     pub url: String,
@@ -394,7 +394,7 @@ impl OwnPostgres {
         let output = Command::new(root().join("scripts/postgres.sh"))
             .arg(verb)
             .arg(directory)
-            .env("TAP_PG_TEST", "1")
+            .env_remove("TAP_PG_TEST")
             .output()
             .unwrap();
         assert!(output.status.success(), "postgres.sh {verb}: {}", stderr(&output));
@@ -407,7 +407,6 @@ impl Drop for OwnPostgres {
         let _stopped = Command::new(root().join("scripts/postgres.sh"))
             .arg("kill")
             .arg(&self.directory)
-            .env("TAP_PG_TEST", "1")
             .output();
     }
 }
