@@ -181,7 +181,7 @@ other_key=$(key_of team-2 TAP_OTHER_TEAM_API_KEY)
 # --- the service and Envoy --------------------------------------------------------------------------
 
 progress "starting the service and Envoy"
-start .local/log/service.log "$program" serve
+start .local/log/service.log env NO_COLOR=1 "$program" serve
 service=$!
 mkdir -p "$local_dir/envoy"
 "$program" descriptors >"$local_dir/envoy/tap.binpb" 8>&-

@@ -20,7 +20,7 @@ use crate::{
     db::Db,
     error::Error,
     ids::{KeyId, TeamId},
-    limits::{Class, Limits},
+    quotas::{Class, Quotas},
 };
 
 /// What a path asks of its caller.
@@ -65,7 +65,7 @@ pub struct Caller {
     pub team: TeamId,
     pub key: KeyId,
     /// The quotas of the key.
-    pub limits: Arc<Limits>,
+    pub quotas: Arc<Quotas>,
 }
 
 impl Caller {
@@ -112,12 +112,12 @@ impl Directory {
         let keys = loaded.into_iter().map(|key| {
             let kept =
                 known.get(&key.hash).filter(|old| old.queries_per_hour == key.queries_per_hour);
-            let limits = kept.map_or_else(
-                || Arc::new(Limits::new(key.queries_per_hour)),
-                |old| Arc::clone(&old.caller.limits),
+            let quotas = kept.map_or_else(
+                || Arc::new(Quotas::new(key.queries_per_hour)),
+                |old| Arc::clone(&old.caller.quotas),
             );
             let entry = Entry {
-                caller: Caller { team: key.team, key: key.id, limits },
+                caller: Caller { team: key.team, key: key.id, quotas },
                 scopes: key.scopes.iter().filter_map(|scope| Scope::parse(scope)).collect(),
                 queries_per_hour: key.queries_per_hour,
                 expires_at: key.expires_at,

@@ -35,6 +35,7 @@ pub mod migrate;
 pub mod access;
 pub mod auth;
 pub mod limits;
+pub mod quotas;
 pub mod taps;
 
 pub mod admin;

@@ -58,7 +58,7 @@ fn admit(directory: &Directory, metadata: &MetadataMap) -> anyhow::Result<()> {
     let route = Route::of(black_box(PATH));
     let caller = directory.admit(black_box(metadata), route)?;
     let class = route.class().context("the route has no quota")?;
-    let bucket = caller.limits.bucket(class);
+    let bucket = caller.quotas.bucket(class);
     bucket.take().map_err(|standing| anyhow::anyhow!("out of quota: {standing:?}"))?;
     black_box(bucket.standing());
     Ok(())
