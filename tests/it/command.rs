@@ -4,7 +4,9 @@ use std::process::Command;
 
 use tap_analytics::proto::DESCRIPTORS;
 
-use crate::app::{App, empty_database, eventually, program, query, run, stderr, stdout};
+use crate::app::{
+    App, empty_database, eventually, keyed_client, program, query, run, stderr, stdout,
+};
 
 #[tokio::test]
 async fn a_key_is_made_shown_once_used_and_revoked() {
@@ -156,6 +158,20 @@ async fn serve_waits_for_a_schema_and_ready_tells_when_it_serves() {
             .status()
             .is_success()
     );
+
+    // A call leaves one line, with the id that Envoy gave it, and without the key.
+    run(&url, &["teams", "create", "acme"]);
+    let key =
+        stdout(&run(&url, &["keys", "create", "--team", "acme", "--name", "x"])).trim().to_owned();
+    let mut request = tonic::Request::new(query("2023-01-01", "2023-01-02", "DAY"));
+    request.metadata_mut().insert("x-request-id", "0000-request-id".parse().unwrap());
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], grpc));
+    keyed_client(address, &key).query_taps(request).await.ok();
+    eventually("the call is logged", || async { text().contains("0000-request-id") }).await;
+    assert!(text().lines().any(
+        |line| line.contains("/tap.v1.TapAnalytics/QueryTaps") && line.contains("duration_us")
+    ));
+    assert!(!text().contains(&key[10..]), "{}", text());
 
     // SIGTERM: it ends by itself, and well.
     assert!(Command::new("kill").arg(serve.id().to_string()).status().unwrap().success());

@@ -18,9 +18,9 @@ use tonic_reflection::pb::v1::{
 };
 
 use crate::app::{
-    App, Team, environment,
+    App, Options, Team, environment,
     envoy::{Envoy, free_port, render},
-    query, stderr, tap,
+    eventually, query, stderr, tap,
     wires::{WIRES, Wire, json_failure, json_outcome},
 };
 
@@ -398,7 +398,7 @@ async fn no_log_has_a_key_or_a_query_string() {
         .await
         .unwrap();
     http.get(envoy.url("/v1/taps:query")).header("x-api-key", &team.key).send().await.unwrap();
-    crate::app::eventually("all requests are logged", || async {
+    eventually("all requests are logged", || async {
         envoy.log().matches("/v1/taps:query").count() >= 3
     })
     .await;
@@ -433,4 +433,44 @@ async fn grpc_reflection_and_health_work_through_envoy() {
     let answer = answers.into_inner().message().await.unwrap().unwrap().message_response.unwrap();
     let MessageResponse::ListServicesResponse(list) = answer else { panic!("{answer:?}") };
     assert!(list.service.iter().any(|service| service.name == "tap.v1.TapAnalytics"), "{list:?}");
+}
+
+#[tokio::test]
+async fn all_keys_of_a_team_go_to_one_replica() {
+    let one = App::start().await;
+    let other = App::on(one.store.clone(), Options::default()).await;
+    let envoy = Envoy::in_front_of_both(&one, &other).await;
+    let mut replicas = std::collections::BTreeSet::new();
+    for n in 0..12 {
+        let team = one.team(&format!("team-{n}")).await;
+        let (first, second) = (fresh_key(&one, &team).await, fresh_key(&one, &team).await);
+        eventually("both replicas know the keys", || async {
+            let mut client = other.client(&second);
+            let answer = client.query_taps(QueryTapsRequest::default()).await;
+            answer.is_err_and(|status| status.code() == Code::InvalidArgument)
+        })
+        .await;
+        // Ten calls by two keys and both headers: one replica counts them all.
+        for left in (0..10).rev() {
+            let header = if left % 2 == 0 {
+                ("x-api-key", first.clone())
+            } else {
+                ("authorization", format!("Bearer {first}"))
+            };
+            let url = envoy.url("/v1/taps:query?startDate=2023-01-01&endDate=2023-01-01");
+            let answer = Client::new().get(url).header(header.0, header.1).send().await.unwrap();
+            assert_eq!(json_outcome(answer).await.quota, Some((10, left)), "team {n}");
+        }
+        Wire::Grpc
+            .query_taps(&envoy, Some(&second), query("2023-01-01", "2023-01-01", "DAY"))
+            .await;
+        let used =
+            one.client(&second).query_taps(query("2023-01-01", "2023-01-01", "DAY")).await.unwrap();
+        let here = used.metadata().get("x-ratelimit-remaining").unwrap() == "8";
+        let first_here =
+            one.client(&first).query_taps(query("2023-01-01", "2023-01-01", "DAY")).await.is_err();
+        assert_eq!(here, first_here, "both keys of team {n} went to the same replica");
+        replicas.insert(here);
+    }
+    assert_eq!(replicas.len(), 2, "teams are spread over the replicas");
 }

@@ -128,3 +128,81 @@ async fn a_stopping_server_answers_what_it_has_begun() {
     slow.await.unwrap().unwrap();
     app.server.await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn equal_queries_that_come_together_are_counted_once() {
+    let app = App::start().await;
+    let team = app.team("acme").await;
+    let client = app.client(&team.key);
+    // The store holds them up, so that they do come together.
+    let admin = app.sql().await;
+    admin.batch_execute("begin; lock table tap_days in access exclusive mode").await.unwrap();
+    let asked: Vec<_> = (0..20)
+        .map(|_| {
+            let mut client = client.clone();
+            tokio::spawn(async move {
+                client.query_taps(query("2023-01-01", "2023-12-31", "DAY")).await
+            })
+        })
+        .collect();
+    let waiting = async || -> i64 {
+        app.scalar(
+            "select count(*) from pg_stat_activity
+             where wait_event_type = 'Lock' and datname = current_database()",
+        )
+        .await
+    };
+    eventually("a query waits in the store", || async { waiting().await > 0 }).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(waiting().await, 1, "one counts, the others wait for it");
+    admin.batch_execute("rollback").await.unwrap();
+    for answer in asked {
+        assert_eq!(answer.await.unwrap().unwrap().into_inner().buckets.len(), 365);
+    }
+}
+
+#[tokio::test]
+async fn a_listener_that_is_cut_off_is_replaced_and_revocation_still_takes_a_second() {
+    let app = App::start().await;
+    let team = app.team("acme").await;
+    let client = app.client(&team.key);
+    const LISTENERS: &str = "from pg_stat_activity where query like '%listen%taps%' and datname = current_database() and pid <> pg_backend_pid()";
+    let cut: i64 =
+        app.scalar(&format!("select count(pg_terminate_backend(pid)) {LISTENERS}")).await;
+    assert_eq!(cut, 1);
+    eventually("there is a listener again", || async {
+        app.scalar::<i64>(&format!("select count(*) {LISTENERS}")).await == 1
+    })
+    .await;
+
+    let id = app.key_id(team.id, &team.key).await;
+    tap_analytics::access::store::revoke_key(&app.db, team.id, id).await.unwrap();
+    let revoked = std::time::Instant::now();
+    while client.clone().query_taps(query("2023-01-01", "2023-01-02", "DAY")).await.is_ok() {
+        assert!(revoked.elapsed() < Duration::from_secs(1), "a second later the key still works");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_known_without_a_hint_after_a_while() {
+    let app = App::start().await;
+    let team = app.team("acme").await;
+    // As when the notification is lost: the row alone.
+    let key = tap_analytics::access::key::ApiKey::generate(team.id).unwrap();
+    app.sql()
+        .await
+        .execute(
+            "insert into api_keys (team_id, key_id, key_hash, prefix, name, scopes, queries_per_hour)
+             values ($1, gen_random_uuid(), $2, 'tap', 'silent', '{taps:read}', 100)",
+            &[&team.id.0, &key.hash().as_slice()],
+        )
+        .await
+        .unwrap();
+    let client = app.client(key.reveal());
+    eventually("the keys are loaded again", || {
+        let mut client = client.clone();
+        async move { client.query_taps(query("2023-01-01", "2023-01-02", "DAY")).await.is_ok() }
+    })
+    .await;
+}

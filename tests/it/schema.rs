@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use tap_analytics::{
+    clock::Clock,
     config,
     db::Db,
     error::Error,
@@ -213,4 +214,29 @@ async fn passwords_are_set_by_migrate_and_work() {
         .unwrap();
     assert_eq!(row.get::<_, i64>(0), 2);
     drop(Db::new(&with_passwords).unwrap().system().await.unwrap());
+}
+
+#[tokio::test]
+async fn there_are_partitions_for_this_month_and_the_next_two() {
+    let clock = Clock::fixed(app::instant("2026-11-30T23:59:59Z"));
+    let app = App::start_with(app::Options { clock, ..app::Options::default() }).await;
+    app::eventually("the partitions are made", || async {
+        app.scalar::<i64>(
+            "select count(*) from pg_class where relispartition and relkind = 'r'
+             and relname in ('taps_2026_11', 'taps_2026_12', 'taps_2027_01')",
+        )
+        .await
+            == 3
+    })
+    .await;
+    // A row outside of them finds its own, made on demand.
+    let team = app.team("acme").await;
+    let tag = app.tags(team.id, &["a"]).await[0];
+    app.write(
+        team.id,
+        &[tap(tag, "2019-02-28T23:59:59.999999Z"), tap(tag, "2019-03-01T00:00:00Z")],
+    )
+    .await;
+    assert_eq!(app.scalar::<i64>("select count(*) from taps_2019_02").await, 1);
+    assert_eq!(app.scalar::<i64>("select count(*) from taps_2019_03").await, 1);
 }

@@ -13,6 +13,7 @@ use super::{App, environment, eventually, root, stderr, stdout};
 /// A running Envoy. Ends with the test.
 pub struct Envoy {
     pub http: SocketAddr,
+    admin: SocketAddr,
     child: Child,
     directory: TempDir,
 }
@@ -20,7 +21,7 @@ pub struct Envoy {
 impl Envoy {
     /// Starts Envoy in front of an installation, and waits until it takes requests.
     pub async fn start(app: &App) -> Self {
-        let envoy = Self::in_front_of(app.grpc.port());
+        let envoy = Self::in_front_of(&[app.grpc.port()]);
         let url = envoy.url("/v1/taps:query");
         eventually("Envoy has found the service", || async {
             reqwest::get(&url).await.is_ok_and(|answer| answer.status() == 401)
@@ -29,11 +30,30 @@ impl Envoy {
         envoy
     }
 
-    /// Starts Envoy in front of a port, whatever is there.
-    pub fn in_front_of(grpc_port: u16) -> Self {
+    /// Starts Envoy in front of two installations that share a database.
+    pub async fn in_front_of_both(one: &App, other: &App) -> Self {
+        let envoy = Self::in_front_of(&[one.grpc.port(), other.grpc.port()]);
+        let healthy =
+            format!("http://{}/stats?filter=cluster.tap-analytics.membership_healthy", envoy.admin);
+        eventually("Envoy has found both", || async {
+            let stats = async { reqwest::get(&healthy).await?.text().await };
+            stats.await.is_ok_and(|stats| stats.contains("membership_healthy: 2"))
+        })
+        .await;
+        envoy
+    }
+
+    fn in_front_of(grpc_ports: &[u16]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (http, admin) = (free_port(), free_port());
-        let config = render(&directory, http, grpc_port, admin);
+        let config = render(&directory, http, grpc_ports[0], admin);
+        for more in &grpc_ports[1..] {
+            let text = std::fs::read_to_string(&config).unwrap();
+            let (before, endpoint) = text.split_once("      - lb_endpoints:\n").unwrap();
+            let another = endpoint.replace(&grpc_ports[0].to_string(), &more.to_string());
+            std::fs::write(&config, format!("{before}      - lb_endpoints:\n{endpoint}{another}"))
+                .unwrap();
+        }
         let log = std::fs::File::create(directory.path().join("log")).unwrap();
         let child = Command::new(environment("TAP_TEST_ENVOY"))
             .args([
@@ -50,7 +70,8 @@ impl Envoy {
             .stdin(Stdio::null())
             .spawn()
             .unwrap();
-        Self { http: SocketAddr::from(([127, 0, 0, 1], http)), child, directory }
+        let on = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        Self { http: on(http), admin: on(admin), child, directory }
     }
 
     pub fn url(&self, path: &str) -> String {
