@@ -32,6 +32,8 @@ begin
     ) then
         execute format('grant tap_owner to %I', current_user);
     end if;
+    -- Databases from before PostgreSQL 15 let everybody make tables.
+    revoke create on schema public from public;
     grant usage, create on schema public to tap_owner;
     grant usage on schema public to tap_app, tap_system;
 end

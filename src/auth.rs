@@ -40,11 +40,12 @@ impl Route {
     pub fn of(path: &str) -> Self {
         match path {
             "/tap.v1.TapAnalytics/QueryTaps" => Self::Key(Scope::TapsRead, Class::Query),
-            _ if path.starts_with("/grpc.health.v1.Health/")
-                || path.starts_with("/grpc.reflection.") =>
-            {
-                Self::Public
-            }
+            // Exact, as what is known here becomes a label of the metrics.
+            "/grpc.health.v1.Health/Check"
+            | "/grpc.health.v1.Health/Watch"
+            | "/grpc.health.v1.Health/List"
+            | "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+            | "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => Self::Public,
             _ => Self::Unknown,
         }
     }
@@ -193,6 +194,9 @@ impl Interceptor for Authenticate {
             return Ok(request);
         }
         let caller = self.directory.admit(request.metadata(), route)?;
+        let span = tracing::Span::current();
+        span.record("team", caller.team.0);
+        span.record("key", tracing::field::display(caller.key));
         request.extensions_mut().insert(caller);
         Ok(request)
     }

@@ -20,7 +20,7 @@ use crate::{config, error::Error, ids::TeamId};
 /// A statement: a file of `sql/`, by its path without the ending.
 #[derive(Clone, Copy, Debug)]
 pub struct Sql {
-    /// Such as `taps/write_taps`: for logs and metrics.
+    /// Such as `taps/write_taps`: for the log.
     pub name: &'static str,
     /// The text.
     pub text: &'static str,
@@ -111,9 +111,10 @@ impl TeamRead {
     /// # Errors
     /// As [`query`].
     pub async fn stream(&self, sql: Sql, params: Params<'_>) -> Result<RowStream, Error> {
-        let statement = self.client().prepare_cached(sql.text).await.map_err(sql_error)?;
+        let statement =
+            self.client().prepare_cached(sql.text).await.map_err(|error| failed(sql, error))?;
         let params = params.iter().map(|param| *param as &dyn ToSql);
-        self.client().query_raw(&statement, params).await.map_err(sql_error)
+        self.client().query_raw(&statement, params).await.map_err(|error| failed(sql, error))
     }
 
     /// Gives the connection back.
@@ -147,8 +148,8 @@ impl Drop for TeamRead {
 /// # Errors
 /// [`Error::StoreUnavailable`], [`Error::TooSlow`] or [`Error::Internal`].
 pub async fn query(client: &Object, sql: Sql, params: Params<'_>) -> Result<Vec<Row>, Error> {
-    let statement = client.prepare_cached(sql.text).await.map_err(sql_error)?;
-    client.query(&statement, params).await.map_err(sql_error)
+    let statement = client.prepare_cached(sql.text).await.map_err(|error| failed(sql, error))?;
+    client.query(&statement, params).await.map_err(|error| failed(sql, error))
 }
 
 /// The same in a transaction.
@@ -160,8 +161,19 @@ pub async fn query_in(
     sql: Sql,
     params: Params<'_>,
 ) -> Result<Vec<Row>, Error> {
-    let statement = transaction.prepare_cached(sql.text).await.map_err(sql_error)?;
-    transaction.query(&statement, params).await.map_err(sql_error)
+    let statement =
+        transaction.prepare_cached(sql.text).await.map_err(|error| failed(sql, error))?;
+    transaction.query(&statement, params).await.map_err(|error| failed(sql, error))
+}
+
+/// The same, and the log will say which statement it was.
+fn failed(sql: Sql, error: PgError) -> Error {
+    match sql_error(error) {
+        Error::Internal(cause) => {
+            Error::internal(anyhow::anyhow!("sql/{}.sql: {cause:#}", sql.name))
+        }
+        other => other,
+    }
 }
 
 /// What a failed statement means to the caller.

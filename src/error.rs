@@ -196,6 +196,9 @@ pub fn complete(status: &Status) -> Status {
             "MALFORMED_REQUEST",
             "the request is not a message of this method",
         ),
+        Code::Unimplemented if status.message().is_empty() => {
+            return Error::UnknownMethod.into();
+        }
         Code::Unimplemented => (Code::Unimplemented, "UNSUPPORTED_ENCODING", status.message()),
         code => (code, "UNKNOWN", status.message()),
     };

@@ -13,6 +13,7 @@ use tokio_postgres::{AsyncMessage, Client, NoTls};
 use crate::{
     auth::Directory,
     db::{self, Db},
+    error::Error,
     ids::TeamId,
     sql,
     taps::revisions::Revisions,
@@ -20,8 +21,12 @@ use crate::{
 
 const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+/// How long connecting, or loading the keys, may take: a store that is silent is a store that is down.
+const STORE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a silent connection may take to answer before it counts as dead.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
+/// Hints that are acted on together.
+const NOTICES_AT_A_TIME: usize = 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Who is told.
@@ -44,7 +49,8 @@ impl Hints {
     /// Listens for ever, and connects again whenever the connection is lost.
     pub async fn run(self) {
         loop {
-            match self.connect().await {
+            let connected = time::timeout(STORE_TIMEOUT, self.connect()).await;
+            match connected.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer"))) {
                 Ok(listener) => self.follow(listener).await,
                 Err(error) => tracing::warn!(
                     cause = format!("{error:#}"),
@@ -93,12 +99,15 @@ impl Hints {
         let mut refresh =
             time::interval_at(time::Instant::now() + REFRESH_INTERVAL, REFRESH_INTERVAL);
         let mut ping = time::interval_at(time::Instant::now() + PING_INTERVAL, PING_INTERVAL);
+        let mut heard_now = Vec::new();
         loop {
             tokio::select! {
-                hint = listener.notices.recv() => match hint {
-                    Some((channel, payload)) => self.act(&channel, &payload).await,
-                    None => break,
-                },
+                heard = listener.notices.recv_many(&mut heard_now, NOTICES_AT_A_TIME) => {
+                    if heard == 0 {
+                        break; // the connection is gone
+                    }
+                    self.act(heard_now.drain(..)).await;
+                }
                 _ = refresh.tick() => self.refresh_keys().await,
                 _ = ping.tick() => {
                     let pong = time::timeout(PING_TIMEOUT, listener.client.check_connection()).await;
@@ -112,19 +121,24 @@ impl Hints {
         metrics::gauge!("tap_listening").set(0.0);
     }
 
-    async fn act(&self, channel: &str, payload: &str) {
-        match channel {
-            "api_keys" => self.refresh_keys().await,
-            "taps" => match parse_revision(payload) {
-                Some((team, revision)) => self.revisions.raise(team, revision),
-                None => self.revisions.forget(),
-            },
-            _ => {}
+    /// However many changes of keys were heard of together, the keys are loaded once.
+    async fn act(&self, notices: impl Iterator<Item = (String, String)>) {
+        let mut keys_changed = false;
+        for (channel, payload) in notices {
+            match (channel.as_str(), parse_revision(&payload)) {
+                ("taps", Some((team, revision))) => self.revisions.raise(team, revision),
+                ("taps", None) => self.revisions.forget(),
+                _ => keys_changed = true,
+            }
+        }
+        if keys_changed {
+            self.refresh_keys().await;
         }
     }
 
     async fn refresh_keys(&self) {
-        if let Err(error) = self.directory.refresh(&self.db).await {
+        let refreshed = time::timeout(STORE_TIMEOUT, self.directory.refresh(&self.db)).await;
+        if let Err(error) = refreshed.unwrap_or(Err(Error::TooSlow)) {
             tracing::warn!(
                 cause = error.log_text(),
                 "cannot load the keys again; those that are known go on working"
@@ -148,7 +162,7 @@ fn parse_revision(payload: &str) -> Option<(TeamId, i64)> {
 ///
 /// # Errors
 /// As [`db::query`].
-pub async fn announce(db: &Db, team: TeamId, revision: i64) -> Result<(), crate::error::Error> {
+pub async fn announce(db: &Db, team: TeamId, revision: i64) -> Result<(), Error> {
     let payload = format_revision(team, revision);
     db::query(&db.system().await?, sql!("taps/notify_taps"), &[&payload]).await?;
     Ok(())

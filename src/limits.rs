@@ -101,7 +101,7 @@ fn refusal(class: Class, standing: Standing) -> Status {
     let description = format!(
         "{} {class} calls an hour: one comes back every {} seconds",
         standing.limit,
-        3600_f64 / f64::from(standing.limit)
+        3600_u32.div_ceil(standing.limit)
     );
     let message = format!(
         "over the quota of {description}; try again in {} seconds",
@@ -125,6 +125,8 @@ fn seconds(duration: Duration) -> u64 {
 fn write_headers(headers: &mut HeaderMap, class: Class, standing: Standing) {
     let (class, reset) = (class.as_str(), seconds(standing.reset));
     let Standing { limit, remaining, retry_after, .. } = standing;
+    // Until there is more: for who has none, that is the next call.
+    let more = if retry_after.is_zero() { reset } else { seconds(retry_after) };
     let mut set = |name: &'static str, value: HeaderValue| {
         headers.insert(HeaderName::from_static(name), value);
     };
@@ -134,7 +136,7 @@ fn write_headers(headers: &mut HeaderMap, class: Class, standing: Standing) {
     // draft-ietf-httpapi-ratelimit-headers.
     let texts = [
         ("ratelimit-policy", format!("\"{class}\";q={limit};w=3600")),
-        ("ratelimit", format!("\"{class}\";r={remaining};t={reset}")),
+        ("ratelimit", format!("\"{class}\";r={remaining};t={more}")),
     ];
     for (name, text) in texts {
         if let Ok(value) = HeaderValue::try_from(text) {

@@ -29,6 +29,9 @@ struct Cli {
     command: Command,
 }
 
+/// How long a statement of `seed` may run at least, in milliseconds.
+const SEED_STATEMENT_MS: u32 = 600_000;
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service.
@@ -112,7 +115,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Command::Seed { store, files } => seed::run(&Db::new(&store)?, &clock, &files).await,
+        Command::Seed { mut store, files } => {
+            // Loading may take its time, and so may waiting for another run.
+            store.db_statement_timeout_ms = store.db_statement_timeout_ms.max(SEED_STATEMENT_MS);
+            seed::run(&Db::new(&store)?, &clock, &files).await
+        }
         Command::Teams { store, command } => command::teams(&Db::new(&store)?, command).await,
         Command::Keys { store, command } => command::keys(&Db::new(&store)?, &clock, command).await,
         Command::Descriptors => Ok(std::io::stdout().write_all(DESCRIPTORS)?),

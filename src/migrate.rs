@@ -45,7 +45,11 @@ pub async fn run(config: &config::Store) -> anyhow::Result<Vec<String>> {
         .iter()
         .map(|(name, sql)| Migration::unapplied(name, sql))
         .collect::<Result<Vec<_>, _>>()?;
-    let report = Runner::new(&migrations).run_async(&mut client).await?;
+    let report = Runner::new(&migrations)
+        // An older release finds migrations that it does not know, and leaves them be.
+        .set_abort_missing(false)
+        .run_async(&mut client)
+        .await?;
 
     drop(client);
     connection.await??;

@@ -117,6 +117,7 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
     };
     tokio::select! {
         ended = server => ended.context("the server failed")?,
+        ended = tasks.join_next() => anyhow::bail!("a part of the service ended: {ended:?}"),
         () = deadline => anyhow::bail!("calls in flight did not end in {stop_ms} ms and were cut off"),
     }
     tracing::info!("stopped");
@@ -147,6 +148,8 @@ fn router(
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .max_concurrent_streams(Some(4096))
+        // As large as Envoy lets through.
+        .http2_max_header_list_size(Some(64 * 1024))
         // The first layer is the outermost.
         // Route, span, panics, metrics, one line of log.
         .layer(ObserveLayer)

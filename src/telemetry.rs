@@ -12,12 +12,13 @@ use std::{
 
 use anyhow::Context as _;
 use futures_util::{FutureExt as _, future::BoxFuture};
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, field::Empty};
 use tracing_subscriber::EnvFilter;
+use uuid::Uuid;
 
 use crate::{
     auth::Route,
@@ -51,6 +52,8 @@ pub fn start_logs(logs: &Logs) -> anyhow::Result<()> {
             .init(),
         LogFormat::Text => subscriber.with_target(false).init(),
     }
+    // A panic is an error like others: a line of the log, in its format.
+    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a bug: this code panicked")));
     Ok(())
 }
 
@@ -113,31 +116,57 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let start = Instant::now();
         let path = request.uri().path();
         let route = Route::of(path);
         let method = if route == Route::Unknown { "other".to_owned() } else { path.to_owned() };
-        let request_id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok());
-        let request_id = request_id.filter(|id| is_request_id(id)).unwrap_or_default();
-        let span = tracing::info_span!("call", method, request_id);
+        let sent_id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok());
+        let sent_id = sent_id.filter(|id| is_request_id(id)).map(str::to_owned);
+        let own_id = sent_id.is_none().then(|| Uuid::now_v7().to_string());
+        let request_id = sent_id.or_else(|| own_id.clone()).unwrap_or_default();
+        let span = tracing::info_span!("call", method, request_id, team = Empty, key = Empty);
         request.extensions_mut().insert(route);
 
-        let answer = AssertUnwindSafe(self.inner.call(request)).catch_unwind();
+        let seen =
+            Seen { method, quiet: route == Route::Public, start: Instant::now(), code: None };
+        let answer = span.in_scope(|| AssertUnwindSafe(self.inner.call(request)).catch_unwind());
         let observed = async move {
-            let response = match answer.await {
+            // Whole, so that it is dropped when this future is: also when the caller goes away.
+            let mut seen = seen;
+            let mut response = match answer.await {
                 Ok(answer) => completed(answer?.map(Body::new)),
                 Err(_) => Status::from(Error::internal(anyhow::anyhow!("panicked"))).into_http(),
             };
-            let code = code_of(&response);
-            let elapsed = start.elapsed();
-            if route != Route::Public {
-                tracing::info!(code = ?code, duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX), "answered");
+            // Envoy makes ids and returns them; without it we do.
+            if let Some(id) = own_id.and_then(|id| HeaderValue::try_from(id).ok()) {
+                response.headers_mut().insert("x-request-id", id);
             }
-            metrics::histogram!("tap_call_seconds", "method" => method, "code" => format!("{code:?}"))
-                .record(elapsed.as_secs_f64());
+            seen.code = Some(code_of(&response));
             Ok(response)
         };
         Box::pin(observed.instrument(span))
+    }
+}
+
+/// What is told of a call when it has ended, also when its caller went away before.
+struct Seen {
+    method: String,
+    quiet: bool,
+    start: Instant,
+    /// None while it is under way.
+    code: Option<Code>,
+}
+
+impl Drop for Seen {
+    fn drop(&mut self) {
+        let code = self.code.unwrap_or(Code::Cancelled);
+        let elapsed = self.start.elapsed();
+        if !self.quiet {
+            let duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+            tracing::info!(?code, duration_us, "answered");
+        }
+        let method = std::mem::take(&mut self.method);
+        metrics::histogram!("tap_call_seconds", "method" => method, "code" => format!("{code:?}"))
+            .record(elapsed.as_secs_f64());
     }
 }
 

@@ -116,17 +116,19 @@ async fn measure_order(
     let mut times = [Duration::ZERO; 3];
     for nth in 0..WARM_UP + batches {
         let taps = batch(nth, WARM_UP + batches, order)?;
-        let starts = Instant::now();
+        let start = Instant::now();
         writer.write(TEAM, &taps).await?;
-        let written = starts.elapsed();
+        let by_writer = start.elapsed();
+        let start = Instant::now();
         staged.write(&taps).await?;
-        let twice = starts.elapsed();
+        let by_staged = start.elapsed();
+        let start = Instant::now();
         copy.write(&taps).await?;
-        let thrice = starts.elapsed();
+        let by_copy = start.elapsed();
         if nth >= WARM_UP {
-            times[0] += written;
-            times[1] += twice - written;
-            times[2] += thrice - twice;
+            times[0] += by_writer;
+            times[1] += by_staged;
+            times[2] += by_copy;
         }
     }
 
@@ -262,7 +264,7 @@ impl Staged {
 #[derive(Debug)]
 struct Copy {
     client: Client,
-    copy: Statement,
+    statement: Statement,
     revision: i64,
 }
 
@@ -270,7 +272,7 @@ impl Copy {
     async fn new(store: &config::Store) -> anyhow::Result<Self> {
         // Row-level security forbids COPY to all others.
         let client = connect(store).await?;
-        Ok(Self { copy: client.prepare(COPY_TAPS).await?, client, revision: 0 })
+        Ok(Self { statement: client.prepare(COPY_TAPS).await?, client, revision: 0 })
     }
 
     async fn write(&mut self, taps: &[NewTap]) -> anyhow::Result<()> {
@@ -285,7 +287,7 @@ impl Copy {
             Type::INT4,
             Type::TEXT,
         ];
-        let sink = self.client.copy_in(&self.copy).await?;
+        let sink = self.client.copy_in(&self.statement).await?;
         let mut rows = pin!(BinaryCopyInWriter::new(sink, &types));
         for tap in taps {
             self.revision += 1;

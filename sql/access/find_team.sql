@@ -1,4 +1,4 @@
 -- access.find_team
 -- The team of a slug.
 -- $1 slug
-select team_id, slug, name, revision, created_at from teams where slug = $1
+select team_id, slug, name from teams where slug = $1

@@ -1,3 +1,3 @@
 -- access.list_teams
 -- Every team.
-select team_id, slug, name, revision, created_at from teams order by team_id
+select team_id, slug, name from teams order by team_id

@@ -31,9 +31,8 @@ comment on column api_keys.revoked_at is 'set once; the row stays for the record
 
 alter table api_keys enable row level security;
 
--- tap_app has no grant here: requests are checked against the directory that tap_system loads.
-create policy api_keys_of_app on api_keys for select to tap_app
-    using (team_id = nullif(current_setting('app.team_id', true), '')::integer);
+-- tap_app has no grant and no policy here: requests are checked against the directory that tap_system
+-- loads.
 create policy api_keys_of_system on api_keys to tap_system using (true);
 
 grant select, insert, update (revoked_at) on api_keys to tap_system;

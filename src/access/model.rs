@@ -15,9 +15,6 @@ pub struct Team {
     pub slug: String,
     /// Its name for people.
     pub name: String,
-    /// See `teams.revision`.
-    pub revision: i64,
-    pub created_at: DateTime<Utc>,
 }
 
 /// Something a key may do.
@@ -52,8 +49,6 @@ impl Scope {
 pub enum Preset {
     /// Reads taps.
     Reader,
-    /// Everything.
-    Admin,
 }
 
 impl Preset {
@@ -62,7 +57,6 @@ impl Preset {
     pub fn scopes(self) -> &'static [Scope] {
         match self {
             Self::Reader => &[Scope::TapsRead],
-            Self::Admin => Scope::ALL,
         }
     }
 }
@@ -75,7 +69,6 @@ pub struct KeyInfo {
     pub name: String,
     pub scopes: Vec<String>,
     pub queries_per_hour: u32,
-    pub created_at: DateTime<Utc>,
     pub expires_at: Option<DateTime<Utc>>,
     pub revoked_at: Option<DateTime<Utc>>,
 }

@@ -146,13 +146,7 @@ pub async fn load_keys(db: &Db) -> Result<Vec<LoadedKey>, Error> {
 }
 
 fn team(row: &Row) -> Team {
-    Team {
-        id: TeamId(row.get("team_id")),
-        slug: row.get("slug"),
-        name: row.get("name"),
-        revision: row.get("revision"),
-        created_at: row.get("created_at"),
-    }
+    Team { id: TeamId(row.get("team_id")), slug: row.get("slug"), name: row.get("name") }
 }
 
 fn key_info(row: &Row) -> KeyInfo {
@@ -162,7 +156,6 @@ fn key_info(row: &Row) -> KeyInfo {
         name: row.get("name"),
         scopes: row.get("scopes"),
         queries_per_hour: row.get::<_, i32>("queries_per_hour").unsigned_abs(),
-        created_at: row.get("created_at"),
         expires_at: row.get("expires_at"),
         revoked_at: row.get("revoked_at"),
     }

@@ -78,7 +78,17 @@ pub fn earlier_bounds(query: &Query, bounds: &[DateTime<Utc>]) -> Option<Vec<Dat
     };
     // Where the clock was put back, civil times come again: in the earlier range, where they may come
     // once, the buckets of the second pass are empty.
-    let earlier = bounds.iter().map(|at| shift.back(query.zone, *at));
+    let last = bounds.len().saturating_sub(1);
+    let earlier = bounds.iter().enumerate().map(|(at, bound)| {
+        let earlier = shift.back(query.zone, *bound);
+        // A shift by an odd span would cut quarters of an hour, which the roll-up cannot.
+        let inner = at > 0 && at < last && query.interval != Interval::Minute;
+        if inner {
+            floor(earlier, QUARTER_SECONDS).max(shift.back(query.zone, bounds[0]))
+        } else {
+            earlier
+        }
+    });
     let in_order = earlier.scan(DateTime::<Utc>::MIN_UTC, |latest, at| {
         *latest = at.max(*latest);
         Some(*latest)

@@ -170,14 +170,13 @@ impl Reader<'_> {
     ) -> Result<Vec<TagId>, Error> {
         let (read, team, tags) = (self.read, self.team, self.tags.as_deref());
         let Reads { raw, days } = Reads::plan(self.query, bounds);
-        let mut cells = Vec::new();
-        for bounds in &raw {
-            cells.extend(store::count_raw(read, team, bounds, tags, self.query.group_by).await?);
-        }
+        let by_tag = self.query.group_by;
 
         let mut totals: HashMap<TagId, i64> = HashMap::new();
-        for cell in &cells {
-            *totals.entry(cell.tag).or_default() += cell.count;
+        for ends in raw.iter().filter_map(|bounds| Some([*bounds.first()?, *bounds.last()?])) {
+            for cell in store::count_raw(read, team, &ends, tags, by_tag).await? {
+                *totals.entry(cell.tag).or_default() += cell.count;
+            }
         }
         if let Some(days) = &days {
             for (tag, count) in store::rank_tags(read, team, days, tags).await? {
@@ -189,17 +188,21 @@ impl Reader<'_> {
         ranked.sort_by_key(|(tag, count)| (std::cmp::Reverse(*count), *tag));
         let busiest: Vec<TagId> = ranked.iter().take(limit).map(|(tag, _)| *tag).collect();
         tally.watch(&busiest);
-        for cell in cells {
-            tally.add(cell);
+        // Raw taps come as a sum over all tags, and those of the busiest as a part of it.
+        tally.tags_are_parts = true;
+        for bounds in &raw {
+            let all = store::count_raw(read, team, bounds, tags, GroupBy::None).await?;
+            let parts = store::count_raw(read, team, bounds, Some(&busiest), by_tag).await?;
+            all.into_iter().chain(parts).for_each(|cell| tally.add(cell));
         }
         if let Some(days) = &days {
-            // All tags were asked for: the row of the whole team has the rest, too.
-            let all: Vec<TagId> = match tags {
+            // So does the roll-up when all tags are asked for, in the row of the whole team.
+            tally.tags_are_parts = tags.is_none();
+            let rows: Vec<TagId> = match tags {
                 Some(tags) => tags.to_vec(),
                 None => busiest.iter().copied().chain([TagId::WHOLE_TEAM]).collect(),
             };
-            tally.tags_are_parts = tags.is_none();
-            store::count_days(read, team, days, &all, tally).await?;
+            store::count_days(read, team, days, &rows, tally).await?;
         }
         Ok(busiest)
     }

@@ -33,7 +33,8 @@ struct Known {
     revision: AtomicI64,
     /// Milliseconds since `start`, plus one; 0: never.
     checked: AtomicU64,
-    checking: tokio::sync::Mutex<()>,
+    /// Held by whoever asks the store; holds the last failure, and when it came.
+    checking: tokio::sync::Mutex<Option<(u64, Error)>>,
 }
 
 impl Default for Revisions {
@@ -55,8 +56,9 @@ impl Revisions {
 
     /// Nothing we know can be relied on any longer.
     pub fn forget(&self) {
-        self.epoch.fetch_add(1, Ordering::AcqRel);
         self.teams.invalidate_all();
+        // Last: whoever sees the new epoch must not see an old revision.
+        self.epoch.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Changes whenever everything was forgotten.
@@ -70,15 +72,28 @@ impl Revisions {
     /// When the store had to be asked and cannot be reached.
     pub async fn current(&self, db: &Db, team: TeamId) -> Result<i64, Error> {
         let known = self.teams.get_with(team, Arc::default);
+        let came = self.elapsed();
         if !self.is_recent(&known) {
-            let _one_at_a_time = known.checking.lock().await;
-            if !self.is_recent(&known) {
-                let asked = self.elapsed();
-                let read = db.team(team).await?;
-                let revision = store::revision(&read, team).await?;
-                read.end().await?;
-                known.revision.fetch_max(revision, Ordering::AcqRel);
-                known.checked.store(asked, Ordering::Release);
+            let mut failed = known.checking.lock().await;
+            // Whoever waited here shares what the one before found, good or bad: callers must not
+            // wait for a dead store one after another.
+            match &*failed {
+                _ if self.is_recent(&known) => {}
+                Some((at, error)) if *at >= came => return Err(error.clone()),
+                _ => {
+                    let asked = self.elapsed();
+                    match read_revision(db, team).await {
+                        Ok(revision) => {
+                            known.revision.fetch_max(revision, Ordering::AcqRel);
+                            known.checked.store(asked, Ordering::Release);
+                            *failed = None;
+                        }
+                        Err(error) => {
+                            *failed = Some((self.elapsed(), error.clone()));
+                            return Err(error);
+                        }
+                    }
+                }
             }
         }
         Ok(known.revision.load(Ordering::Acquire))
@@ -94,4 +109,11 @@ impl Revisions {
     fn elapsed(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1) + 1
     }
+}
+
+async fn read_revision(db: &Db, team: TeamId) -> Result<i64, Error> {
+    let read = db.team(team).await?;
+    let revision = store::revision(&read, team).await?;
+    read.end().await?;
+    Ok(revision)
 }

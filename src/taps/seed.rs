@@ -1,6 +1,6 @@
 //! `tap-analytics seed`: loads tags and taps from CSV files of any size.
 //!
-//! A file is read once, in chunks, so memory does not grow with it. A line that cannot be taken is
+//! The taps are read in chunks, so memory does not grow with their file; the tags are held. A line that cannot be taken is
 //! reported with its number and everything that is wrong with it, and the rest goes in. A second run
 //! changes nothing, and so does a run after one that was killed, except for what was missing.
 
@@ -36,6 +36,8 @@ use crate::{
 
 /// Taps that are read before they are written.
 const CHUNK_TAPS: usize = 50_000;
+/// Taps of one transaction.
+const BATCH_TAPS: usize = 10_000;
 /// Teams that are written to at a time.
 const TEAMS_AT_A_TIME: usize = 4;
 /// The name of the key that each new team gets.
@@ -207,9 +209,19 @@ impl Seeder<'_> {
     async fn write(&self, chunk: HashMap<TeamId, Vec<NewTap>>) -> Result<u64, Error> {
         stream::iter(chunk)
             .map(|(team, taps)| async move {
-                let written = self.writer.write(team, &taps).await?;
-                hints::announce(self.db, team, written.revision).await?;
-                Ok(written.stored)
+                let mut stored = 0;
+                for batch in taps.chunks(BATCH_TAPS) {
+                    let written = self.writer.write(team, batch).await?;
+                    stored += written.stored;
+                    // The taps are in: who does not hear of it looks within a second.
+                    if let Err(error) = hints::announce(self.db, team, written.revision).await {
+                        tracing::warn!(
+                            cause = error.log_text(),
+                            "cannot tell the service of new taps"
+                        );
+                    }
+                }
+                Ok(stored)
             })
             .buffer_unordered(TEAMS_AT_A_TIME)
             .try_fold(0, |sum, stored| async move { Ok(sum + stored) })

@@ -73,7 +73,7 @@ impl Reads {
         };
         let from = quarter_at_or_after(start);
         let to = quarter_at_or_before(end);
-        if query.interval == Interval::Minute || from >= to {
+        if query.interval == Interval::Minute || from > to {
             return Self { raw: vec![bounds.to_vec()], days: None };
         }
 
@@ -92,7 +92,7 @@ impl Reads {
                 cuts.filter(inside_a_day).map(|cut| cut.date_naive()).collect();
             days.into_iter().collect()
         });
-        Self { raw, days: Some(Days { from, to, split }) }
+        Self { raw, days: (from < to).then_some(Days { from, to, split }) }
     }
 }
 

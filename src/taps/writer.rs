@@ -72,7 +72,10 @@ impl Writer {
 
         let mut client = self.db.system().await?;
         let transaction = client.transaction().await.map_err(db::sql_error)?;
-        db::query_in(&transaction, sql!("taps/lock_team"), &[&team.0]).await?;
+        let locked = db::query_in(&transaction, sql!("taps/lock_team"), &[&team.0]).await?;
+        if locked.is_empty() {
+            return Err(Error::internal(anyhow::anyhow!("there is no team {team} to write to")));
+        }
         let rows = db::query_in(
             &transaction,
             sql!("taps/write_taps"),

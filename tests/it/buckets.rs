@@ -318,7 +318,7 @@ fn walked_bounds(zone: Tz, run: &[DateTime<Utc>], interval: Interval) -> BTreeSe
 fn every_zone_agrees_with_a_walk_over_each_change_of_its_clock() {
     let mut changes = 0;
     for zone in TZ_VARIANTS {
-        for run in around_changes(zone, 2012..2030) {
+        for run in around_changes(zone, 2000..2030) {
             changes += 1;
             for interval in INTERVALS {
                 let (ours, walked) =

@@ -27,15 +27,20 @@ async fn a_killed_postgresql_costs_answers_only_while_it_is_gone() {
         let (mut client, stop, answered) = (client.clone(), &stop, &answered);
         async move {
             while !stop.load(Ordering::SeqCst) {
-                let n = answered.fetch_add(1, Ordering::SeqCst);
+                let n = answered.load(Ordering::SeqCst);
                 let day = format!("2023-01-{:02}", n % 28 + 1);
                 let asked = QueryTapsRequest {
                     week_start: i32::try_from(reader).unwrap(),
                     ..query(&day, "2023-12-31", "DAY")
                 };
-                if let Err(status) = client.query_taps(asked).await {
-                    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
-                    tokio::time::sleep(Duration::from_millis(20)).await;
+                match client.query_taps(asked).await {
+                    Ok(_) => {
+                        answered.fetch_add(1, Ordering::SeqCst);
+                    }
+                    Err(status) => {
+                        assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+                        tokio::time::sleep(Duration::from_millis(20)).await;
+                    }
                 }
             }
         }
@@ -74,6 +79,7 @@ async fn a_killed_postgresql_costs_answers_only_while_it_is_gone() {
     };
     tokio::join!(futures_util::future::join_all(readers), writer, faults);
 
+    assert!(answered.into_inner() > 50, "hardly anything was answered");
     assert_roll_up_equals_raw(&app).await;
     let acknowledged = i64::try_from(acknowledged.into_inner()).unwrap();
     let stored: i64 = app.scalar("select count(*) from taps").await;
@@ -205,4 +211,71 @@ async fn a_key_is_known_without_a_hint_after_a_while() {
         async move { client.query_taps(query("2023-01-01", "2023-01-02", "DAY")).await.is_ok() }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_kept_answer_is_given_without_counting_again() {
+    let app = App::start().await;
+    let team = app.team("acme").await;
+    let mut client = app.client(&team.key);
+    let first =
+        client.query_taps(query("2023-01-01", "2023-12-31", "DAY")).await.unwrap().into_inner();
+    // Nobody can count now, but the revision can be read.
+    let admin = app.sql().await;
+    admin.batch_execute("begin; lock table tap_days in access exclusive mode").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let again =
+        client.query_taps(query("2023-01-01", "2023-12-31", "DAY")).await.unwrap().into_inner();
+    assert_eq!(again, first);
+}
+
+#[tokio::test]
+async fn a_store_that_is_silent_is_unavailable_for_all_who_wait() {
+    // Takes connections and never says a word, as a host that hangs.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    let db = tap_analytics::db::Db::new(&store(&format!("postgres://x@{address}/tap"))).unwrap();
+    let revisions = tap_analytics::taps::revisions::Revisions::default();
+    let began = std::time::Instant::now();
+    let team = tap_analytics::ids::TeamId(1);
+    let asked = (0..20).map(|_| revisions.current(&db, team));
+    for answer in futures_util::future::join_all(asked).await {
+        assert!(
+            matches!(answer, Err(tap_analytics::error::Error::StoreUnavailable(_))),
+            "{answer:?}"
+        );
+    }
+    assert!(began.elapsed() < Duration::from_secs(8), "they waited one after another");
+}
+
+#[tokio::test]
+async fn a_query_has_its_own_deadline() {
+    let app =
+        App::start_with(Options { cache_mib: 0, query_timeout_ms: 300, ..Options::default() })
+            .await;
+    let team = app.team("acme").await;
+    let admin = app.sql().await;
+    admin.batch_execute("begin; lock table tap_days in access exclusive mode").await.unwrap();
+    let began = std::time::Instant::now();
+    let status = app
+        .client(&team.key)
+        .query_taps(query("2023-01-01", "2023-01-03", "DAY"))
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn a_stopping_server_goes_on_for_as_long_as_it_was_told() {
+    let app = App::start_with(Options { drain_ms: 1_500, ..Options::default() }).await;
+    let team = app.team("acme").await;
+    let ready = format!("http://{}/readyz", app.admin);
+    app.stop.cancel();
+    eventually("it is no longer ready", || async {
+        reqwest::get(&ready).await.is_ok_and(|answer| answer.status() == 503)
+    })
+    .await;
+    app.client(&team.key).query_taps(query("2023-01-01", "2023-01-02", "DAY")).await.unwrap();
+    app.server.await.unwrap().unwrap();
 }

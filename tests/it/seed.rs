@@ -1,6 +1,6 @@
 //! `seed`, as an operator runs it.
 
-use std::{fmt::Write as _, io::Write as _, process::Stdio, time::Duration};
+use std::{fmt::Write as _, io::Write as _, process::Stdio};
 
 use tempfile::NamedTempFile;
 
@@ -199,16 +199,21 @@ async fn a_run_that_was_killed_leaves_whole_batches_and_the_next_one_adds_the_re
     let app = App::start().await;
     let (tags, taps) = many(200_000);
     let arguments = ["seed", "--tags", path(&tags), "--taps", path(&taps)];
-    for round in 0_u64..4 {
+    let stored = async || -> i64 { app.scalar("select count(*) from taps").await };
+    for _ in 0..3 {
+        let already = stored().await;
         let mut command = program(&app.store.database_url);
         let mut child =
             command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        tokio::time::sleep(Duration::from_millis(150 + 250 * round)).await;
+        while stored().await == already {
+            assert!(child.try_wait().unwrap().is_none(), "it ended before it could be killed");
+        }
         child.kill().unwrap(); // SIGKILL
         child.wait().unwrap();
         assert_roll_up_equals_raw(&app).await;
     }
-    let before: i64 = app.scalar("select count(*) from taps").await;
+    let before = stored().await;
+    assert!((1..200_000).contains(&before), "{before}");
     let last = run(&app.store.database_url, &arguments);
     assert!(last.status.success(), "{}", stderr(&last));
     assert_eq!(app.scalar::<i64>("select count(*) from taps").await, 200_000);

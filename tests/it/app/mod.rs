@@ -63,11 +63,13 @@ pub struct Team {
 pub struct Options {
     pub clock: Clock,
     pub cache_mib: u32,
+    pub query_timeout_ms: u32,
+    pub drain_ms: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { clock: Clock::system(), cache_mib: 64 }
+        Self { clock: Clock::system(), cache_mib: 64, query_timeout_ms: 15_000, drain_ms: 0 }
     }
 }
 
@@ -81,7 +83,10 @@ impl App {
     }
 
     /// On a database that is migrated already.
-    pub async fn on(store: config::Store, Options { clock, cache_mib }: Options) -> Self {
+    pub async fn on(
+        store: config::Store,
+        Options { clock, cache_mib, query_timeout_ms, drain_ms }: Options,
+    ) -> Self {
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (grpc_addr, admin_addr) = (grpc.local_addr().unwrap(), admin.local_addr().unwrap());
@@ -91,8 +96,8 @@ impl App {
             grpc_port: grpc_addr.port(),
             admin_port: admin_addr.port(),
             cache_mib,
-            query_timeout_ms: 15_000,
-            drain_ms: 0,
+            query_timeout_ms,
+            drain_ms,
             stop_ms: 5_000,
             reflection: true,
         };
