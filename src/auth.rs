@@ -26,8 +26,10 @@ use crate::{
 /// What a path asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// Nothing: health and reflection.
+    /// Nothing: health, which Envoy keeps from the public.
     Public,
+    /// A key, whatever it may do: reflection. Costs nothing.
+    AnyKey,
     /// A key with this scope; the call costs one of this class.
     Key(Scope, Class),
     /// A key; there is nothing to call at this path, and nobody learns so without one.
@@ -43,9 +45,9 @@ impl Route {
             // Exact, as what is known here becomes a label of the metrics.
             "/grpc.health.v1.Health/Check"
             | "/grpc.health.v1.Health/Watch"
-            | "/grpc.health.v1.Health/List"
-            | "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
-            | "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => Self::Public,
+            | "/grpc.health.v1.Health/List" => Self::Public,
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+            | "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => Self::AnyKey,
             _ => Self::Unknown,
         }
     }
@@ -55,7 +57,7 @@ impl Route {
     pub fn class(&self) -> Option<Class> {
         match self {
             Self::Key(_, class) => Some(*class),
-            Self::Public | Self::Unknown => None,
+            Self::Public | Self::AnyKey | Self::Unknown => None,
         }
     }
 }
@@ -151,7 +153,7 @@ impl Directory {
             Route::Key(scope, _) if !entry.scopes.contains(&scope) => {
                 Err(Error::ScopeMissing { scope: scope.as_str() })
             }
-            Route::Key(..) | Route::Public => Ok(entry.caller.clone()),
+            Route::Key(..) | Route::AnyKey | Route::Public => Ok(entry.caller.clone()),
         }
     }
 }
@@ -163,17 +165,23 @@ const INVALID: Error = Error::Unauthenticated {
 };
 
 /// The key as the caller sent it: `x-api-key` wins over `authorization: Bearer`.
+///
+/// No more lenient than the patterns in envoy.yaml: a key that Envoy does not see as we do would let
+/// its holder choose the replica, and have a quota on each.
 fn presented(metadata: &MetadataMap) -> Result<&str, Error> {
-    if let Some(key) = metadata.get("x-api-key") {
-        return key.to_str().map_err(|_| INVALID);
+    let mut keys = metadata.get_all("x-api-key").iter();
+    if let Some(key) = keys.next() {
+        let only = keys.next().is_none();
+        return key.to_str().ok().filter(|_| only).ok_or(INVALID);
     }
-    let bearer = metadata
-        .get("authorization")
+    let mut values = metadata.get_all("authorization").iter();
+    let value = values.next().filter(|_| values.next().is_none());
+    let bearer = value
         .and_then(|value| value.to_str().ok())
         .and_then(|value| value.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        .filter(|(scheme, _)| matches!(*scheme, "Bearer" | "bearer"));
     match bearer {
-        Some((_, key)) => Ok(key.trim()),
+        Some((_, key)) => Ok(key),
         None => Err(Error::Unauthenticated {
             reason: "API_KEY_MISSING",
             message: "an API key is needed: send it in the header x-api-key, or as authorization: Bearer",

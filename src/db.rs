@@ -241,7 +241,7 @@ fn role(
     pg.user(user).options(format!(
         // A team of ten tags and one of a million must not share a plan.
         // And a statement ends when whoever asked has gone.
-        "-c statement_timeout={} -c plan_cache_mode=force_custom_plan -c timezone=UTC -c client_connection_check_interval=1000",
+        "-c statement_timeout={} -c plan_cache_mode=force_custom_plan -c timezone=UTC -c jit=off -c client_connection_check_interval=1000",
         config.db_statement_timeout_ms
     ));
     if let Some(password) = password {

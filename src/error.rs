@@ -11,6 +11,8 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 /// Whose `reason`s these are, in every `ErrorInfo`.
 pub const DOMAIN: &str = "tap-analytics";
 
+/// How much is kept of the message of an error that is not ours.
+const MESSAGE_CHARS_MAX: usize = 300;
 /// How long a caller is asked to wait when the store is down.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
@@ -184,6 +186,8 @@ pub fn details(reason: &'static str) -> ErrorDetails {
 /// Gives an error that tonic made, such as of a message that is too large, the details that ours have.
 #[must_use]
 pub fn complete(status: &Status) -> Status {
+    // Such as of reflection, which repeats what it was asked for: a header has to hold it.
+    let message: String = status.message().chars().take(MESSAGE_CHARS_MAX).collect();
     let (code, reason, message) = match status.code() {
         Code::OutOfRange => (
             Code::OutOfRange,
@@ -196,11 +200,11 @@ pub fn complete(status: &Status) -> Status {
             "MALFORMED_REQUEST",
             "the request is not a message of this method",
         ),
-        Code::Unimplemented if status.message().is_empty() => {
+        Code::Unimplemented if message.is_empty() => {
             return Error::UnknownMethod.into();
         }
-        Code::Unimplemented => (Code::Unimplemented, "UNSUPPORTED_ENCODING", status.message()),
-        code => (code, "UNKNOWN", status.message()),
+        Code::Unimplemented => (Code::Unimplemented, "UNSUPPORTED_ENCODING", message.as_str()),
+        code => (code, "UNKNOWN", message.as_str()),
     };
     with_reason(code, message.to_owned(), reason)
 }

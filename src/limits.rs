@@ -1,7 +1,7 @@
 //! The layer that takes calls out of the caller's quota and says on every answer what is left.
 //!
-//! What we did not work for costs nothing: refusals, bad requests and calls that failed on our side
-//! are given back. A query that took too long has cost us, and so it costs.
+//! What we did not work for costs nothing: refusals, bad requests and calls that the store could
+//! not be reached for are given back. A query that took too long has cost us, and so it costs.
 
 use std::{
     sync::Arc,
@@ -80,20 +80,15 @@ where
     }
 }
 
-/// Whether a call was refused or failed on our side: such calls are given back.
+/// Whether a call ended before there was work: such calls are given back.
 fn unanswered(headers: &HeaderMap) -> bool {
-    let code = headers.get("grpc-status").map(|code| Code::from_bytes(code.as_bytes()));
-    matches!(
-        code,
-        Some(
-            Code::InvalidArgument
-                | Code::OutOfRange
-                | Code::Unimplemented
-                | Code::Unavailable
-                | Code::Internal
-                | Code::Unknown
-        )
-    )
+    let Some(code) = headers.get("grpc-status") else { return false };
+    match Code::from_bytes(code.as_bytes()) {
+        Code::Ok => false,
+        Code::InvalidArgument | Code::Unavailable => true,
+        // What tonic refused, as it could not be read, has no details; our own errors all have.
+        _ => !headers.contains_key(Status::GRPC_STATUS_DETAILS),
+    }
 }
 
 fn refusal(class: Class, standing: Standing) -> Status {

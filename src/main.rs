@@ -93,8 +93,13 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Here the reader is the operator, who may know the cause.
-            let text =
-                error.downcast_ref::<Error>().map_or_else(|| format!("{error:#}"), Error::log_text);
+            let text = match error.downcast_ref::<Error>() {
+                Some(Error::StoreUnavailable(cause)) => format!(
+                    "cannot reach the database: is PostgreSQL running, and is DATABASE_URL right? {cause:#}"
+                ),
+                Some(error) => error.log_text(),
+                None => format!("{error:#}"),
+            };
             eprintln!("tap-analytics: {text}");
             ExitCode::FAILURE
         }

@@ -37,6 +37,8 @@ use crate::{
 
 /// The largest request. Envoy refuses a larger one before.
 const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+/// The largest request for health and reflection.
+const SMALL_BYTES_MAX: usize = 4096;
 const START_RETRY: Duration = Duration::from_secs(1);
 const PARTITIONS_INTERVAL: Duration = Duration::from_hours(6);
 
@@ -141,7 +143,11 @@ fn router(
             .register_encoded_file_descriptor_set(DESCRIPTORS)
     };
     let reflection_v1 = reflection.then(|| builder().build_v1()).transpose()?;
+    let reflection_v1 =
+        reflection_v1.map(|service| service.max_decoding_message_size(SMALL_BYTES_MAX));
     let reflection_v1alpha = reflection.then(|| builder().build_v1alpha()).transpose()?;
+    let reflection_v1alpha =
+        reflection_v1alpha.map(|service| service.max_decoding_message_size(SMALL_BYTES_MAX));
 
     Ok(Server::builder()
         // Calls of one proxy share few connections: see that a dead one is noticed.
@@ -157,7 +163,7 @@ fn router(
         .layer(InterceptorLayer::new(Authenticate { directory }))
         // May they still? Writes the quota headers.
         .layer(LimitLayer)
-        .add_service(health)
+        .add_service(health.max_decoding_message_size(SMALL_BYTES_MAX))
         .add_service(TapAnalyticsServer::new(taps).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_optional_service(reflection_v1)
         .add_optional_service(reflection_v1alpha))

@@ -13,8 +13,13 @@ with quarters as (
         (team_id, tag_id, kind, floor(date_part('epoch', tapped_at) / 900)),
         (team_id, kind, floor(date_part('epoch', tapped_at) / 900))
     )
+), running as (
+    select
+        *,
+        sum(count) over (partition by team_id, tag_id, kind, quarter / 96 order by quarter)::bigint as running
+    from quarters
 )
-insert into tap_days (team_id, tag_id, day, kind, total, quarters, counts)
+insert into tap_days (team_id, tag_id, day, kind, total, quarters, running)
 select
     team_id,
     tag_id,
@@ -22,7 +27,7 @@ select
     kind,
     sum(count)::bigint,
     array_agg((quarter % 96)::integer order by quarter),
-    array_agg(count order by quarter)
-from quarters
+    array_agg(running order by quarter)
+from running
 group by team_id, tag_id, day, kind
 order by day, team_id, tag_id

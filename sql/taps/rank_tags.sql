@@ -8,11 +8,13 @@ select
     sum(
         case
             when day > $2 and day < $3 then total
-            else (
-                select coalesce(sum(count), 0)
-                from unnest(quarters, counts) as parts (at, count)
-                where (day > $2 or at >= $4::integer) and (day < $3 or at <= $5::integer)
-            )
+            else
+                coalesce(running[width_bucket(
+                    case when day = $3 then $5::integer else 95 end, quarters
+                )], 0)
+                - coalesce(running[width_bucket(
+                    case when day = $2 then $4::integer else 0 end - 1, quarters
+                )], 0)
         end
     )::bigint as count
 from tap_days

@@ -25,8 +25,11 @@ with base as (
         sum(count)::bigint as count
     from fresh
     group by grouping sets ((tag_id, kind, quarter), (kind, quarter))
+), running as (
+    select *, sum(count) over (partition by tag_id, day, kind order by at)::bigint as running
+    from quarters
 ), days as (
-    insert into tap_days (team_id, tag_id, day, kind, total, quarters, counts)
+    insert into tap_days (team_id, tag_id, day, kind, total, quarters, running)
     select
         $1,
         tag_id,
@@ -34,22 +37,23 @@ with base as (
         kind,
         sum(count)::bigint,
         array_agg(at order by at),
-        array_agg(count order by at)
-    from quarters
+        array_agg(running order by at)
+    from running
     group by tag_id, day, kind
     on conflict (team_id, tag_id, day, kind) do update set
         total = tap_days.total + excluded.total,
-        (quarters, counts) = (
-            select array_agg(at order by at), array_agg(count order by at)
+        -- width_bucket says how many quarters of a day are not after one: where its running count is.
+        (quarters, running) = (
+            select
+                array_agg(at order by at),
+                array_agg(
+                    coalesce(tap_days.running[width_bucket(at, tap_days.quarters)], 0)
+                    + coalesce(excluded.running[width_bucket(at, excluded.quarters)], 0)
+                    order by at
+                )
             from (
-                select at, sum(count)::bigint as count
-                from (
-                    select * from unnest(tap_days.quarters, tap_days.counts) as before (at, count)
-                    union all
-                    select * from unnest(excluded.quarters, excluded.counts) as more (at, count)
-                ) as both_days
-                group by at
-            ) as sums
+                select unnest(tap_days.quarters) union select unnest(excluded.quarters)
+            ) as either (at)
         )
 ), raised as (
     update teams set revision = (select max(revision) from fresh)

@@ -10,9 +10,15 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use moka::future::Cache;
 use prost::Message as _;
+use tokio::sync::Semaphore;
 
 use super::{count::count, model::Query, revisions::Revisions, wire};
 use crate::{clock::Clock, db::Db, error::Error, ids::TeamId, proto::tap_v1::QueryTapsResponse};
+
+/// Queries of one team that are counted at a time; further ones wait.
+const TEAM_QUERIES_MAX: usize = 4;
+/// Teams that we remember something of.
+const TEAMS_MAX: u64 = 100_000;
 
 /// Counts taps, or remembers having done so.
 #[derive(Clone, Debug)]
@@ -21,6 +27,8 @@ pub struct Answers {
     clock: Clock,
     revisions: Arc<Revisions>,
     cache: Cache<CacheKey, Arc<Answer>>,
+    /// What each team may ask of the store at a time.
+    shares: moka::sync::Cache<TeamId, Arc<Semaphore>>,
     timeout: Duration,
 }
 
@@ -58,7 +66,8 @@ impl Answers {
             .weigher(weigh)
             .time_to_idle(Duration::from_mins(15))
             .build();
-        Self { db, clock, revisions, cache, timeout }
+        let shares = moka::sync::Cache::new(TEAMS_MAX);
+        Self { db, clock, revisions, cache, shares, timeout }
     }
 
     /// The answer to a query.
@@ -92,6 +101,9 @@ impl Answers {
 
     async fn count(&self, team: TeamId, query: &Query) -> Result<Arc<Answer>, Error> {
         metrics::counter!("tap_answers_total", "from" => "store").increment(1);
+        // A team that asks much waits for itself, so that there is a connection left for others.
+        let share = self.shares.get_with(team, || Arc::new(Semaphore::new(TEAM_QUERIES_MAX)));
+        let _counting = share.acquire().await.map_err(Error::internal)?;
         let counts = count(&self.db, team, query).await?;
         self.revisions.raise(team, counts.revision);
 

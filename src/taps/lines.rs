@@ -48,8 +48,12 @@ impl Lines {
         let name = path.display().to_string();
         let file = File::open(path).with_context(|| format!("cannot open {name}"))?;
         let bytes = file.metadata()?.len();
-        let mut reader =
-            csv::ReaderBuilder::new().flexible(true).trim(csv::Trim::All).from_reader(file);
+        let mut reader = csv::ReaderBuilder::new()
+            .flexible(true)
+            .trim(csv::Trim::All)
+            // So that lines are counted right; a carriage return before it is trimmed.
+            .terminator(csv::Terminator::Any(b'\n'))
+            .from_reader(file);
         let header =
             reader.headers().with_context(|| format!("cannot read the header of {name}"))?;
         let columns: HashMap<String, usize> =
@@ -57,7 +61,10 @@ impl Lines {
         let missing: Vec<&str> =
             required.iter().copied().filter(|column| !columns.contains_key(*column)).collect();
         if !missing.is_empty() {
-            bail!("{name} lacks the columns {}: its first line must name them", missing.join(", "));
+            bail!(
+                "{name} lacks the columns {}: its first line must name them, separated by commas",
+                missing.join(", ")
+            );
         }
 
         // Draws nothing where there is no terminal.

@@ -130,6 +130,13 @@ pub struct Comparison {
     pub counts: Vec<i64>,
 }
 
+/// Whether a text can be the uid of a tag, as the schema has it.
+#[must_use]
+pub fn is_tag_uid(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
+    (1..=64).contains(&text.len()) && text.bytes().all(allowed)
+}
+
 /// A tap to be written: its tag is known and its values are checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTap {

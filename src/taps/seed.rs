@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     lines::{Line, Lines},
-    model::{Kind, NewTap},
+    model::{Kind, NewTap, is_tag_uid},
     writer::{EARLIEST, FUTURE_MAX, Writer},
 };
 use crate::{
@@ -47,12 +47,13 @@ const KEY_NAME: &str = "seed";
 #[expect(clippy::doc_markdown, reason = "these comments are the text of --help")]
 #[derive(clap::Args, Debug)]
 pub struct Files {
-    /// CSV with the columns tag_uid, team_id, created_at, and optionally label and kind.
-    #[arg(long, default_value = "data/tags.csv", value_name = "FILE")]
-    pub tags: PathBuf,
-    /// CSV with the columns id, tag_uid, count, created_at.
-    #[arg(long, default_value = "data/taps.csv", value_name = "FILE")]
-    pub taps: PathBuf,
+    /// CSV with the columns tag_uid, team_id, created_at, and optionally label and kind. Without
+    /// this, the sample: data/tags.csv and data/taps.csv.
+    #[arg(long, value_name = "FILE")]
+    pub tags: Option<PathBuf>,
+    /// CSV with the columns id, tag_uid, count, created_at; of tags in the file above.
+    #[arg(long, value_name = "FILE", requires = "tags")]
+    pub taps: Option<PathBuf>,
 }
 
 /// Loads the files. Prints the key of each team that it makes, once, as `slug key` on standard output.
@@ -61,8 +62,20 @@ pub struct Files {
 /// When a file or the store cannot be read, or when lines were left out: the others are in.
 pub async fn run(db: &Db, clock: &Clock, files: &Files) -> anyhow::Result<()> {
     let seeder = Seeder { db, clock, writer: Writer::new(db.clone(), clock.clone()) };
-    let (tags, bad_tags) = seeder.load_tags(&files.tags).await?;
-    let bad_taps = seeder.load_taps(&files.taps, &tags).await?;
+    let (tags, taps) = match &files.tags {
+        Some(tags) => (tags.as_path(), files.taps.as_deref()),
+        None => (Path::new("data/tags.csv"), Some(Path::new("data/taps.csv"))),
+    };
+    // Both are looked at before anything is written.
+    let tag_lines = Lines::open(tags, &["tag_uid", "team_id", "created_at"])?;
+    let tap_lines = taps
+        .map(|taps| Lines::open(taps, &["id", "tag_uid", "count", "created_at"]))
+        .transpose()?;
+    let (tags, bad_tags) = seeder.load_tags(tag_lines).await?;
+    let bad_taps = match tap_lines {
+        Some(lines) => seeder.load_taps(lines, &tags).await?,
+        None => 0,
+    };
     match bad_tags + bad_taps {
         0 => Ok(()),
         bad => bail!(
@@ -87,8 +100,7 @@ struct Seeder<'a> {
 
 impl Seeder<'_> {
     /// Adds teams and tags. Returns all tags of these teams by uid, and how many lines were bad.
-    async fn load_tags(&self, path: &Path) -> anyhow::Result<(HashMap<String, Tag>, u64)> {
-        let mut lines = Lines::open(path, &["tag_uid", "team_id", "created_at"])?;
+    async fn load_tags(&self, mut lines: Lines) -> anyhow::Result<(HashMap<String, Tag>, u64)> {
         let mut teams: BTreeMap<TeamId, Vec<TagLine>> = BTreeMap::new();
         let mut owners: HashMap<String, TeamId> = HashMap::new();
         while let Some(line) = lines.read()? {
@@ -178,8 +190,11 @@ impl Seeder<'_> {
     }
 
     /// Adds taps. Returns how many lines were bad.
-    async fn load_taps(&self, path: &Path, tags: &HashMap<String, Tag>) -> anyhow::Result<u64> {
-        let mut lines = Lines::open(path, &["id", "tag_uid", "count", "created_at"])?;
+    async fn load_taps(
+        &self,
+        mut lines: Lines,
+        tags: &HashMap<String, Tag>,
+    ) -> anyhow::Result<u64> {
         let (mut read, mut stored) = (0_u64, 0_u64);
         let mut chunk: HashMap<TeamId, Vec<NewTap>> = HashMap::new();
         let mut chunk_len = 0;
@@ -242,8 +257,7 @@ struct TagLine {
 fn parse_tag(line: &Line, now: DateTime<Utc>) -> Result<TagLine, Vec<Violation>> {
     let mut bad = line.shape_violations();
     let uid = line.field("tag_uid");
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
-    if !(1..=64).contains(&uid.len()) || !uid.bytes().all(allowed) {
+    if !is_tag_uid(uid) {
         bad.push(Violation::new(
             "tag_uid",
             "MALFORMED_TAG_UID",
@@ -296,7 +310,7 @@ fn parse_tap(
     }
     let tag = tags.get(line.field("tag_uid"));
     if tag.is_none() {
-        bad.push(Violation::new("tag_uid", "UNKNOWN_TAG", "is not among the tags"));
+        bad.push(Violation::new("tag_uid", "UNKNOWN_TAG", "is not in the file of tags"));
     }
     let count = line.field("count").parse().ok().filter(|count| (1..=1_000_000).contains(count));
     if count.is_none() {

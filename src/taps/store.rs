@@ -3,8 +3,9 @@
 
 use std::pin::pin;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use futures_util::TryStreamExt as _;
+use tokio_postgres::Row;
 
 use super::{
     model::{GroupBy, Kind},
@@ -67,22 +68,37 @@ pub async fn count_days(
     tally: &mut Tally<'_>,
 ) -> Result<(), Error> {
     let (first, last, tags) = (days.first(), days.last(), numbers(tags));
-    let rows =
-        read.stream(sql!("taps/count_days"), &[&team.0, &first, &last, &tags, &days.split]).await?;
-    let mut rows = pin!(rows);
+    let Some(cuts) = &days.cuts else {
+        let params: db::Params<'_> = &[&team.0, &first, &last, &tags];
+        let mut rows = pin!(read.stream(sql!("taps/count_quarters"), params).await?);
+        while let Some(row) = rows.try_next().await.map_err(db::sql_error)? {
+            let quarters: Vec<i32> = row.get("quarters");
+            let running: Vec<i64> = row.get("running");
+            tally.add_quarters(days, day(&row, 0)?, &quarters, &running);
+        }
+        return Ok(());
+    };
+
+    let (cut_days, cuts): (Vec<NaiveDate>, Vec<i32>) = cuts.iter().copied().unzip();
+    let params: db::Params<'_> = &[&team.0, &first, &last, &tags, &cut_days, &cuts];
+    let mut rows = pin!(read.stream(sql!("taps/count_days"), params).await?);
     while let Some(row) = rows.try_next().await.map_err(db::sql_error)? {
-        let day: NaiveDate = row.get("day");
-        let quarters: Option<Vec<i32>> = row.get("quarters");
-        let counts: Option<Vec<i64>> = row.get("counts");
-        let cell = Cell {
-            at: days.from,
-            tag: TagId(row.get("tag_id")),
-            kind: kind(row.get("kind"))?,
-            count: row.get("total"),
-        };
-        tally.add_day(days, day, cell, quarters.as_deref().zip(counts.as_deref()));
+        let cut: Option<i32> = row.get("cut");
+        let cut = cut.map(|cut| (cut, row.get("before")));
+        tally.add_day(days, day(&row, row.get("total"))?, cut);
     }
     Ok(())
+}
+
+/// A row of the roll-up as a cell that begins at midnight.
+fn day(row: &Row, count: i64) -> Result<Cell, Error> {
+    let day: NaiveDate = row.get("day");
+    Ok(Cell {
+        at: day.and_time(NaiveTime::MIN).and_utc(),
+        tag: TagId(row.get("tag_id")),
+        kind: kind(row.get("kind"))?,
+        count,
+    })
 }
 
 /// Taps between bounds, told apart as the grouping needs.

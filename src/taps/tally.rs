@@ -29,8 +29,8 @@ pub struct Days {
     pub from: DateTime<Utc>,
     /// to before this one.
     pub to: DateTime<Utc>,
-    /// The days of which quarters are needed. `None`: all.
-    pub split: Option<Vec<NaiveDate>>,
+    /// Where days are cut: the day, and the quarter of it, 1 to 95, in order. `None`: everywhere.
+    pub cuts: Option<Vec<(NaiveDate, i32)>>,
 }
 
 impl Days {
@@ -59,6 +59,10 @@ impl Days {
     }
 }
 
+fn quarter_delta(quarters: i32) -> TimeDelta {
+    TimeDelta::seconds(i64::from(quarters) * QUARTER_SECONDS)
+}
+
 fn quarter_of_day(at: DateTime<Utc>) -> i32 {
     let quarter = at.timestamp().rem_euclid(DAY_SECONDS) / QUARTER_SECONDS;
     i32::try_from(quarter).unwrap_or(0)
@@ -85,14 +89,13 @@ impl Reads {
             raw.push(vec![to, end]);
         }
         let by_quarter = query.interval == Interval::Hour || query.group_by == GroupBy::HourOfWeek;
-        let split = (!by_quarter).then(|| {
+        let cuts = (!by_quarter).then(|| {
             let cuts = bounds.iter().map(|bound| (*bound).clamp(from, to));
-            let inside_a_day = |at: &DateTime<Utc>| at.timestamp().rem_euclid(DAY_SECONDS) != 0;
-            let days: BTreeSet<NaiveDate> =
-                cuts.filter(inside_a_day).map(|cut| cut.date_naive()).collect();
-            days.into_iter().collect()
+            let cuts = cuts.map(|cut| (cut.date_naive(), quarter_of_day(cut)));
+            let cuts: BTreeSet<_> = cuts.filter(|(_, quarter)| *quarter > 0).collect();
+            cuts.into_iter().collect()
         });
-        Self { raw, days: (from < to).then_some(Days { from, to, split }) }
+        Self { raw, days: (from < to).then_some(Days { from, to, cuts }) }
     }
 }
 
@@ -117,9 +120,6 @@ pub struct Cell {
     pub kind: Kind,
     pub count: i64,
 }
-
-/// The quarters of a day that have taps, from 0 to 95, and the count of each.
-pub type Quarters<'a> = (&'a [i32], &'a [i64]);
 
 /// The sums of cells, by bucket and by group.
 #[derive(Debug)]
@@ -164,23 +164,38 @@ impl<'a> Tally<'a> {
         self.by_tag = tags.iter().map(|tag| (*tag, vec![0; len])).collect();
     }
 
-    /// Adds a row of the roll-up: quarter by quarter when these are known, else whole.
-    pub fn add_day(
-        &mut self,
-        days: &Days,
-        day: NaiveDate,
-        total: Cell,
-        quarters: Option<Quarters<'_>>,
-    ) {
-        let midnight = day.and_time(chrono::NaiveTime::MIN).and_utc();
-        let Some((quarters, counts)) = quarters else {
-            return self.add(Cell { at: midnight, ..total });
-        };
-        for (quarter, count) in quarters.iter().zip(counts) {
-            let at = midnight + TimeDelta::seconds(i64::from(*quarter) * QUARTER_SECONDS);
+    /// Adds a day of the roll-up quarter by quarter: each with the taps of the day up to its end.
+    pub fn add_quarters(&mut self, days: &Days, day: Cell, quarters: &[i32], running: &[i64]) {
+        let mut before = 0;
+        for (quarter, running) in quarters.iter().zip(running) {
+            let at = day.at + quarter_delta(*quarter);
             if at >= days.from && at < days.to {
-                self.add(Cell { at, count: *count, ..total });
+                self.add(Cell { at, count: running - before, ..day });
             }
+            before = *running;
+        }
+    }
+
+    /// Adds a day of the roll-up as a whole, or, as it comes once for each of its cuts, one of these
+    /// with the taps of the day before it.
+    pub fn add_day(&mut self, days: &Days, day: Cell, cut: Option<(i32, i64)>) {
+        let Some((cut, before)) = cut else {
+            return self.add(day);
+        };
+        let date = day.at.date_naive();
+        let cuts = days.cuts.as_deref().unwrap_or_default();
+        let first = cuts.partition_point(|(cut_day, _)| *cut_day < date);
+        if cuts.get(first) == Some(&(date, cut)) && day.at >= days.from {
+            self.add(day);
+        }
+        // What comes after the cut goes from the bucket that ends there to the one that begins there.
+        let (at, rest) = (day.at + quarter_delta(cut), day.count - before);
+        let last_before = at - quarter_delta(1);
+        if last_before >= days.from {
+            self.add(Cell { at: last_before, count: -rest, ..day });
+        }
+        if at < days.to {
+            self.add(Cell { at, count: rest, ..day });
         }
     }
 

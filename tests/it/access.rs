@@ -24,7 +24,7 @@ async fn call(app: &App, path: &str, headers: &[(&'static str, &str)]) -> Result
     grpc.ready().await.unwrap();
     let mut request = tonic::Request::new(());
     for (name, value) in headers {
-        request.metadata_mut().insert(*name, value.parse().unwrap());
+        request.metadata_mut().append(*name, value.parse().unwrap());
     }
     let codec = tonic_prost::ProstCodec::<(), ()>::default();
     grpc.unary(request, path.parse().unwrap(), codec).await.map(|_| ())
@@ -130,6 +130,21 @@ async fn a_key_works_in_either_header_and_x_api_key_wins() {
     assert!(let_in(call(&app, path, &[("authorization", &bearer)]).await));
     let both = call(&app, path, &[("x-api-key", "wrong"), ("authorization", &bearer)]).await;
     assert_eq!(reason(both).0, Code::Unauthenticated);
+    // Envoy must see a key as the server does: it chooses the replica by it.
+    let odd = [
+        format!("BEARER {}", team.key),
+        format!("Bearer  {}", team.key),
+        format!("Bearer {} ", team.key),
+    ];
+    for value in odd {
+        assert_eq!(
+            reason(call(&app, path, &[("authorization", &value)]).await).0,
+            Code::Unauthenticated,
+            "{value}"
+        );
+    }
+    let twice = [("x-api-key", team.key.as_str()), ("x-api-key", "tap_2_x")];
+    assert_eq!(reason(call(&app, path, &twice).await).0, Code::Unauthenticated);
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use tonic_reflection::pb::v1::{
 };
 
 use crate::app::{
-    App, Options, Team, environment,
+    AddKey, App, Options, Team, environment,
     envoy::{Envoy, free_port, render},
     eventually, query, stderr, tap,
     wires::{WIRES, Wire, json_failure, json_outcome},
@@ -77,7 +77,8 @@ fn cases() -> Vec<(&'static str, QueryTapsRequest)> {
             "unknown numbers",
             QueryTapsRequest { interval: 77, group_by: 78, compare: 79, week_start: 80, ..day() },
         ),
-        ("unknown tag", QueryTapsRequest { tag_uids: vec!["ünknown".to_owned()], ..day() }),
+        ("unknown tag", QueryTapsRequest { tag_uids: vec!["unknown".to_owned()], ..day() }),
+        ("bad tag", QueryTapsRequest { tag_uids: vec!["ün\0known".to_owned()], ..day() }),
     ]
 }
 
@@ -398,6 +399,12 @@ async fn no_log_has_a_key_or_a_query_string() {
     let http = Client::new();
     let in_the_wrong_place = format!("/v1/taps:query?apiKey={}", team.key);
     let bearer = format!("Bearer {}", team.key);
+    let in_a_path = format!("/v1/{}", team.key);
+    http.get(envoy.url(&in_a_path))
+        .header("x-envoy-original-method", "forged")
+        .send()
+        .await
+        .unwrap();
     http.get(envoy.url(&in_the_wrong_place)).send().await.unwrap();
     http.get(envoy.url("/v1/taps:query?startDate=2023-01-01"))
         .header("authorization", &bearer)
@@ -413,6 +420,7 @@ async fn no_log_has_a_key_or_a_query_string() {
     let log = envoy.log();
     assert!(!log.contains(&team.key), "{log}");
     assert!(!log.contains("2023-01-01"), "{log}");
+    assert!(!log.contains("forged"), "{log}");
     let last = log.lines().last().unwrap();
     let entry: serde_json::Value = serde_json::from_str(last).unwrap();
     assert_eq!((&entry["path"], &entry["status"]), (&json!("/v1/taps:query"), &json!(400)));
@@ -420,21 +428,32 @@ async fn no_log_has_a_key_or_a_query_string() {
 }
 
 #[tokio::test]
-async fn grpc_reflection_and_health_work_through_envoy() {
+async fn reflection_works_through_envoy_with_a_key_and_health_does_not() {
     let app = App::start().await;
     let envoy = Envoy::start(&app).await;
     let channel =
         tonic::transport::Channel::from_shared(envoy.url("")).unwrap().connect().await.unwrap();
-    let mut health = tonic_health::pb::health_client::HealthClient::new(channel.clone());
     let service = "tap.v1.TapAnalytics".to_owned();
-    let answer = health.check(tonic_health::pb::HealthCheckRequest { service }).await.unwrap();
+    let request = tonic_health::pb::HealthCheckRequest { service };
+    let check = async |channel| {
+        let mut health = tonic_health::pb::health_client::HealthClient::new(channel);
+        health.check(request.clone()).await
+    };
+    assert!(check(channel.clone()).await.is_err(), "health is not for the public");
+    let straight = tonic::transport::Channel::from_shared(format!("http://{}", app.grpc)).unwrap();
+    let answer = check(straight.connect().await.unwrap()).await.unwrap();
     assert_eq!(answer.into_inner().status, 1);
 
     let request = ServerReflectionRequest {
         host: String::new(),
         message_request: Some(MessageRequest::ListServices(String::new())),
     };
-    let mut reflection = ServerReflectionClient::new(channel);
+    let mut anybody = ServerReflectionClient::new(channel.clone());
+    let refused =
+        anybody.server_reflection_info(futures_util::stream::iter([request.clone()])).await;
+    assert_eq!(refused.unwrap_err().code(), Code::Unauthenticated);
+    let team = app.team("acme").await;
+    let mut reflection = ServerReflectionClient::with_interceptor(channel, AddKey(team.key));
     let answers =
         reflection.server_reflection_info(futures_util::stream::iter([request])).await.unwrap();
     let answer = answers.into_inner().message().await.unwrap().unwrap().message_response.unwrap();

@@ -167,12 +167,14 @@ async fn equal_queries_that_come_together_are_counted_once() {
     }
 }
 
+const LISTENERS: &str = "from pg_stat_activity
+    where query like '%listen%taps%' and datname = current_database() and pid <> pg_backend_pid()";
+
 #[tokio::test]
 async fn a_listener_that_is_cut_off_is_replaced_and_revocation_still_takes_a_second() {
     let app = App::start().await;
     let team = app.team("acme").await;
     let client = app.client(&team.key);
-    const LISTENERS: &str = "from pg_stat_activity where query like '%listen%taps%' and datname = current_database() and pid <> pg_backend_pid()";
     let cut: i64 =
         app.scalar(&format!("select count(pg_terminate_backend(pid)) {LISTENERS}")).await;
     assert_eq!(cut, 1);

@@ -109,7 +109,7 @@ async fn bad_lines_are_reported_by_number_and_the_rest_is_loaded() {
         "created_at must be an instant",
         "line 5: tag_uid belongs to team 1 already",
         "line 6: line has 3 fields where the header has 4",
-        "line 3: tag_uid is not among the tags",
+        "line 3: tag_uid is not in the file of tags",
         "count must be a whole number from 1 to 1000000",
         "line 5: count must be",
         "created_at lies in the future (TIMESTAMP_IN_FUTURE)",
@@ -135,7 +135,7 @@ async fn bad_lines_are_reported_by_number_and_the_rest_is_loaded() {
 async fn what_cannot_be_read_says_what_to_do() {
     let app = App::start().await;
     let url = &app.store.database_url;
-    let missing = run(url, &["seed", "--tags", "no-such-file.csv"]);
+    let missing = run(url, &["seed", "--tags", "no-such-file.csv", "--taps", "data/taps.csv"]);
     assert!(stderr(&missing).contains("cannot open no-such-file.csv"), "{}", stderr(&missing));
     let tags = file("uid,team\na,1\n");
     let columns = run(url, &["seed", "--tags", path(&tags)]);
@@ -150,7 +150,9 @@ async fn what_cannot_be_read_says_what_to_do() {
         b"id,tag_uid,count,created_at\n1,\xff\xfe,1,2023-01-01T00:00:00Z\n",
     )
     .unwrap();
-    let not_text = run(url, &["seed", "--taps", path(&binary)]);
+    let good_tags = file("tag_uid,team_id,created_at\r\na,1,2022-01-01\r\n\"b\",1,soon\r\n");
+    let not_text = run(url, &["seed", "--tags", path(&good_tags), "--taps", path(&binary)]);
+    assert!(stderr(&not_text).contains("line 3: created_at"), "{}", stderr(&not_text));
     assert!(stderr(&not_text).contains("line 2: is not UTF-8 text"), "{}", stderr(&not_text));
 }
 

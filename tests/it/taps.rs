@@ -232,7 +232,7 @@ async fn query_taps_names_everything_that_is_wrong() {
             pair("end_date", "REQUIRED"),
             pair("interval", "UNKNOWN_VALUE"),
             pair("week_start", "UNKNOWN_VALUE"),
-            pair("tag_uids[1]", "REQUIRED"),
+            pair("tag_uids[1]", "MALFORMED_TAG_UID"),
             pair("limit", "NEGATIVE"),
             pair("group_by", "UNKNOWN_VALUE"),
             pair("compare", "UNKNOWN_VALUE"),
@@ -308,7 +308,7 @@ async fn query_taps_does_not_tell_another_teams_tag_from_none() {
     app.tags(acme.id, &["ours"]).await;
     app.tags(other.id, &["theirs"]).await;
     let mut client = app.client(&acme.key);
-    for uid in ["theirs", "nobody's", "'; drop table taps; --"] {
+    for uid in ["theirs", "nobodys"] {
         let only = QueryTapsRequest {
             tag_uids: vec!["ours".to_owned(), uid.to_owned()],
             ..query("2023-01-01", "2023-01-01", "DAY")
@@ -317,6 +317,14 @@ async fn query_taps_does_not_tell_another_teams_tag_from_none() {
         assert_eq!(status.code(), Code::NotFound);
         assert_eq!(status.message(), format!("no such tag: {uid:?}"));
         assert_eq!(status.get_error_details().error_info().unwrap().reason, "TAG_NOT_FOUND");
+    }
+    for uid in ["'; drop table taps; --", "a\0b", "ü", &"x".repeat(65)] {
+        let only = QueryTapsRequest {
+            tag_uids: vec![uid.to_owned()],
+            ..query("2023-01-01", "2023-01-01", "DAY")
+        };
+        let malformed = [("tag_uids[0]".to_owned(), "MALFORMED_TAG_UID".to_owned())];
+        assert_eq!(refused(&mut client, only).await, malformed);
     }
     // A message names a few of many, so that it fits into a header.
     let many = QueryTapsRequest {
@@ -498,7 +506,7 @@ async fn check(
     let tags = resolved.tag_uids.iter().map(|uid| format!("'{uid}'")).collect::<Vec<_>>().join(",");
     let filter = if tags.is_empty() { String::new() } else { format!("and uid in ({tags})") };
     // Many buckets take long to count one by one: a sample of them, and the sum of all.
-    let stride = answer.buckets.len().div_ceil(40);
+    let stride = answer.buckets.len().div_ceil(15);
     for bucket in answer.buckets.iter().step_by(stride) {
         let expected = raw_count(sql, team, &bucket.start, &bucket.end, &filter).await;
         assert_eq!(bucket.count, expected, "{bucket:?} of {request:?}");
@@ -541,7 +549,10 @@ async fn check_groups(
     let stride = answer.buckets.len().div_ceil(6);
     let sum: f64 = answer.groups.iter().map(|group| group.total).sum();
     assert_eq!(sum, answer.total, "{resolved:?}");
-    for (at, group) in answer.groups.iter().enumerate().filter(|(_, group)| !group.other) {
+    // Of the hours of a week a few, as each is a query of its own.
+    let step = if by == group_by::Value::HourOfWeek { 9 } else { 1 };
+    let groups = answer.groups.iter().enumerate().step_by(step);
+    for (at, group) in groups.filter(|(_, group)| !group.other) {
         let zone = &resolved.time_zone;
         let first = resolved.week_start;
         let which = match by {
@@ -640,8 +651,10 @@ pub async fn assert_roll_up_equals_raw(app: &App) {
                  from (select *, floor(date_part('epoch', tapped_at) / 900)::bigint as quarter from taps) as taps
                  group by grouping sets ((team_id, tag_id, kind, quarter), (team_id, kind, quarter))
              ), rolled as (
-                 select team_id, tag_id, kind, (day - date '1970-01-01') * 96 + at as quarter, n as count
-                 from tap_days, unnest(quarters, counts) as q (at, n)
+                 select
+                     team_id, tag_id, kind, (day - date '1970-01-01') * 96 + at as quarter,
+                     q.running - lag(q.running, 1, 0::bigint) over (partition by team_id, tag_id, kind, day order by at) as count
+                 from tap_days, unnest(quarters, running) as q (at, running)
              )
              select count(*) from raw full join rolled using (team_id, tag_id, kind, quarter)
              where raw.count is distinct from rolled.count",
@@ -650,7 +663,7 @@ pub async fn assert_roll_up_equals_raw(app: &App) {
     assert_eq!(different, 0, "quarters that differ between taps and tap_days");
     let wrong: i64 = app
         .scalar(
-            "select count(*) from tap_days where total <> (select sum(n) from unnest(counts) as n)",
+            "select count(*) from tap_days where total <> running[cardinality(running)] or quarters <> (select array_agg(distinct at order by at) from unnest(quarters) as at)",
         )
         .await;
     assert_eq!(wrong, 0, "days of which the total is not the sum of the quarters");
