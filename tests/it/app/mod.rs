@@ -410,7 +410,7 @@ impl OwnPostgres {
 impl Drop for OwnPostgres {
     fn drop(&mut self) {
         let _stopped = Command::new(root().join("scripts/postgres.sh"))
-            .arg("kill")
+            .arg("remove")
             .arg(&self.directory)
             .output();
     }
