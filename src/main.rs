@@ -173,7 +173,12 @@ async fn ready(admin_port: u16) -> anyhow::Result<()> {
         anyhow::Ok(answer)
     };
     let answer =
-        tokio::time::timeout(Duration::from_secs(5), ask).await.context("no answer in 5 s")??;
+        tokio::time::timeout(Duration::from_secs(5), ask).await.context("no answer in 5 s")?;
+    let answer = answer.with_context(|| {
+        format!(
+            "nothing answers on 127.0.0.1:{admin_port}: is it TAP_ADMIN_PORT, and is serve running?"
+        )
+    })?;
     anyhow::ensure!(
         answer.starts_with("HTTP/1.1 200"),
         "not ready: {}",

@@ -5,7 +5,7 @@ use std::process::Command;
 use tap_analytics::proto::DESCRIPTORS;
 
 use crate::app::{
-    App, empty_database, eventually, keyed_client, program, query, run, stderr, stdout,
+    App, empty_database, eventually, keyed_client, program, query, root, run, stderr, stdout, tap,
 };
 
 #[tokio::test]
@@ -163,15 +163,26 @@ async fn serve_waits_for_a_schema_and_ready_tells_when_it_serves() {
     run(&url, &["teams", "create", "acme"]);
     let key =
         stdout(&run(&url, &["keys", "create", "--team", "acme", "--name", "x"])).trim().to_owned();
-    let mut request = tonic::Request::new(query("2023-01-01", "2023-01-02", "DAY"));
-    request.metadata_mut().insert("x-request-id", "0000-request-id".parse().unwrap());
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], grpc));
-    keyed_client(address, &key).query_taps(request).await.ok();
-    eventually("the call is logged", || async { text().contains("0000-request-id") }).await;
-    assert!(text().lines().any(
-        |line| line.contains("/tap.v1.TapAnalytics/QueryTaps") && line.contains("duration_us")
-    ));
-    assert!(!text().contains(&key[10..]), "{}", text());
+    eventually("the key is let in", || async {
+        let mut request = tonic::Request::new(query("2023-01-01", "2023-01-02", "DAY"));
+        request.metadata_mut().insert("x-request-id", "0000-request-id".parse().unwrap());
+        keyed_client(address, &key).query_taps(request).await.is_ok()
+    })
+    .await;
+    let log = text();
+    let line = log.lines().rfind(|line| line.contains("0000-request-id")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["code"], "Ok");
+    assert!(line["duration_us"].is_u64(), "{line}");
+    assert_eq!(line["span"]["method"], "/tap.v1.TapAnalytics/QueryTaps");
+    assert_eq!(line["span"]["team"], 1);
+    assert!(line["span"]["key"].is_string(), "{line}");
+    assert!(!log.contains(&key[10..]), "{log}");
+    let page = reqwest::get(format!("http://127.0.0.1:{admin}/metrics")).await.unwrap();
+    let page = page.text().await.unwrap();
+    assert!(page.contains("method=\"/tap.v1.TapAnalytics/QueryTaps\",code=\"Ok\""), "{page}");
+    assert!(!page.contains(&key[10..]), "{page}");
 
     // SIGTERM: it ends by itself, and well.
     assert!(Command::new("kill").arg(serve.id().to_string()).status().unwrap().success());
@@ -183,4 +194,30 @@ async fn serve_waits_for_a_schema_and_ready_tells_when_it_serves() {
         "{log}"
     );
     assert!(log.contains("stopped"));
+}
+
+#[tokio::test]
+async fn the_example_of_the_readme_runs_and_is_the_one_that_is_shown() {
+    let app = App::start().await;
+    let team = app.team("acme").await;
+    let tag = app.tags(team.id, &["a"]).await[0];
+    app.write(team.id, &[tap(tag, "2023-12-05T12:00:00Z")]).await;
+    // Beside the program, where cargo puts examples.
+    let example =
+        std::path::Path::new(env!("CARGO_BIN_EXE_tap-analytics")).with_file_name("examples/query");
+    let (grpc, key) = (app.grpc.to_string(), team.key);
+    let output = tokio::task::spawn_blocking(move || {
+        Command::new(example).args(["--grpc", &grpc, "--api-key", &key]).output().unwrap()
+    });
+    let output = output.await.unwrap();
+    let expected = "2023-12-01T00:00:00Z      0\n2023-12-04T00:00:00Z      1\n";
+    assert!(stdout(&output).starts_with(expected), "{}{}", stdout(&output), stderr(&output));
+    assert!(stdout(&output).ends_with("total 1\n"));
+
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let source = std::fs::read_to_string(root().join("examples/query.rs")).unwrap();
+    let shown = readme.split_once("```rust\n").unwrap().1.split_once("```").unwrap().0;
+    for line in shown.lines().map(str::trim) {
+        assert!(source.contains(line), "the README shows {line:?}, which is not in the example");
+    }
 }

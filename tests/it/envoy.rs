@@ -4,13 +4,14 @@ use prost_reflect::{DescriptorPool, Value};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::json;
 use tap_analytics::{
-    access::model::Scope,
+    access::{self, model::Scope},
     proto::{
         DESCRIPTORS,
         tap_v1::{QueryTapsRequest, compare, group_by},
     },
 };
-use tonic::Code;
+use tokio::sync::mpsc::Receiver;
+use tonic::{Code, transport::Channel};
 
 use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
@@ -112,7 +113,15 @@ async fn three_wires_give_the_same_answers_and_the_same_errors() {
             assert_eq!(outcome, expected, "{name} by {wire:?}");
         }
     }
-    for key in [None, Some("tap_1_wrong_key"), Some("")] {
+    let revoked = fresh_key(&app, &team).await;
+    let id = app.key_id(team.id, &revoked).await;
+    access::store::revoke_key(&app.db, team.id, id).await.unwrap();
+    eventually("the key is revoked", || async {
+        let answer = app.client(&revoked).query_taps(QueryTapsRequest::default()).await;
+        answer.is_err_and(|status| status.code() == Code::Unauthenticated)
+    })
+    .await;
+    for key in [None, Some("tap_1_wrong_key"), Some(""), Some(revoked.as_str())] {
         let expected = Wire::Grpc.query_taps(&envoy, key, QueryTapsRequest::default()).await;
         assert_eq!(expected.code, Code::Unauthenticated);
         for wire in WIRES {
@@ -206,6 +215,13 @@ async fn errors_of_envoy_itself_have_the_same_shape() {
             "MALFORMED_REQUEST",
         ),
         ("unknown path", get("/v1/nothing"), 404, 5, "UNKNOWN_PATH"),
+        (
+            "headers that fit",
+            get("/v1/nothing").header("x-long", "x".repeat(30_000)),
+            404,
+            5,
+            "UNKNOWN_PATH",
+        ),
         ("unknown verb", get("/v1/taps:drop"), 404, 5, "UNKNOWN_PATH"),
         ("the root", get("/"), 404, 5, "UNKNOWN_PATH"),
         ("method of a path", http.delete(envoy.url("/v1/taps:query")), 405, 12, "WRONG_METHOD"),
@@ -431,8 +447,7 @@ async fn no_log_has_a_key_or_a_query_string() {
 async fn reflection_works_through_envoy_with_a_key_and_health_does_not() {
     let app = App::start().await;
     let envoy = Envoy::start(&app).await;
-    let channel =
-        tonic::transport::Channel::from_shared(envoy.url("")).unwrap().connect().await.unwrap();
+    let channel = Channel::from_shared(envoy.url("")).unwrap().connect().await.unwrap();
     let service = "tap.v1.TapAnalytics".to_owned();
     let request = tonic_health::pb::HealthCheckRequest { service };
     let check = async |channel| {
@@ -440,14 +455,11 @@ async fn reflection_works_through_envoy_with_a_key_and_health_does_not() {
         health.check(request.clone()).await
     };
     assert!(check(channel.clone()).await.is_err(), "health is not for the public");
-    let straight = tonic::transport::Channel::from_shared(format!("http://{}", app.grpc)).unwrap();
+    let straight = Channel::from_shared(format!("http://{}", app.grpc)).unwrap();
     let answer = check(straight.connect().await.unwrap()).await.unwrap();
     assert_eq!(answer.into_inner().status, 1);
 
-    let request = ServerReflectionRequest {
-        host: String::new(),
-        message_request: Some(MessageRequest::ListServices(String::new())),
-    };
+    let request = list_services();
     let mut anybody = ServerReflectionClient::new(channel.clone());
     let refused =
         anybody.server_reflection_info(futures_util::stream::iter([request.clone()])).await;
@@ -502,4 +514,54 @@ async fn all_keys_of_a_team_go_to_one_replica() {
         }
     }
     assert_eq!(replicas.len(), 2, "teams are spread over the replicas");
+}
+
+/// A request for the list of services, on a stream of reflection.
+fn list_services() -> ServerReflectionRequest {
+    ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_takes_too_long_is_cut_and_a_stream_is_not() {
+    let app = App::start_with(Options { cache_mib: 0, ..Options::default() }).await;
+    let envoy = Envoy::impatient(&app).await;
+    let team = app.team("acme").await;
+
+    // A stream that lasts longer than any call may.
+    let channel = Channel::from_shared(envoy.url("")).unwrap().connect().await.unwrap();
+    let mut reflection =
+        ServerReflectionClient::with_interceptor(channel, AddKey(team.key.clone()));
+    let (ask, asked) = tokio::sync::mpsc::channel(1);
+    let asked = futures_util::stream::unfold(asked, async |mut asked: Receiver<_>| {
+        Some((asked.recv().await?, asked))
+    });
+    ask.send(list_services()).await.unwrap();
+    let mut answers = reflection.server_reflection_info(asked).await.unwrap().into_inner();
+    assert!(answers.message().await.unwrap().is_some());
+
+    // The store holds the call up: Envoy gives up first.
+    let admin = app.sql().await;
+    admin.batch_execute("begin; lock table tap_days in access exclusive mode").await.unwrap();
+    let url = envoy.url("/v1/taps:query?startDate=2023-01-01&endDate=2023-01-02");
+    let late = Client::new().get(url).header("x-api-key", &team.key).send().await.unwrap();
+    assert_eq!(late.status(), 504);
+    let (code, failure) = json_failure(&late.json().await.unwrap());
+    assert_eq!((code, failure.reason.as_str()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
+    admin.batch_execute("rollback").await.unwrap();
+
+    // A body that does not arrive.
+    let stuck =
+        reqwest::Body::wrap_stream(futures_util::stream::pending::<std::io::Result<Vec<u8>>>());
+    let url = envoy.url("/v1/taps:query");
+    let stuck =
+        Client::new().post(url).header("x-api-key", &team.key).body(stuck).send().await.unwrap();
+    assert_eq!(stuck.status(), 408);
+    let (code, failure) = json_failure(&stuck.json().await.unwrap());
+    assert_eq!((code, failure.reason.as_str()), (Code::DeadlineExceeded, "REQUEST_TOO_SLOW"));
+
+    ask.send(list_services()).await.unwrap();
+    assert!(answers.message().await.unwrap().is_some(), "five seconds later the stream goes on");
 }

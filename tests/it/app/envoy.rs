@@ -22,11 +22,7 @@ impl Envoy {
     /// Starts Envoy in front of an installation, and waits until it takes requests.
     pub async fn start(app: &App) -> Self {
         let envoy = Self::in_front_of(&[app.grpc.port()]);
-        let url = envoy.url("/v1/taps:query");
-        eventually("Envoy has found the service", || async {
-            reqwest::get(&url).await.is_ok_and(|answer| answer.status() == 401)
-        })
-        .await;
+        envoy.until_it_takes_requests().await;
         envoy
     }
 
@@ -43,10 +39,41 @@ impl Envoy {
         envoy
     }
 
+    /// Starts Envoy in front of an installation with shorter times than envoy.yaml has: two seconds
+    /// for an answer, three for a whole call.
+    pub async fn impatient(app: &App) -> Self {
+        let envoy = Self::launch(&[app.grpc.port()], |config| {
+            let shorter = config
+                .replace("timeout: 30s\n", "timeout: 2s\n")
+                .replace("max_stream_duration: 60s,", "max_stream_duration: 3s,");
+            assert_eq!(
+                shorter.matches(": 2s\n").count(),
+                config.matches("timeout: 30s\n").count() + config.matches(": 2s\n").count()
+            );
+            assert!(shorter.contains("max_stream_duration: 3s,"));
+            shorter
+        });
+        envoy.until_it_takes_requests().await;
+        envoy
+    }
+
+    async fn until_it_takes_requests(&self) {
+        let url = self.url("/v1/taps:query");
+        eventually("Envoy has found the service", || async {
+            reqwest::get(&url).await.is_ok_and(|answer| answer.status() == 401)
+        })
+        .await;
+    }
+
     fn in_front_of(grpc_ports: &[u16]) -> Self {
+        Self::launch(grpc_ports, str::to_owned)
+    }
+
+    fn launch(grpc_ports: &[u16], change: impl Fn(&str) -> String) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (http, admin) = (free_port(), free_port());
         let config = render(&directory, http, grpc_ports[0], admin);
+        std::fs::write(&config, change(&std::fs::read_to_string(&config).unwrap())).unwrap();
         for more in &grpc_ports[1..] {
             let text = std::fs::read_to_string(&config).unwrap();
             let (before, endpoint) = text.split_once("      - lb_endpoints:\n").unwrap();
