@@ -23,6 +23,7 @@ if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 
 fi
 check "cargo fmt --check" cargo fmt --check
 check "cargo clippy" cargo clippy --quiet --all-targets --locked -- -D warnings
+check "cargo doc" env RUSTDOCFLAGS="-D warnings" cargo doc --quiet --no-deps --document-private-items --locked
 
 # The proto files.
 buf=$local_dir/buf/node_modules/.bin/buf

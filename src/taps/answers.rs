@@ -12,13 +12,16 @@ use moka::future::Cache;
 use prost::Message as _;
 use tokio::sync::Semaphore;
 
-use super::{count::count, model::Query, revisions::Revisions, wire};
+use super::{
+    count::count,
+    model::Query,
+    revisions::{Revisions, TEAMS_MAX},
+    wire,
+};
 use crate::{clock::Clock, db::Db, error::Error, ids::TeamId, proto::tap_v1::QueryTapsResponse};
 
 /// Queries of one team that are counted at a time; further ones wait.
 const TEAM_QUERIES_MAX: usize = 4;
-/// Teams that we remember something of.
-const TEAMS_MAX: u64 = 100_000;
 
 /// Counts taps, or remembers having done so.
 #[derive(Clone, Debug)]

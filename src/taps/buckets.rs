@@ -52,18 +52,9 @@ fn next(query: &Query, at: DateTime<Utc>) -> DateTime<Utc> {
 /// The narrowest interval with which the range has few enough buckets.
 #[must_use]
 pub fn narrowest_interval(query: &Query) -> Interval {
-    const NARROW_TO_WIDE: [Interval; 7] = [
-        Interval::Minute,
-        Interval::Hour,
-        Interval::Day,
-        Interval::Week,
-        Interval::Month,
-        Interval::Quarter,
-        Interval::Year,
-    ];
     let fits =
         |interval: &Interval| bounds(&Query { interval: *interval, ..query.clone() }).is_some();
-    NARROW_TO_WIDE.into_iter().find(fits).unwrap_or(Interval::Total)
+    Interval::NARROW_TO_WIDE.into_iter().find(fits).unwrap_or(Interval::Total)
 }
 
 /// The bounds of the earlier range, one for each of `bounds`: each is moved back by the same civil

@@ -2,14 +2,13 @@
 
 use std::collections::HashMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Utc, Weekday};
 
 use super::{
     buckets,
     model::{BUCKETS_MAX, Comparison, Counts, GROUP_COUNTS_MAX, Group, GroupBy, Kind, Query},
     store,
     tally::{Reads, Tally},
-    wire,
 };
 use crate::{
     db::{Db, TeamRead},
@@ -17,10 +16,13 @@ use crate::{
     ids::{TagId, TeamId},
 };
 
+/// How many of the tags that there are not are named.
+const TAGS_NAMED_MAX: usize = 10;
+
 /// Counts what a query asks for, in one snapshot.
 ///
 /// # Errors
-/// As [`Answers::query_taps`].
+/// As [`super::answers::Answers::query_taps`].
 pub async fn count(db: &Db, team: TeamId, query: &Query) -> Result<Counts, Error> {
     let bounds = buckets::bounds(query).ok_or_else(|| too_many_buckets(query))?;
     refuse_too_many_counts(query, bounds.len() - 1)?;
@@ -73,17 +75,25 @@ async fn find_tags(
     if missing.is_empty() {
         return Ok(Some(found.into_values().collect()));
     }
-    Err(Error::NotFound { reason: "TAG_NOT_FOUND", message: wire::tags_not_found(&missing) })
+    Err(Error::NotFound { reason: "TAG_NOT_FOUND", message: tags_not_found(&missing) })
+}
+
+fn tags_not_found(uids: &[&str]) -> String {
+    let named: Vec<String> =
+        uids.iter().take(TAGS_NAMED_MAX).map(|uid| format!("{uid:?}")).collect();
+    let more = uids.len().saturating_sub(TAGS_NAMED_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("no such tag: {}{more}", named.join(", "))
 }
 
 fn too_many_buckets(query: &Query) -> Error {
-    let narrowest = wire::interval_name(buckets::narrowest_interval(query));
+    let narrowest = buckets::narrowest_interval(query).as_str();
     Error::invalid(
         "interval",
         "TOO_MANY_BUCKETS",
         format!(
             "this range has more than {BUCKETS_MAX} buckets by {}: use {narrowest} or wider, or a shorter range",
-            wire::interval_name(query.interval)
+            query.interval.as_str()
         ),
     )
 }
@@ -127,7 +137,7 @@ impl Reader<'_> {
             GroupBy::None => Vec::new(),
             GroupBy::Tag { .. } => self.tag_groups(&tags, &mut tally).await?,
             GroupBy::Kind => kind_groups(&tally),
-            GroupBy::HourOfWeek => wire::hour_groups(self.query.week_start, &tally.by_hour),
+            GroupBy::HourOfWeek => hour_groups(self.query.week_start, &tally.by_hour),
         };
         Ok((tally.counts, groups))
     }
@@ -244,10 +254,26 @@ impl Reader<'_> {
 fn kind_groups(tally: &Tally<'_>) -> Vec<Group> {
     let group = |(kind, counts): (Kind, &Vec<i64>)| Group {
         key: kind.as_str().to_owned(),
-        label: wire::kind_label(kind).to_owned(),
+        label: kind.label().to_owned(),
         other: false,
         total: counts.iter().sum(),
         counts: counts.clone(),
     };
     Kind::ALL.into_iter().zip(&tally.by_kind).map(group).collect()
+}
+
+/// The 168 groups of the hours of a week.
+fn hour_groups(week_start: Weekday, by_hour: &[i64]) -> Vec<Group> {
+    let days = std::iter::successors(Some(week_start), |day| Some(day.succ()));
+    let hours = days.flat_map(|day| (0..24).map(move |hour| format!("{day} {hour:02}:00")));
+    let groups = by_hour.iter().enumerate().zip(hours);
+    groups
+        .map(|((at, total), label)| Group {
+            key: at.to_string(),
+            label,
+            other: false,
+            total: *total,
+            counts: Vec::new(),
+        })
+        .collect()
 }

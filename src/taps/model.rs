@@ -49,6 +49,27 @@ pub enum Interval {
     Total,
 }
 
+impl Interval {
+    /// Those that have a length, from the narrowest to the widest.
+    pub const NARROW_TO_WIDE: [Self; 7] =
+        [Self::Minute, Self::Hour, Self::Day, Self::Week, Self::Month, Self::Quarter, Self::Year];
+
+    /// As the proto file names it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Total => "TOTAL",
+            Self::Minute => "MINUTE",
+            Self::Hour => "HOUR",
+            Self::Day => "DAY",
+            Self::Week => "WEEK",
+            Self::Month => "MONTH",
+            Self::Quarter => "QUARTER",
+            Self::Year => "YEAR",
+        }
+    }
+}
+
 /// What the counts are split by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum GroupBy {
@@ -88,6 +109,16 @@ impl Kind {
             Self::Nfc => "nfc",
             Self::Qr => "qr",
             Self::Link => "link",
+        }
+    }
+
+    /// For people.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Nfc => "NFC",
+            Self::Qr => "QR code",
+            Self::Link => "Link",
         }
     }
 

@@ -16,8 +16,8 @@ use crate::{db::Db, error::Error, ids::TeamId};
 
 /// How old our knowledge of a revision may be.
 const REVISION_AGE_MAX: Duration = Duration::from_secs(1);
-/// Teams whose revision we remember.
-const TEAMS_MAX: u64 = 100_000;
+/// Teams that a replica remembers something of.
+pub const TEAMS_MAX: u64 = 100_000;
 
 /// The newest revision of each team, as far as we know.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 use super::{
     buckets,
     model::{
-        Compare, Counts, GROUPS_DEFAULT, GROUPS_MAX, Group, GroupBy, Interval, Kind,
-        QUERY_TAGS_MAX, Query, Range, ResumeToken, is_tag_uid,
+        Compare, Counts, GROUPS_DEFAULT, GROUPS_MAX, Group, GroupBy, Interval, QUERY_TAGS_MAX,
+        Query, Range, ResumeToken, is_tag_uid,
     },
 };
 use crate::{
@@ -22,6 +22,8 @@ const YEARS: std::ops::RangeInclusive<i32> = 2000..=2199;
 const EXCERPT_CHARS_MAX: usize = 64;
 /// How many of many bad things are named in an error.
 const NAMED_MAX: usize = 10;
+/// A key has more than this after its first four characters.
+const KEY_REST_MIN: usize = 32;
 
 /// Checks a request.
 ///
@@ -62,7 +64,11 @@ fn zone(name: &str, bad: &mut Vec<Violation>) -> Option<Tz> {
     }
     let zone = name.parse::<Tz>().ok();
     if zone.is_none() {
-        let near = TZ_VARIANTS.iter().find(|zone| zone.name().eq_ignore_ascii_case(name));
+        // Such as `berlin` or `europe/berlin`.
+        let city = |zone: &Tz| zone.name().rsplit('/').next().unwrap_or_default();
+        let near = TZ_VARIANTS.iter().find(|zone| {
+            zone.name().eq_ignore_ascii_case(name) || city(zone).eq_ignore_ascii_case(name)
+        });
         let hint = near.map_or("Europe/Berlin", |zone| zone.name());
         bad.push(Violation::new(
             "time_zone",
@@ -224,23 +230,17 @@ fn unknown_value(field: &'static str, value: i32, allowed: &str) -> Violation {
 /// A caller's own text, short enough for an error, without what could break a log or a terminal, and
 /// without a key that was put into the wrong place.
 fn excerpt(text: &str) -> String {
-    if text.contains("tap_") {
-        return "this text".to_owned();
+    let key = text.split_once("tap_").is_some_and(|(_, rest)| {
+        rest.starts_with(|first: char| first.is_ascii_digit()) && rest.len() > KEY_REST_MIN
+    });
+    if key {
+        return "this text, which looks like an API key,".to_owned();
     }
     let mut short: String = text.chars().take(EXCERPT_CHARS_MAX).collect();
     if short.len() < text.len() {
         short.push('…');
     }
     format!("{short:?}")
-}
-
-/// Which tags there are not.
-#[must_use]
-pub fn tags_not_found(uids: &[&str]) -> String {
-    let named: Vec<String> = uids.iter().take(NAMED_MAX).map(|uid| excerpt(uid)).collect();
-    let more = uids.len().saturating_sub(NAMED_MAX);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("no such tag: {}{more}", named.join(", "))
 }
 
 /// The answer to a query at an instant.
@@ -370,48 +370,4 @@ fn instant(zone: Tz, at: DateTime<Utc>) -> String {
 #[expect(clippy::cast_precision_loss, reason = "counts are exact up to 2^53, as documented")]
 fn number(count: i64) -> f64 {
     count as f64
-}
-
-/// The name of an interval in the proto file.
-#[must_use]
-pub fn interval_name(interval: Interval) -> &'static str {
-    match interval {
-        Interval::Total => "TOTAL",
-        Interval::Minute => "MINUTE",
-        Interval::Hour => "HOUR",
-        Interval::Day => "DAY",
-        Interval::Week => "WEEK",
-        Interval::Month => "MONTH",
-        Interval::Quarter => "QUARTER",
-        Interval::Year => "YEAR",
-    }
-}
-
-/// The name of a kind for people.
-#[must_use]
-pub fn kind_label(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Nfc => "NFC",
-        Kind::Qr => "QR code",
-        Kind::Link => "Link",
-    }
-}
-
-/// The 168 groups of the hours of a week.
-#[must_use]
-pub fn hour_groups(week_start: Weekday, by_hour: &[i64]) -> Vec<Group> {
-    let days = std::iter::successors(Some(week_start), |day| Some(day.succ()));
-    let hours = days.flat_map(|day| (0..24).map(move |hour| format!("{day} {hour:02}:00")));
-    by_hour
-        .iter()
-        .enumerate()
-        .zip(hours)
-        .map(|((at, total), label)| Group {
-            key: at.to_string(),
-            label,
-            other: false,
-            total: *total,
-            counts: Vec::new(),
-        })
-        .collect()
 }

@@ -668,3 +668,29 @@ pub async fn assert_roll_up_equals_raw(app: &App) {
         .await;
     assert_eq!(wrong, 0, "days of which the total is not the sum of the quarters");
 }
+
+#[tokio::test]
+async fn query_taps_helps_with_a_zone_and_does_not_repeat_a_key() {
+    let app = App::start().await;
+    let team = app.team("acme").await;
+    let mut client = app.client(&team.key);
+    for (zone, hint) in [("europe/berlin", "Europe/Berlin"), ("new_york", "America/New_York")] {
+        let asked = QueryTapsRequest {
+            time_zone: zone.to_owned(),
+            ..query("2023-01-01", "2023-01-01", "DAY")
+        };
+        let message = client.query_taps(asked).await.unwrap_err().message().to_owned();
+        assert!(message.ends_with(&format!("write such as {hint}")), "{message}");
+    }
+    let key = team.key.clone();
+    let misplaced = QueryTapsRequest {
+        start_date: key.clone(),
+        end_date: format!("Bearer {key}"),
+        time_zone: key.clone(),
+        ..QueryTapsRequest::default()
+    };
+    let status = client.query_taps(misplaced).await.unwrap_err();
+    let details = String::from_utf8_lossy(status.details()).into_owned();
+    assert!(!status.message().contains(&key[..12]), "{}", status.message());
+    assert!(!details.contains(&key[..12]), "{details}");
+}
