@@ -7,8 +7,8 @@ use clap::Parser;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tap_analytics::{
     access::{
-        command::{self, Grant},
-        model::Preset,
+        command,
+        model::{Grant, Preset},
     },
     clock::Clock,
     config,

@@ -4,13 +4,13 @@
 //! standard error.
 
 use anyhow::{Context as _, bail};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
 use super::{
     key::ApiKey,
-    model::{Preset, QUERIES_PER_HOUR, Scope, Team},
+    model::{Grant, Preset, QUERIES_PER_HOUR, Team},
     store,
 };
 use crate::{
@@ -85,7 +85,7 @@ pub async fn teams(db: &Db, command: Teams) -> anyhow::Result<()> {
     match command {
         Teams::Create { slug, name } => {
             let name = name.unwrap_or_else(|| slug.clone());
-            let Some(id) = store::create_team(db, None, &slug, &name).await? else {
+            let Some(id) = store::create_team(db, &slug, &name).await? else {
                 bail!("there is a team {slug} already: choose another slug");
             };
             println!("{id}");
@@ -150,33 +150,35 @@ pub async fn keys(db: &Db, clock: &Clock, command: Keys) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a new key allows.
-#[derive(Clone, Copy, Debug)]
-pub struct Grant<'a> {
-    pub name: &'a str,
-    pub scopes: &'a [Scope],
-    pub queries_per_hour: u32,
-    pub expires_at: Option<DateTime<Utc>>,
-}
-
 /// Makes and stores a key.
 ///
 /// # Errors
 /// When the store cannot be reached.
 pub async fn create_key(db: &Db, team: TeamId, grant: Grant<'_>) -> anyhow::Result<ApiKey> {
-    let key = ApiKey::generate(team).context("the operating system has no randomness to give")?;
-    let new = store::NewKey {
-        team,
-        id: KeyId(Uuid::now_v7()),
-        hash: key.hash(),
-        prefix: key.prefix(),
-        name: grant.name,
-        scopes: grant.scopes.iter().map(|scope| scope.as_str()).collect(),
-        queries_per_hour: grant.queries_per_hour,
-        expires_at: grant.expires_at,
-    };
-    store::create_key(db, &new).await?;
+    let key = generate(team)?;
+    store::create_key(db, &key, grant).await?;
     Ok(key)
+}
+
+/// Makes a team of this number together with a key: there is no team that nobody can use. `None` when
+/// the number or the slug is taken.
+///
+/// # Errors
+/// When the store cannot be reached.
+pub async fn create_team_with_key(
+    db: &Db,
+    team: TeamId,
+    slug: &str,
+    name: &str,
+    grant: Grant<'_>,
+) -> anyhow::Result<Option<ApiKey>> {
+    let key = generate(team)?;
+    let made = store::create_team_with_key(db, slug, name, &key, grant).await?;
+    Ok(made.then_some(key))
+}
+
+fn generate(team: TeamId) -> anyhow::Result<ApiKey> {
+    ApiKey::generate(team).context("the operating system has no randomness to give")
 }
 
 async fn find_team(db: &Db, slug: &str) -> anyhow::Result<Team> {

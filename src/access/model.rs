@@ -61,6 +61,16 @@ impl Preset {
     }
 }
 
+/// What a new key allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Grant<'a> {
+    /// What the key is for.
+    pub name: &'a str,
+    pub scopes: &'a [Scope],
+    pub queries_per_hour: u32,
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
 /// A key as its owner may see it.
 #[derive(Clone, Debug)]
 pub struct KeyInfo {

@@ -1,11 +1,13 @@
 //! One function for each statement of `sql/access/`. All of it spans teams: it runs as `tap_system`.
 
 use chrono::{DateTime, Utc};
+use deadpool_postgres::Transaction;
 use tokio_postgres::Row;
+use uuid::Uuid;
 
 use super::{
-    key::Hash,
-    model::{KeyInfo, Team},
+    key::{ApiKey, Hash},
+    model::{Grant, KeyInfo, Team},
 };
 use crate::{
     db::{self, Db},
@@ -14,22 +16,48 @@ use crate::{
     sql,
 };
 
-/// Adds a team. `None` when the slug or the number is taken.
+/// Adds a team with the next number. `None` when the slug is taken.
 ///
 /// # Errors
 /// As [`db::query`].
-pub async fn create_team(
+pub async fn create_team(db: &Db, slug: &str, name: &str) -> Result<Option<TeamId>, Error> {
+    let mut client = db.system().await?;
+    let transaction = client.transaction().await.map_err(db::sql_error)?;
+    let team = insert_team(&transaction, None, slug, name).await?;
+    transaction.commit().await.map_err(db::sql_error)?;
+    Ok(team)
+}
+
+/// Adds the team that a key names, and the key. `false` when the number or the slug is taken.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn create_team_with_key(
     db: &Db,
+    slug: &str,
+    name: &str,
+    key: &ApiKey,
+    grant: Grant<'_>,
+) -> Result<bool, Error> {
+    let mut client = db.system().await?;
+    let transaction = client.transaction().await.map_err(db::sql_error)?;
+    let made = insert_team(&transaction, Some(key.team()), slug, name).await?.is_some();
+    if made {
+        insert_key(&transaction, key, grant).await?;
+    }
+    transaction.commit().await.map_err(db::sql_error)?;
+    Ok(made)
+}
+
+async fn insert_team(
+    transaction: &Transaction<'_>,
     id: Option<TeamId>,
     slug: &str,
     name: &str,
 ) -> Result<Option<TeamId>, Error> {
-    let mut client = db.system().await?;
-    let transaction = client.transaction().await.map_err(db::sql_error)?;
-    db::query_in(&transaction, sql!("access/lock_teams"), &[]).await?;
+    db::query_in(transaction, sql!("access/lock_teams"), &[]).await?;
     let id = id.map(|id| id.0);
-    let rows = db::query_in(&transaction, sql!("access/create_team"), &[&id, &slug, &name]).await?;
-    transaction.commit().await.map_err(db::sql_error)?;
+    let rows = db::query_in(transaction, sql!("access/create_team"), &[&id, &slug, &name]).await?;
     Ok(rows.first().map(|row| TeamId(row.get("team_id"))))
 }
 
@@ -51,44 +79,38 @@ pub async fn find_team(db: &Db, slug: &str) -> Result<Option<Team>, Error> {
     Ok(rows.first().map(team))
 }
 
-/// What is stored of a new key.
-#[derive(Debug)]
-pub struct NewKey<'a> {
-    pub team: TeamId,
-    pub id: KeyId,
-    pub hash: Hash,
-    pub prefix: String,
-    pub name: &'a str,
-    pub scopes: Vec<&'static str>,
-    pub queries_per_hour: u32,
-    pub expires_at: Option<DateTime<Utc>>,
-}
-
-/// Stores a key and tells every replica.
+/// Stores a key, that is its hash, and tells every replica.
 ///
 /// # Errors
 /// As [`db::query`].
-pub async fn create_key(db: &Db, key: &NewKey<'_>) -> Result<(), Error> {
+pub async fn create_key(db: &Db, key: &ApiKey, grant: Grant<'_>) -> Result<(), Error> {
     let mut client = db.system().await?;
     let transaction = client.transaction().await.map_err(db::sql_error)?;
-    let quota = i32::try_from(key.queries_per_hour).map_err(Error::internal)?;
-    db::query_in(
-        &transaction,
-        sql!("access/create_key"),
-        &[
-            &key.team.0,
-            &key.id.0,
-            &key.hash.as_slice(),
-            &key.prefix,
-            &key.name,
-            &key.scopes,
-            &quota,
-            &key.expires_at,
-        ],
-    )
-    .await?;
-    db::query_in(&transaction, sql!("access/notify_keys"), &[]).await?;
+    insert_key(&transaction, key, grant).await?;
     transaction.commit().await.map_err(db::sql_error)
+}
+
+async fn insert_key(
+    transaction: &Transaction<'_>,
+    key: &ApiKey,
+    grant: Grant<'_>,
+) -> Result<(), Error> {
+    let scopes: Vec<&str> = grant.scopes.iter().map(|scope| scope.as_str()).collect();
+    let quota = i32::try_from(grant.queries_per_hour).map_err(Error::internal)?;
+    let hash = key.hash();
+    let params: db::Params<'_> = &[
+        &key.team().0,
+        &Uuid::now_v7(),
+        &hash.as_slice(),
+        &key.prefix(),
+        &grant.name,
+        &scopes,
+        &quota,
+        &grant.expires_at,
+    ];
+    db::query_in(transaction, sql!("access/create_key"), params).await?;
+    db::query_in(transaction, sql!("access/notify_keys"), &[]).await?;
+    Ok(())
 }
 
 /// The keys of a team, the newest first.

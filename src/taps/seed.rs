@@ -1,11 +1,12 @@
 //! `tap-analytics seed`: loads tags and taps from CSV files of any size.
 //!
-//! The taps are read in chunks, so memory does not grow with their file; the tags are held. A line that cannot be taken is
-//! reported with its number and everything that is wrong with it, and the rest goes in. A second run
-//! changes nothing, and so does a run after one that was killed, except for what was missing.
+//! The taps are read in chunks, so memory does not grow with their file; the tags are held. A line that
+//! cannot be taken is reported with its number and everything that is wrong with it, and the rest goes
+//! in. A second run changes nothing, and so does a run after one that was killed, except for what was
+//! missing.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -22,9 +23,8 @@ use super::{
 use crate::{
     access::{
         self,
-        command::Grant,
         key::ApiKey,
-        model::{Preset, QUERIES_PER_HOUR},
+        model::{Grant, Preset, QUERIES_PER_HOUR},
     },
     clock::Clock,
     db::{self, Db},
@@ -122,9 +122,12 @@ impl Seeder<'_> {
             }
         }
 
+        let there = self.teams().await?;
         let mut tags = HashMap::new();
         for (team, new) in &teams {
-            if let Some(key) = self.make_team(*team).await? {
+            if !there.contains(team)
+                && let Some(key) = self.make_team(*team).await?
+            {
                 println!("team-{team} {}", key.reveal());
             }
             self.insert_tags(*team, new).await?;
@@ -138,23 +141,26 @@ impl Seeder<'_> {
         Ok((tags, lines.bad))
     }
 
-    /// Makes a team with a key, unless it is there.
+    /// Makes a team with a key. `None` when another run has just made it.
     async fn make_team(&self, team: TeamId) -> anyhow::Result<Option<ApiKey>> {
         let (slug, name) = (format!("team-{team}"), format!("Team {team}"));
-        if access::store::create_team(self.db, Some(team), &slug, &name).await?.is_none() {
-            let teams = access::store::list_teams(self.db).await?;
-            if teams.iter().any(|there| there.id == team) {
-                return Ok(None);
-            }
-            bail!("cannot make team {team}: another team has the slug {slug}");
-        }
         let grant = Grant {
             name: KEY_NAME,
             scopes: Preset::Reader.scopes(),
             queries_per_hour: QUERIES_PER_HOUR,
             expires_at: None,
         };
-        access::command::create_key(self.db, team, grant).await.map(Some)
+        let key = access::command::create_team_with_key(self.db, team, &slug, &name, grant).await?;
+        if key.is_none() && !self.teams().await?.contains(&team) {
+            bail!("cannot make team {team}: another team has the slug {slug}");
+        }
+        Ok(key)
+    }
+
+    /// The teams that are there.
+    async fn teams(&self) -> Result<HashSet<TeamId>, Error> {
+        let teams = access::store::list_teams(self.db).await?;
+        Ok(teams.iter().map(|team| team.id).collect())
     }
 
     async fn insert_tags(&self, team: TeamId, tags: &[TagLine]) -> Result<(), Error> {

@@ -231,3 +231,14 @@ async fn a_run_that_was_killed_leaves_whole_batches_and_the_next_one_adds_the_re
         .await;
     assert_eq!(behind, 0);
 }
+
+#[tokio::test]
+async fn a_slug_that_another_team_has_is_named() {
+    let app = App::start().await;
+    let url = &app.store.database_url;
+    run(url, &["teams", "create", "team-7"]);
+    let tags = file("tag_uid,team_id,created_at\na,7,2022-01-01\n");
+    let output = run(url, &["seed", "--tags", path(&tags)]);
+    let expected = "cannot make team 7: another team has the slug team-7";
+    assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+}

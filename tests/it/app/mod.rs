@@ -14,8 +14,7 @@ use chrono::{DateTime, Utc};
 use tap_analytics::{
     access::{
         self,
-        command::Grant,
-        model::{QUERIES_PER_HOUR, Scope},
+        model::{Grant, QUERIES_PER_HOUR, Scope},
     },
     clock::Clock,
     config,
@@ -128,7 +127,7 @@ impl App {
 
     /// A new team with a reader's key.
     pub async fn team(&self, slug: &str) -> Team {
-        let id = access::store::create_team(&self.db, None, slug, slug).await.unwrap().unwrap();
+        let id = access::store::create_team(&self.db, slug, slug).await.unwrap().unwrap();
         let key = self.key(id, Some(QUERIES_PER_HOUR), &[Scope::TapsRead], None).await;
         Team { id, slug: slug.to_owned(), key }
     }
