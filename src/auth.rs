@@ -4,7 +4,7 @@
 //! which is in memory: a request is let in or refused without a word to the database, also while the
 //! database is down.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
@@ -36,20 +36,23 @@ pub enum Route {
     Unknown,
 }
 
+/// The access table: every path that is served, and what it asks. A test walks the descriptor set and
+/// fails on an RPC without a row.
+const ROUTES: &[(&str, Route)] = &[
+    ("/tap.v1.TapAnalytics/QueryTaps", Route::Key(Scope::TapsRead, Class::Query)),
+    ("/grpc.health.v1.Health/Check", Route::Public),
+    ("/grpc.health.v1.Health/Watch", Route::Public),
+    ("/grpc.health.v1.Health/List", Route::Public),
+    ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Route::AnyKey),
+    ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Route::AnyKey),
+];
+
 impl Route {
-    /// The access table. A test walks the descriptor set and fails on an RPC without a row.
+    /// What a path asks, and the path as a label: `other` for all that are not served.
     #[must_use]
-    pub fn of(path: &str) -> Self {
-        match path {
-            "/tap.v1.TapAnalytics/QueryTaps" => Self::Key(Scope::TapsRead, Class::Query),
-            // Exact, as what is known here becomes a label of the metrics.
-            "/grpc.health.v1.Health/Check"
-            | "/grpc.health.v1.Health/Watch"
-            | "/grpc.health.v1.Health/List" => Self::Public,
-            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
-            | "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo" => Self::AnyKey,
-            _ => Self::Unknown,
-        }
+    pub fn of(path: &str) -> (Self, &'static str) {
+        let row = ROUTES.iter().find(|(served, _)| *served == path);
+        row.map_or((Self::Unknown, "other"), |(served, route)| (*route, served))
     }
 
     /// What a call costs.
@@ -83,6 +86,9 @@ impl Caller {
     }
 }
 
+/// How long loading the keys may take.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Every valid key, by its hash.
 #[derive(Debug)]
 pub struct Directory {
@@ -110,7 +116,9 @@ impl Directory {
     /// # Errors
     /// When the store cannot be read; the directory stays as it was.
     pub async fn refresh(&self, db: &Db) -> Result<(), Error> {
-        let loaded = store::load_keys(db).await?;
+        // A store that is silent is a store that is down.
+        let loading = tokio::time::timeout(LOAD_TIMEOUT, store::load_keys(db)).await;
+        let loaded = loading.map_err(Error::store_unavailable)??;
         let known = self.keys.load();
         let keys = loaded.into_iter().map(|key| {
             let kept =

@@ -21,8 +21,8 @@ use crate::{
 
 const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
-/// How long connecting, or loading the keys, may take: a store that is silent is a store that is down.
-const STORE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long connecting and subscribing may take: a store that is silent is a store that is down.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a silent connection may take to answer before it counts as dead.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Hints that are acted on together.
@@ -49,7 +49,7 @@ impl Hints {
     /// Listens for ever, and connects again whenever the connection is lost.
     pub async fn run(self) {
         loop {
-            let connected = time::timeout(STORE_TIMEOUT, self.connect()).await;
+            let connected = time::timeout(CONNECT_TIMEOUT, self.connect()).await;
             match connected.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer"))) {
                 Ok(listener) => self.follow(listener).await,
                 Err(error) => tracing::warn!(
@@ -137,8 +137,7 @@ impl Hints {
     }
 
     async fn refresh_keys(&self) {
-        let refreshed = time::timeout(STORE_TIMEOUT, self.directory.refresh(&self.db)).await;
-        if let Err(error) = refreshed.unwrap_or(Err(Error::TooSlow)) {
+        if let Err(error) = self.directory.refresh(&self.db).await {
             tracing::warn!(
                 cause = error.log_text(),
                 "cannot load the keys again; those that are known go on working"
@@ -147,12 +146,7 @@ impl Hints {
     }
 }
 
-/// How a new revision is told.
-#[must_use]
-pub fn format_revision(team: TeamId, revision: i64) -> String {
-    format!("{team}:{revision}")
-}
-
+/// Reads what [`announce`] tells.
 fn parse_revision(payload: &str) -> Option<(TeamId, i64)> {
     let (team, revision) = payload.split_once(':')?;
     Some((TeamId(team.parse().ok()?), revision.parse().ok()?))
@@ -163,7 +157,7 @@ fn parse_revision(payload: &str) -> Option<(TeamId, i64)> {
 /// # Errors
 /// As [`db::query`].
 pub async fn announce(db: &Db, team: TeamId, revision: i64) -> Result<(), Error> {
-    let payload = format_revision(team, revision);
+    let payload = format!("{team}:{revision}");
     db::query(&db.system().await?, sql!("taps/notify_taps"), &[&payload]).await?;
     Ok(())
 }

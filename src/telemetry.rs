@@ -116,9 +116,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        let path = request.uri().path();
-        let route = Route::of(path);
-        let method = if route == Route::Unknown { "other".to_owned() } else { path.to_owned() };
+        let (route, method) = Route::of(request.uri().path());
         let sent_id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok());
         let sent_id = sent_id.filter(|id| is_request_id(id)).map(str::to_owned);
         let own_id = sent_id.is_none().then(|| Uuid::now_v7().to_string());
@@ -149,7 +147,7 @@ where
 
 /// What is told of a call when it has ended, also when its caller went away before.
 struct Seen {
-    method: String,
+    method: &'static str,
     quiet: bool,
     start: Instant,
     /// None while it is under way.
@@ -164,8 +162,7 @@ impl Drop for Seen {
             let duration_us = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
             tracing::info!(?code, duration_us, "answered");
         }
-        let method = std::mem::take(&mut self.method);
-        metrics::histogram!("tap_call_seconds", "method" => method, "code" => format!("{code:?}"))
+        metrics::histogram!("tap_call_seconds", "method" => self.method, "code" => code_name(code))
             .record(elapsed.as_secs_f64());
     }
 }
@@ -183,6 +180,29 @@ fn completed(mut response: Response<Body>) -> Response<Body> {
             response
         }
         _ => response,
+    }
+}
+
+/// A code as a label.
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "Ok",
+        Code::Cancelled => "Cancelled",
+        Code::Unknown => "Unknown",
+        Code::InvalidArgument => "InvalidArgument",
+        Code::DeadlineExceeded => "DeadlineExceeded",
+        Code::NotFound => "NotFound",
+        Code::AlreadyExists => "AlreadyExists",
+        Code::PermissionDenied => "PermissionDenied",
+        Code::ResourceExhausted => "ResourceExhausted",
+        Code::FailedPrecondition => "FailedPrecondition",
+        Code::Aborted => "Aborted",
+        Code::OutOfRange => "OutOfRange",
+        Code::Unimplemented => "Unimplemented",
+        Code::Internal => "Internal",
+        Code::Unavailable => "Unavailable",
+        Code::DataLoss => "DataLoss",
+        Code::Unauthenticated => "Unauthenticated",
     }
 }
 

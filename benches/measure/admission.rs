@@ -55,7 +55,7 @@ pub(crate) async fn measure(postgres: &Postgres, report: &mut Report) -> anyhow:
 
 /// As the layers do it, once for each call.
 fn admit(directory: &Directory, metadata: &MetadataMap) -> anyhow::Result<()> {
-    let route = Route::of(black_box(PATH));
+    let (route, _) = Route::of(black_box(PATH));
     let caller = directory.admit(black_box(metadata), route)?;
     let class = route.class().context("the route has no quota")?;
     let bucket = caller.quotas.bucket(class);

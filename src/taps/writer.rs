@@ -6,10 +6,10 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
-    sync::Mutex,
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use chrono::{DateTime, Datelike as _, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, Months, NaiveDate, TimeDelta, Utc};
 
 use super::model::NewTap;
 use crate::{
@@ -98,22 +98,22 @@ impl Writer {
         let mut month = month_of(self.clock.now());
         for _ in 0..3 {
             self.make_partition(month).await?;
-            month =
-                month_of((month + TimeDelta::days(31)).and_time(chrono::NaiveTime::MIN).and_utc());
+            month = month + Months::new(1);
         }
         Ok(())
     }
 
     async fn make_partition(&self, month: NaiveDate) -> Result<(), Error> {
-        let known = |months: &Mutex<HashSet<_>>| {
-            months.lock().unwrap_or_else(std::sync::PoisonError::into_inner).contains(&month)
-        };
-        if known(&self.months) {
-            return Ok(());
+        if !self.months().contains(&month) {
+            db::query(&self.db.system().await?, sql!("taps/make_partition"), &[&month]).await?;
+            self.months().insert(month);
         }
-        db::query(&self.db.system().await?, sql!("taps/make_partition"), &[&month]).await?;
-        self.months.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(month);
         Ok(())
+    }
+
+    fn months(&self) -> MutexGuard<'_, HashSet<NaiveDate>> {
+        // Nothing can be half done under the lock.
+        self.months.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -75,7 +75,7 @@ async fn every_rpc_has_a_row_and_refuses_whoever_lacks_what_it_asks() {
     let mistyped = format!("{}x", &team.key[..team.key.len() - 1]);
     let unknown = access::key::ApiKey::generate(team.id).unwrap().reveal().to_owned();
     for path in &paths {
-        let Route::Key(..) = Route::of(path) else {
+        let (Route::Key(..), _) = Route::of(path) else {
             panic!("{path} has no row in the access table")
         };
         let missing = (Code::Unauthenticated, "API_KEY_MISSING".to_owned());

@@ -179,10 +179,18 @@ async fn serve_waits_for_a_schema_and_ready_tells_when_it_serves() {
     assert_eq!(line["span"]["team"], 1);
     assert!(line["span"]["key"].is_string(), "{line}");
     assert!(!log.contains(&key[10..]), "{log}");
+    // A path that nobody serves makes no label of its own.
+    let channel = tonic::transport::Channel::from_shared(format!("http://{address}")).unwrap();
+    let mut anybody = tonic::client::Grpc::new(channel.connect().await.unwrap());
+    anybody.ready().await.unwrap();
+    let codec = tonic_prost::ProstCodec::<(), ()>::default();
+    let invented = "/grpc.reflection.invented/Path".parse().unwrap();
+    anybody.unary(tonic::Request::new(()), invented, codec).await.unwrap_err();
     let page = reqwest::get(format!("http://127.0.0.1:{admin}/metrics")).await.unwrap();
     let page = page.text().await.unwrap();
     assert!(page.contains("method=\"/tap.v1.TapAnalytics/QueryTaps\",code=\"Ok\""), "{page}");
     assert!(!page.contains(&key[10..]), "{page}");
+    assert!(page.contains("method=\"other\"") && !page.contains("invented"), "{page}");
 
     // SIGTERM: it ends by itself, and well.
     assert!(Command::new("kill").arg(serve.id().to_string()).status().unwrap().success());

@@ -1,5 +1,7 @@
 //! Through the real Envoy: three wires with one truth, and errors in one shape.
 
+use std::time::Duration;
+
 use prost_reflect::{DescriptorPool, Value};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::json;
@@ -550,6 +552,13 @@ async fn a_call_that_takes_too_long_is_cut_and_a_stream_is_not() {
     assert_eq!(late.status(), 504);
     let (code, failure) = json_failure(&late.json().await.unwrap());
     assert_eq!((code, failure.reason.as_str()), (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"));
+    // Or earlier, when its caller asks for that.
+    let url = envoy.url("/v1/taps:query?startDate=2023-01-01&endDate=2023-01-03");
+    let began = std::time::Instant::now();
+    let hasty =
+        Client::new().get(url).header("x-api-key", &team.key).header("grpc-timeout", "500m");
+    assert_eq!(hasty.send().await.unwrap().status(), 504);
+    assert!(began.elapsed() < Duration::from_millis(1_900), "{:?}", began.elapsed());
     admin.batch_execute("rollback").await.unwrap();
 
     // A body that does not arrive.
