@@ -23,7 +23,7 @@ struct Args {
           value_parser = clap::value_parser!(u32).range(1..=1000))]
     sizes: Vec<u32>,
 
-    /// Also over 100 million taps: needs an hour and 40 GB of disk.
+    /// Also over 100 million taps: takes long, and much disk.
     #[arg(long)]
     taps_100m: bool,
 

@@ -61,7 +61,8 @@ impl Answers {
         timeout: Duration,
     ) -> Self {
         let weigh = |_: &CacheKey, answer: &Arc<Answer>| {
-            // In memory a message is about three times its size on the wire.
+            // Strings and lists have headers in memory that they have not on the wire: an estimate, on
+            // the high side.
             u32::try_from(answer.response.encoded_len() * 3 + 1024).unwrap_or(u32::MAX)
         };
         let cache = Cache::builder()
