@@ -4,7 +4,12 @@
 //! for reflection and for the tests, so it must keep the HTTP annotations: they are extensions,
 //! which `prost_types` drops, hence the bytes come straight from protox.
 
-use std::{env, error::Error, fs, path::PathBuf};
+use std::{
+    env,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+};
 
 const PROTO_FILES: &[&str] = &["tap/v1/tap_analytics.proto"];
 
@@ -12,7 +17,8 @@ const PROTO_FILES: &[&str] = &["tap/v1/tap_analytics.proto"];
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
 
-    let descriptors = PathBuf::from(env::var("OUT_DIR")?).join("tap.binpb");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let descriptors = out.join("tap.binpb");
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_imports(true).include_source_info(true).open_files(PROTO_FILES)?;
     fs::write(&descriptors, compiler.encode_file_descriptor_set())?;
@@ -23,5 +29,36 @@ fn main() -> Result<(), Box<dyn Error>> {
         .file_descriptor_set_path(&descriptors)
         .skip_protoc_run()
         .compile_protos(PROTO_FILES, &["proto"])?;
+    page(&out.join("page"))?;
+    Ok(())
+}
+
+/// Copies the page to where the program takes it from: what `web/` was built into, or, for who builds the
+/// service alone, a page that says how to build it.
+fn page(to: &Path) -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=web/dist");
+    if to.exists() {
+        fs::remove_dir_all(to)?;
+    }
+    let built = Path::new("web/dist");
+    if built.join("index.html").exists() {
+        return copy(built, to);
+    }
+    fs::create_dir_all(to)?;
+    let text = "<!doctype html><title>tap-analytics</title><p>This program was built without its page: run scripts/web.sh, then build it again.";
+    Ok(fs::write(to.join("index.html"), text)?)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<(), Box<dyn Error>> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), target)?;
+        }
+    }
     Ok(())
 }

@@ -21,12 +21,13 @@ use crate::{
     error::Error,
     ids::{KeyId, TeamId},
     quotas::{Class, Quotas},
+    streams::KeyLife,
 };
 
 /// What a path asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// Nothing: health, which Envoy keeps from the public.
+    /// Nothing: health, which Envoy keeps from the public; the page; the tap URL.
     Public,
     /// A key, whatever it may do: reflection. Costs nothing.
     AnyKey,
@@ -40,6 +41,13 @@ pub enum Route {
 /// fails on an RPC without a row.
 const ROUTES: &[(&str, Route)] = &[
     ("/tap.v1.TapAnalytics/QueryTaps", Route::Key(Scope::TapsRead, Class::Query)),
+    ("/tap.v1.TapAnalytics/RecordTaps", Route::Key(Scope::TapsWrite, Class::Write)),
+    // Its batches cost one write each, besides.
+    ("/tap.v1.TapAnalytics/IngestTaps", Route::Key(Scope::TapsWrite, Class::Stream)),
+    // Fresh ones cost a query, besides.
+    ("/tap.v1.TapAnalytics/StreamTaps", Route::Key(Scope::TapsRead, Class::Stream)),
+    ("/tap.v1.TapAnalytics/WatchTaps", Route::Key(Scope::TapsRead, Class::Stream)),
+    ("/", Route::Public),
     ("/grpc.health.v1.Health/Check", Route::Public),
     ("/grpc.health.v1.Health/Watch", Route::Public),
     ("/grpc.health.v1.Health/List", Route::Public),
@@ -47,11 +55,15 @@ const ROUTES: &[(&str, Route)] = &[
     ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Route::AnyKey),
 ];
 
+/// Paths that go on: what the page is made of, and the tap URL.
+const PREFIXES: &[(&str, Route)] = &[("/assets/", Route::Public), ("/t/", Route::Public)];
+
 impl Route {
     /// What a path asks, and the path as a label: `other` for all that are not served.
     #[must_use]
     pub fn of(path: &str) -> (Self, &'static str) {
         let row = ROUTES.iter().find(|(served, _)| *served == path);
+        let row = row.or_else(|| PREFIXES.iter().find(|(prefix, _)| path.starts_with(prefix)));
         row.map_or((Self::Unknown, "other"), |(served, route)| (*route, served))
     }
 
@@ -72,6 +84,9 @@ pub struct Caller {
     pub key: KeyId,
     /// The quotas of the key.
     pub quotas: Arc<Quotas>,
+    /// How long the key lives, and what it has open.
+    pub life: Arc<KeyLife>,
+    pub expires_at: Option<DateTime<Utc>>,
 }
 
 impl Caller {
@@ -101,7 +116,6 @@ struct Entry {
     caller: Caller,
     scopes: Vec<Scope>,
     queries_per_hour: u32,
-    expires_at: Option<DateTime<Utc>>,
 }
 
 impl Directory {
@@ -121,24 +135,39 @@ impl Directory {
         let loaded = loading.map_err(Error::store_unavailable)??;
         let known = self.keys.load();
         let keys = loaded.into_iter().map(|key| {
-            let kept =
-                known.get(&key.hash).filter(|old| old.queries_per_hour == key.queries_per_hour);
+            let old = known.get(&key.hash);
+            let kept = old.filter(|old| old.queries_per_hour == key.queries_per_hour);
             let quotas = kept.map_or_else(
                 || Arc::new(Quotas::new(key.queries_per_hour)),
                 |old| Arc::clone(&old.caller.quotas),
             );
+            let life = old.map_or_else(Arc::default, |old| Arc::clone(&old.caller.life));
+            let expires_at = key.expires_at;
             let entry = Entry {
-                caller: Caller { team: key.team, key: key.id, quotas },
+                caller: Caller { team: key.team, key: key.id, quotas, life, expires_at },
                 scopes: key.scopes.iter().filter_map(|scope| Scope::parse(scope)).collect(),
                 queries_per_hour: key.queries_per_hour,
-                expires_at: key.expires_at,
             };
             (key.hash, entry)
         });
         let keys: HashMap<Hash, Entry> = keys.collect();
         metrics::gauge!("tap_keys").set(u32::try_from(keys.len()).unwrap_or(u32::MAX));
+        // No longer valid: what they have open ends.
+        for (_, gone) in known.iter().filter(|(hash, _)| !keys.contains_key(*hash)) {
+            gone.caller.life.ended.cancel();
+        }
         self.keys.store(Arc::new(keys));
         Ok(())
+    }
+
+    /// Ends what keys have open that have expired.
+    pub fn end_expired(&self) {
+        let now = self.clock.now();
+        for Entry { caller, .. } in self.keys.load().values() {
+            if caller.expires_at.is_some_and(|at| at <= now) {
+                caller.life.ended.cancel();
+            }
+        }
     }
 
     /// Lets a caller in, or says why not.
@@ -150,7 +179,7 @@ impl Directory {
         let key = ApiKey::parse(key).ok_or(INVALID)?;
         let keys = self.keys.load();
         let entry = keys.get(&key.hash()).ok_or(INVALID)?;
-        if entry.expires_at.is_some_and(|at| at <= self.clock.now()) {
+        if entry.caller.expires_at.is_some_and(|at| at <= self.clock.now()) {
             return Err(Error::Unauthenticated {
                 reason: "API_KEY_EXPIRED",
                 message: "this API key has expired: use a new one",

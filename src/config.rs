@@ -9,6 +9,7 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
+use http::HeaderName;
 
 /// Where the store is. Needed by every command but `descriptors` and `ready`.
 #[derive(Args, Clone, Debug)]
@@ -70,6 +71,11 @@ pub struct Serve {
     /// How long calls in flight may take to end after that, in milliseconds.
     #[arg(long, env = "TAP_STOP_MS", default_value_t = 20_000, value_name = "MS")]
     pub stop_ms: u32,
+
+    /// Name of the header in which a proxy in front of Envoy, that nobody can go round, says the country
+    /// of a caller, such as cf-ipcountry. Without it taps of the tap URL have no country.
+    #[arg(long, env = "TAP_COUNTRY_HEADER", value_name = "HEADER")]
+    pub country_header: Option<HeaderName>,
 
     /// Whether gRPC reflection is served, for grpcurl and the like.
     #[arg(long, env = "TAP_REFLECTION", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]

@@ -166,6 +166,25 @@ pub async fn query_in(
     transaction.query(&statement, params).await.map_err(|error| failed(sql, error))
 }
 
+/// Runs an insert in a transaction. `false` when something is there already: then the transaction can
+/// only be rolled back.
+///
+/// # Errors
+/// As [`query`].
+pub async fn insert_in(
+    transaction: &deadpool_postgres::Transaction<'_>,
+    sql: Sql,
+    params: Params<'_>,
+) -> Result<bool, Error> {
+    let statement =
+        transaction.prepare_cached(sql.text).await.map_err(|error| failed(sql, error))?;
+    match transaction.execute(&statement, params).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => Ok(false),
+        Err(error) => Err(failed(sql, error)),
+    }
+}
+
 /// The same, and the log will say which statement it was.
 fn failed(sql: Sql, error: PgError) -> Error {
     match sql_error(error) {
@@ -205,6 +224,20 @@ fn pool_error(error: PoolError) -> Error {
             other => other,
         },
         error => Error::store_unavailable(error),
+    }
+}
+
+/// A number for the history of the store: another one once a backup was restored or a standby took over.
+/// 0 where PostgreSQL does not tell.
+///
+/// # Errors
+/// As [`query`].
+pub async fn history(db: &Db) -> Result<u32, Error> {
+    let client = db.system().await?;
+    match client.query_one(sql!("db/history").text, &[]).await {
+        Ok(row) => Ok(crc32fast::hash(row.get::<_, &str>("history").as_bytes())),
+        Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Ok(0),
+        Err(error) => Err(failed(sql!("db/history"), error)),
     }
 }
 

@@ -11,6 +11,8 @@ use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 /// Whose `reason`s these are, in every `ErrorInfo`.
 pub const DOMAIN: &str = "tap-analytics";
 
+/// How many of the tags that there are not are named.
+const TAGS_NAMED_MAX: usize = 10;
 /// How much is kept of the message of an error that is not ours.
 const MESSAGE_CHARS_MAX: usize = 300;
 /// How long a caller is asked to wait when the store is down.
@@ -66,6 +68,24 @@ pub enum Error {
     #[error("the store cannot be reached: try again in a second")]
     StoreUnavailable(Arc<anyhow::Error>),
 
+    /// Too much is waiting to be written: UNAVAILABLE.
+    #[error("more taps come in than can be written: try again in a second, with larger batches")]
+    Busy,
+
+    /// The service stops while a stream is open: UNAVAILABLE.
+    #[error("the service stops or moves: open the stream again and send what was not answered")]
+    Draining,
+
+    /// A key has as many streams open as it may: `RESOURCE_EXHAUSTED`.
+    #[error("this key has {max} streams open, which is the most: close one, or use another key")]
+    TooManyStreams { max: usize },
+
+    /// What follows the token is gone: `OUT_OF_RANGE`.
+    #[error(
+        "taps after this resume_token are gone, or it is of another history of the store: query anew, and stream without a token or with the one of that answer"
+    )]
+    ResumeTokenExpired,
+
     /// The work took longer than it may: `DEADLINE_EXCEEDED`.
     #[error("the answer took too long: ask for a shorter range or fewer tags")]
     TooSlow,
@@ -90,6 +110,17 @@ impl Error {
         description: impl Into<String>,
     ) -> Self {
         Self::Invalid(vec![Violation::new(field, reason, description)])
+    }
+
+    /// Tags that are not the team's, or not there at all.
+    #[must_use]
+    pub fn tags_not_found(uids: &[&str]) -> Self {
+        let named: Vec<String> =
+            uids.iter().take(TAGS_NAMED_MAX).map(|uid| format!("{uid:?}")).collect();
+        let more = uids.len().saturating_sub(TAGS_NAMED_MAX);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let message = format!("no such tag: {}{more}", named.join(", "));
+        Self::NotFound { reason: "TAG_NOT_FOUND", message }
     }
 
     /// An internal error with its cause, which only the log sees.
@@ -160,6 +191,22 @@ impl From<Error> for Status {
                 details.set_retry_info(Some(STORE_RETRY));
                 Status::with_error_details(Code::Unavailable, message, details)
             }
+            Error::Busy => {
+                let mut details = details("TOO_BUSY");
+                details.set_retry_info(Some(STORE_RETRY));
+                Status::with_error_details(Code::Unavailable, message, details)
+            }
+            Error::Draining => {
+                let mut details = details("DRAINING");
+                details.set_retry_info(Some(STORE_RETRY));
+                Status::with_error_details(Code::Unavailable, message, details)
+            }
+            Error::TooManyStreams { .. } => {
+                with_reason(Code::ResourceExhausted, message, "TOO_MANY_STREAMS")
+            }
+            Error::ResumeTokenExpired => {
+                with_reason(Code::OutOfRange, message, "RESUME_TOKEN_EXPIRED")
+            }
             Error::TooSlow => with_reason(Code::DeadlineExceeded, message, "QUERY_TOO_SLOW"),
             Error::Internal(_) => with_reason(Code::Internal, message, "INTERNAL"),
         }
@@ -192,7 +239,7 @@ pub fn complete(status: &Status) -> Status {
         Code::OutOfRange => (
             Code::OutOfRange,
             "REQUEST_TOO_LARGE",
-            "the request is larger than 1 MiB: ask for less at a time",
+            "the request is larger than 4 MiB: ask for less, or send less, at a time",
         ),
         // What cannot be decoded is the caller's fault, not ours.
         Code::Internal => (

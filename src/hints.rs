@@ -1,13 +1,21 @@
-//! Hints between replicas: "the keys have changed", "this team has a new revision".
+//! Hints between replicas: "the keys have changed", "the tags of this team have", "this team has a new
+//! revision".
 //!
-//! PostgreSQL's LISTEN on a connection of its own. A hint only makes us look sooner: keys are loaded
-//! every 15 seconds anyway, and every second while there is no connection to listen on; revisions
+//! PostgreSQL's LISTEN on a connection of its own. A hint only makes us look sooner: keys and tags are
+//! loaded every 15 seconds anyway, and every second while there is no connection to listen on; revisions
 //! are checked by whoever needs one ([`crate::taps::revisions`]).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use futures_util::{StreamExt as _, stream};
-use tokio::{sync::mpsc, time};
+use tokio::{
+    sync::{Notify, mpsc},
+    time,
+};
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 use crate::{
@@ -16,7 +24,7 @@ use crate::{
     error::Error,
     ids::TeamId,
     sql,
-    taps::revisions::Revisions,
+    taps::{live::Feeds, revisions::Revisions, tags::Tags, token::Tokens},
 };
 
 const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
@@ -28,6 +36,10 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Hints that are acted on together.
 const NOTICES_AT_A_TIME: usize = 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(3);
+/// At most one notice in this time: a notice takes a lock of the whole cluster.
+const NOTICE_INTERVAL: Duration = Duration::from_millis(20);
+/// PostgreSQL takes less than 8,000 bytes.
+const NOTICE_BYTES_MAX: usize = 7_900;
 
 /// Who is told.
 #[derive(Clone, Debug)]
@@ -37,6 +49,9 @@ pub struct Hints {
     pub listen: tokio_postgres::Config,
     pub directory: Arc<Directory>,
     pub revisions: Arc<Revisions>,
+    pub feeds: Feeds,
+    pub tags: Arc<Tags>,
+    pub tokens: Arc<Tokens>,
 }
 
 /// A subscribed connection.
@@ -58,8 +73,7 @@ impl Hints {
                 ),
             }
             // Whatever happened, hints were missed. Read first, wait after.
-            self.revisions.forget();
-            self.refresh_keys().await;
+            self.look().await;
             time::sleep(RETRY_INTERVAL).await;
         }
     }
@@ -92,8 +106,7 @@ impl Hints {
     /// Acts on hints until the connection ends.
     async fn follow(&self, mut listener: Listener) {
         // What changed between the last look and LISTEN.
-        self.revisions.forget();
-        self.refresh_keys().await;
+        self.look().await;
         metrics::gauge!("tap_listening").set(1.0);
 
         let mut refresh =
@@ -108,7 +121,10 @@ impl Hints {
                     }
                     self.act(heard_now.drain(..)).await;
                 }
-                _ = refresh.tick() => self.refresh_keys().await,
+                _ = refresh.tick() => {
+                    self.refresh_keys().await;
+                    self.refresh_tags().await;
+                }
                 _ = ping.tick() => {
                     let pong = time::timeout(PING_TIMEOUT, listener.client.check_connection()).await;
                     if !matches!(pong, Ok(Ok(()))) {
@@ -124,15 +140,55 @@ impl Hints {
     /// However many changes of keys were heard of together, the keys are loaded once.
     async fn act(&self, notices: impl Iterator<Item = (String, String)>) {
         let mut keys_changed = false;
+        let mut tags_changed = BTreeSet::new();
         for (channel, payload) in notices {
-            match (channel.as_str(), parse_revision(&payload)) {
-                ("taps", Some((team, revision))) => self.revisions.raise(team, revision),
-                ("taps", None) => self.revisions.forget(),
+            match channel.as_str() {
+                "taps" => self.hear(&payload),
+                "tags" => tags_changed.extend(payload.parse().map(TeamId)),
                 _ => keys_changed = true,
             }
         }
         if keys_changed {
             self.refresh_keys().await;
+        }
+        for team in tags_changed {
+            if let Err(error) = self.tags.refresh_team(team).await {
+                tracing::warn!(cause = error.log_text(), "cannot load tags again");
+            }
+        }
+    }
+
+    /// Teams have new revisions.
+    fn hear(&self, payload: &str) {
+        for news in payload.split(',') {
+            let Some((team, revision)) = parse_revision(news) else {
+                self.revisions.forget();
+                return;
+            };
+            self.revisions.raise(team, revision);
+            self.feeds.hear(team, revision);
+        }
+    }
+
+    /// Looks at everything: whatever was told meanwhile was not heard.
+    async fn look(&self) {
+        self.revisions.forget();
+        self.refresh_keys().await;
+        self.refresh_tags().await;
+        match db::history(&self.db).await {
+            Ok(history) => self.tokens.set_history(history),
+            Err(error) => {
+                tracing::warn!(cause = error.log_text(), "cannot ask the store who it is")
+            }
+        }
+    }
+
+    async fn refresh_tags(&self) {
+        if let Err(error) = self.tags.refresh().await {
+            tracing::warn!(
+                cause = error.log_text(),
+                "cannot load the tags again; those that are known go on working"
+            );
         }
     }
 
@@ -157,7 +213,74 @@ fn parse_revision(payload: &str) -> Option<(TeamId, i64)> {
 /// # Errors
 /// As [`db::query`].
 pub async fn announce(db: &Db, team: TeamId, revision: i64) -> Result<(), Error> {
-    let payload = format!("{team}:{revision}");
+    notify(db, &format!("{team}:{revision}")).await
+}
+
+/// Tells every replica that the tags of a team have changed.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn announce_tags(db: &Db, team: TeamId) -> Result<(), Error> {
+    db::query(&db.system().await?, sql!("taps/notify_tags"), &[&team.to_string()]).await?;
+    Ok(())
+}
+
+/// What other replicas are to be told, gathered for a moment.
+#[derive(Clone, Debug, Default)]
+pub struct Notices(Arc<Pending>);
+
+#[derive(Debug, Default)]
+struct Pending {
+    taps: Mutex<HashMap<TeamId, i64>>,
+    some: Notify,
+}
+
+impl Notices {
+    /// A team has a new revision.
+    pub fn taps(&self, team: TeamId, revision: i64) {
+        let mut taps = self.0.taps.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = taps.entry(team).or_default();
+        *newest = revision.max(*newest);
+        drop(taps);
+        self.0.some.notify_one();
+    }
+
+    /// Tells them, for ever.
+    pub async fn run(self, db: Db) {
+        loop {
+            self.0.some.notified().await;
+            let taps =
+                std::mem::take(&mut *self.0.taps.lock().unwrap_or_else(PoisonError::into_inner));
+            for payload in payloads(&taps) {
+                // A hint: whoever does not hear of it looks within a second.
+                if let Err(error) = notify(&db, &payload).await {
+                    tracing::debug!(cause = error.log_text(), "cannot tell others of new taps");
+                    break;
+                }
+            }
+            time::sleep(NOTICE_INTERVAL).await;
+        }
+    }
+}
+
+async fn notify(db: &Db, payload: &str) -> Result<(), Error> {
     db::query(&db.system().await?, sql!("taps/notify_taps"), &[&payload]).await?;
     Ok(())
+}
+
+/// Teams and revisions as texts that PostgreSQL takes.
+fn payloads(taps: &HashMap<TeamId, i64>) -> Vec<String> {
+    let mut payloads = vec![String::new()];
+    for (team, revision) in taps {
+        let news = format!("{team}:{revision}");
+        match payloads.last_mut() {
+            Some(last) if last.is_empty() => *last = news,
+            Some(last) if last.len() + 1 + news.len() <= NOTICE_BYTES_MAX => {
+                last.push(',');
+                last.push_str(&news);
+            }
+            _ => payloads.push(news),
+        }
+    }
+    payloads
 }

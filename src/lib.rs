@@ -36,7 +36,10 @@ pub mod access;
 pub mod auth;
 pub mod limits;
 pub mod quotas;
+pub mod streams;
 pub mod taps;
+
+pub mod page;
 
 pub mod admin;
 pub mod server;

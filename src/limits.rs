@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use tonic::{Code, Status, body::Body};
+use tonic::{Code, Status, body::Body, metadata::MetadataMap};
 use tonic_types::{QuotaViolation, StatusExt};
 use tower::{Layer, Service};
 
@@ -74,10 +74,33 @@ where
             if unanswered(response.headers()) {
                 bucket.give_back();
             }
-            write_headers(response.headers_mut(), class, bucket.standing());
+            // A call that was charged for more says so itself.
+            if !response.headers().contains_key("x-ratelimit-limit") {
+                write_headers(response.headers_mut(), class, bucket.standing());
+            }
             Ok(response)
         })
     }
+}
+
+/// Takes a call of another class out of the caller's quota: for what a path alone does not tell.
+///
+/// # Errors
+/// The refusal, with its headers.
+pub fn charge(caller: &Caller, class: Class) -> Result<Standing, Status> {
+    caller.quotas.bucket(class).take().map_err(|standing| {
+        metrics::counter!("tap_quota_refusals_total", "class" => class.as_str()).increment(1);
+        let mut status = refusal(class, standing);
+        show(status.metadata_mut(), class, standing);
+        status
+    })
+}
+
+/// Says on an answer what is left of a quota.
+pub fn show(metadata: &mut MetadataMap, class: Class, standing: Standing) {
+    let mut headers = std::mem::take(metadata).into_headers();
+    write_headers(&mut headers, class, standing);
+    *metadata = MetadataMap::from_headers(headers);
 }
 
 /// Whether a call ended before there was work: such calls are given back.

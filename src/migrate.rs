@@ -15,6 +15,7 @@ pub const MIGRATIONS: &[(&str, &str)] = &[
     ("V3__tags", include_str!("../sql/schema/0003_tags.sql")),
     ("V4__taps", include_str!("../sql/schema/0004_taps.sql")),
     ("V5__tap_days", include_str!("../sql/schema/0005_tap_days.sql")),
+    ("V6__live", include_str!("../sql/schema/0006_live.sql")),
 ];
 
 /// Migrates the database, and says what it did.

@@ -25,7 +25,16 @@ use governor::{
 pub enum Class {
     /// One of the key's queries.
     Query,
+    /// One opening of a stream, whether it costs a query as well or not.
+    Stream,
+    /// One batch of taps.
+    Write,
 }
+
+/// Openings of streams that a key has an hour. A page that reconnects needs few.
+const STREAMS_PER_HOUR: u32 = 3_600;
+/// Batches of taps that a key can send an hour: 100 a second for ever, and all at once for a while.
+const WRITES_PER_HOUR: u32 = 360_000;
 
 impl Class {
     /// As headers and errors name it.
@@ -33,6 +42,8 @@ impl Class {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Query => "query",
+            Self::Stream => "stream",
+            Self::Write => "write",
         }
     }
 }
@@ -41,13 +52,20 @@ impl Class {
 #[derive(Debug)]
 pub struct Quotas {
     queries: Bucket,
+    streams: Bucket,
+    writes: Bucket,
 }
 
 impl Quotas {
     /// Full buckets.
     #[must_use]
     pub fn new(queries_per_hour: u32) -> Self {
-        Self { queries: Bucket::new(queries_per_hour, DefaultClock::default()) }
+        let bucket = |per_hour| Bucket::new(per_hour, DefaultClock::default());
+        Self {
+            queries: bucket(queries_per_hour),
+            streams: bucket(STREAMS_PER_HOUR),
+            writes: bucket(WRITES_PER_HOUR),
+        }
     }
 
     /// The bucket that a call is taken from.
@@ -55,6 +73,8 @@ impl Quotas {
     pub fn bucket(&self, class: Class) -> &Bucket {
         match class {
             Class::Query => &self.queries,
+            Class::Stream => &self.streams,
+            Class::Write => &self.writes,
         }
     }
 }

@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{net::TcpListener, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 use tonic::{
-    service::InterceptorLayer,
+    service::{InterceptorLayer, Routes},
     transport::{
         Server,
         server::{Router, TcpIncoming},
@@ -28,19 +28,37 @@ use crate::{
     clock::Clock,
     config,
     db::{self, Db},
-    hints::Hints,
+    error::Error,
+    hints::{Hints, Notices},
     limits::LimitLayer,
+    page,
     proto::{DESCRIPTORS, tap_v1::tap_analytics_server::TapAnalyticsServer},
-    taps::{answers::Answers, revisions::Revisions, rpc::Taps, writer::Writer},
+    streams::Streams,
+    taps::{
+        answers::Answers,
+        buffer::{self, Drain},
+        link::{self, Link},
+        live::Feeds,
+        queue::Queue,
+        record::Recorder,
+        revisions::Revisions,
+        rpc::Taps,
+        store,
+        tags::Tags,
+        token::Tokens,
+        writer::Writer,
+    },
     telemetry::ObserveLayer,
 };
 
 /// The largest request. Envoy refuses a larger one before.
-const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The largest request for health and reflection.
 const SMALL_BYTES_MAX: usize = 4096;
 const START_RETRY: Duration = Duration::from_secs(1);
 const PARTITIONS_INTERVAL: Duration = Duration::from_hours(6);
+/// How often to look for keys that have expired.
+const EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What a server is given by whoever starts it: a test chooses ports, time and end.
 #[derive(Debug)]
@@ -76,32 +94,63 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
             tracing::error!(%error, "the private port failed");
         }
     });
-    if !load_keys(&directory, &db, &parts.stop).await {
+    let tags = Arc::new(Tags::new(db.clone()));
+    let Some(tokens) = load(&directory, &tags, &db, &parts.clock, &parts.stop).await else {
         return Ok(());
-    }
+    };
+    let tokens = Arc::new(tokens);
+    let feeds = Feeds::new(db.clone(), Arc::clone(&tags), Arc::clone(&revisions));
     tasks.spawn(
         Hints {
             db: db.clone(),
             listen: db::system_role(&parts.store)?,
             directory: Arc::clone(&directory),
             revisions: Arc::clone(&revisions),
+            feeds: feeds.clone(),
+            tags: Arc::clone(&tags),
+            tokens: Arc::clone(&tokens),
         }
         .run(),
     );
-    tasks.spawn(make_partitions(Writer::new(db.clone(), parts.clock.clone())));
+    tasks.spawn(end_expired(Arc::clone(&directory)));
+    let writer = Arc::new(Writer::new(db.clone(), parts.clock.clone()));
+    tasks.spawn(make_partitions(Arc::clone(&writer)));
+    let notices = Notices::default();
+    tasks.spawn(notices.clone().run(db.clone()));
+    let queue =
+        Queue::new(writer, parts.clock.clone(), Arc::clone(&revisions), feeds.clone(), notices);
+    let (waiting, drain) = buffer::buffer(queue.clone());
+    let drain = tokio::spawn(Drain::run(drain));
     if let Some(metrics) = parts.metrics {
         tasks.spawn(keep_up(metrics));
     }
 
+    let drained = CancellationToken::new();
+    let clock = parts.clock;
     let (cache, timeout) = (parts.serve.cache_bytes(), parts.serve.query_timeout());
-    let taps = Taps { answers: Answers::new(db, parts.clock, revisions, cache, timeout) };
+    let streams =
+        Streams { clock: clock.clone(), draining: drained.clone(), history: tokens.histories() };
+    let link = Link {
+        tags: Arc::clone(&tags),
+        buffer: waiting,
+        clock: clock.clone(),
+        country_header: parts.serve.country_header.clone(),
+    };
+    let taps = Taps {
+        answers: Answers::new(db, clock.clone(), revisions, cache, timeout),
+        recorder: Recorder::new(Arc::clone(&tags), queue),
+        feeds,
+        tags,
+        tokens,
+        streams,
+        clock,
+    };
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<TapAnalyticsServer<Taps>>().await;
-    let router = router(directory, health_service, taps, parts.serve.reflection)?;
+    let router = router(directory, health_service, taps, link, parts.serve.reflection)?;
     serving.store(true, Ordering::Release);
     tracing::info!(grpc = %parts.grpc.local_addr()?, "serving");
 
-    let drained = CancellationToken::new();
     let server = router.serve_with_incoming_shutdown(
         TcpIncoming::from(parts.grpc).with_nodelay(Some(true)),
         drained.clone().cancelled_owned(),
@@ -122,6 +171,9 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         ended = tasks.join_next() => anyhow::bail!("a part of the service ended: {ended:?}"),
         () = deadline => anyhow::bail!("calls in flight did not end in {stop_ms} ms and were cut off"),
     }
+    // The last taps of the tap URL, now that nobody brings more.
+    let written = time::timeout(Duration::from_millis(stop_ms.into()), drain).await;
+    written.context("taps that waited for the store could not be written in time")??;
     tracing::info!("stopped");
     Ok(())
 }
@@ -135,6 +187,7 @@ fn router(
     directory: Arc<Directory>,
     health: HealthServer<impl Health>,
     taps: Taps,
+    link: Link,
     reflection: bool,
 ) -> anyhow::Result<Router<Layers>> {
     // Two versions of the protocol are in use: older clients know v1alpha only.
@@ -148,6 +201,19 @@ fn router(
     let reflection_v1alpha = reflection.then(|| builder().build_v1alpha()).transpose()?;
     let reflection_v1alpha =
         reflection_v1alpha.map(|service| service.max_decoding_message_size(SMALL_BYTES_MAX));
+
+    let mut routes = Routes::builder();
+    routes
+        .add_service(health.max_decoding_message_size(SMALL_BYTES_MAX))
+        .add_service(TapAnalyticsServer::new(taps).max_decoding_message_size(REQUEST_BYTES_MAX));
+    if let Some(service) = reflection_v1 {
+        routes.add_service(service);
+    }
+    if let Some(service) = reflection_v1alpha {
+        routes.add_service(service);
+    }
+    let routes = routes.routes().into_axum_router();
+    let routes = routes.merge(link::router(link)).merge(page::router());
 
     Ok(Server::builder()
         // Calls of one proxy share few connections: see that a dead one is noticed.
@@ -163,30 +229,49 @@ fn router(
         .layer(InterceptorLayer::new(Authenticate { directory }))
         // May they still? Writes the quota headers.
         .layer(LimitLayer)
-        .add_service(health.max_decoding_message_size(SMALL_BYTES_MAX))
-        .add_service(TapAnalyticsServer::new(taps).max_decoding_message_size(REQUEST_BYTES_MAX))
-        .add_optional_service(reflection_v1)
-        .add_optional_service(reflection_v1alpha))
+        .add_routes(routes.into()))
 }
 
-/// Loads the keys, without which every caller would be refused: waits for the store. `false` when
-/// told to stop meanwhile.
-async fn load_keys(directory: &Directory, db: &Db, stop: &CancellationToken) -> bool {
-    while let Err(error) = directory.refresh(db).await {
-        tracing::warn!(
-            cause = error.log_text(),
-            "cannot load the keys yet: is PostgreSQL up and migrated? (tap-analytics migrate)"
-        );
+/// Loads what is kept in memory, without which every caller would be refused: waits for the store. `None`
+/// when told to stop meanwhile.
+async fn load(
+    directory: &Directory,
+    tags: &Tags,
+    db: &Db,
+    clock: &Clock,
+    stop: &CancellationToken,
+) -> Option<Tokens> {
+    let load = || async {
+        directory.refresh(db).await?;
+        tags.refresh().await?;
+        let (secret, history) = (store::load_secret(db).await?, db::history(db).await?);
+        Ok::<_, Error>(Tokens::new(secret, history, clock.clone()))
+    };
+    loop {
+        match load().await {
+            Ok(tokens) => return Some(tokens),
+            Err(error) => tracing::warn!(
+                cause = error.log_text(),
+                "cannot load keys and tags yet: is PostgreSQL up and migrated? (tap-analytics migrate)"
+            ),
+        }
         tokio::select! {
             () = time::sleep(START_RETRY) => {}
-            () = stop.cancelled() => return false,
+            () = stop.cancelled() => return None,
         }
     }
-    true
+}
+
+/// Ends what keys have open that have expired.
+async fn end_expired(directory: Arc<Directory>) {
+    loop {
+        time::sleep(EXPIRY_INTERVAL).await;
+        directory.end_expired();
+    }
 }
 
 /// Sees that there is always a partition for the taps of tomorrow.
-async fn make_partitions(writer: Writer) {
+async fn make_partitions(writer: Arc<Writer>) {
     loop {
         let wait = match writer.make_partitions_ahead().await {
             Ok(()) => PARTITIONS_INTERVAL,

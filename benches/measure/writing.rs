@@ -116,8 +116,9 @@ async fn measure_order(
     let mut times = [Duration::ZERO; 3];
     for nth in 0..WARM_UP + batches {
         let taps = batch(nth, WARM_UP + batches, order)?;
+        let start_at = Clock::system().now();
         let start = Instant::now();
-        writer.write(TEAM, &taps).await?;
+        writer.write(TEAM, &taps, start_at).await?;
         let by_writer = start.elapsed();
         let start = Instant::now();
         staged.write(&taps).await?;
@@ -186,13 +187,8 @@ fn batch(nth: u32, batches: u32, order: Order) -> anyhow::Result<Vec<NewTap>> {
                 Order::Random => HALF_YEAR_DAYS * fraction(&hash, 20),
             };
             let tag = popular_tag(fraction(&hash, 24));
-            Ok(NewTap {
-                tap_id: Uuid::new_v8(id),
-                tag: TagId(tag),
-                tapped_at: first + micros(days),
-                count: 1,
-                kind: Kind::ALL[usize::try_from(tag)? % Kind::ALL.len()],
-            })
+            let kind = Kind::ALL[usize::try_from(tag)? % Kind::ALL.len()];
+            Ok(NewTap::new(Uuid::new_v8(id), TagId(tag), first + micros(days), kind))
         })
         .collect()
 }

@@ -1,4 +1,5 @@
 -- db.listen
--- Subscribes a connection to both hints.
+-- Subscribes a connection to all hints.
 listen api_keys;
+listen tags;
 listen taps;

@@ -1,4 +1,14 @@
 -- taps.list_tags
--- All tags of a team, for the writer.
+-- All tags of a team, and the revision of its tags that this is.
 -- $1 team_id
-select tag_id, uid, kind from tags where team_id = $1
+select
+    teams.slug,
+    teams.tags_revision,
+    tags.tag_id,
+    tags.uid,
+    tags.label,
+    tags.kind,
+    tags.destination_url,
+    tags.archived_at is not null as archived
+from teams left join tags using (team_id)
+where teams.team_id = $1

@@ -20,19 +20,22 @@ pub struct Team {
 /// Something a key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
-    /// Count taps.
+    /// Count and stream taps.
     TapsRead,
+    /// Record taps.
+    TapsWrite,
 }
 
 impl Scope {
     /// Every scope there is.
-    pub const ALL: &[Self] = &[Self::TapsRead];
+    pub const ALL: &[Self] = &[Self::TapsRead, Self::TapsWrite];
 
     /// As stored and shown.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::TapsRead => "taps:read",
+            Self::TapsWrite => "taps:write",
         }
     }
 
@@ -47,8 +50,10 @@ impl Scope {
 /// A usual set of scopes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Preset {
-    /// Reads taps.
+    /// Counts and streams taps: for people and pages.
     Reader,
+    /// Records taps, and nothing else: for services and devices.
+    Writer,
 }
 
 impl Preset {
@@ -57,6 +62,7 @@ impl Preset {
     pub fn scopes(self) -> &'static [Scope] {
         match self {
             Self::Reader => &[Scope::TapsRead],
+            Self::Writer => &[Scope::TapsWrite],
         }
     }
 }

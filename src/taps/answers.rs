@@ -43,9 +43,19 @@ struct CacheKey {
     epoch: u64,
 }
 
+/// An answer, without a resume token: that is made when it is given.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    pub response: QueryTapsResponse,
+    /// The team's revision that was counted.
+    pub revision: i64,
+    states_until: Option<DateTime<Utc>>,
+}
+
 #[derive(Debug)]
 struct Answer {
     response: QueryTapsResponse,
+    revision: i64,
     /// When a bucket that was open will be past. The counts stay true, the states do not.
     states_until: Option<DateTime<Utc>>,
 }
@@ -79,12 +89,21 @@ impl Answers {
     /// # Errors
     /// [`Error::Invalid`] for too many buckets, [`Error::NotFound`] for tags that are not the team's,
     /// [`Error::TooSlow`], [`Error::StoreUnavailable`].
-    pub async fn query_taps(&self, team: TeamId, query: Query) -> Result<QueryTapsResponse, Error> {
+    pub async fn query_taps(&self, team: TeamId, query: Query) -> Result<Answered, Error> {
         let work = self.remembered(team, query);
         tokio::time::timeout(self.timeout, work).await.unwrap_or(Err(Error::TooSlow))
     }
 
-    async fn remembered(&self, team: TeamId, query: Query) -> Result<QueryTapsResponse, Error> {
+    /// When the state of a bucket of this answer will be another one, without a tap.
+    #[must_use]
+    pub fn stale_at(&self, answered: &Answered) -> Option<tokio::time::Instant> {
+        let left = answered.states_until? - self.clock.now();
+        // A clock that was set must not make us ask without end.
+        let left = left.to_std().unwrap_or_default().max(Duration::from_millis(250));
+        tokio::time::Instant::now().checked_add(left)
+    }
+
+    async fn remembered(&self, team: TeamId, query: Query) -> Result<Answered, Error> {
         let epoch = self.revisions.epoch();
         let revision = self.revisions.current(&self.db, team).await?;
         let key = CacheKey { team, query, revision, epoch };
@@ -92,13 +111,13 @@ impl Answers {
         if let Some(answer) = self.cache.get(&key).await {
             if answer.states_until.is_none_or(|until| self.clock.now() < until) {
                 metrics::counter!("tap_answers_total", "from" => "cache").increment(1);
-                return Ok(answer.response.clone());
+                return Ok(answer.answered());
             }
             self.cache.invalidate(&key).await;
         }
         let counted = self.cache.try_get_with(key.clone(), self.count(team, &key.query)).await;
         match counted {
-            Ok(answer) => Ok(answer.response.clone()),
+            Ok(answer) => Ok(answer.answered()),
             Err(shared) => Err(Error::clone(&shared)),
         }
     }
@@ -113,7 +132,17 @@ impl Answers {
 
         let now = self.clock.now();
         let states_until = counts.bounds.iter().skip(1).find(|end| **end > now).copied();
-        let response = wire::answer(team, query, &counts, now);
-        Ok(Arc::new(Answer { response, states_until }))
+        let response = wire::answer(query, &counts, now);
+        Ok(Arc::new(Answer { response, revision: counts.revision, states_until }))
+    }
+}
+
+impl Answer {
+    fn answered(&self) -> Answered {
+        Answered {
+            response: self.response.clone(),
+            revision: self.revision,
+            states_until: self.states_until,
+        }
     }
 }

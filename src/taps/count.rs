@@ -16,9 +16,6 @@ use crate::{
     ids::{TagId, TeamId},
 };
 
-/// How many of the tags that there are not are named.
-const TAGS_NAMED_MAX: usize = 10;
-
 /// Counts what a query asks for, in one snapshot.
 ///
 /// # Errors
@@ -75,15 +72,7 @@ async fn find_tags(
     if missing.is_empty() {
         return Ok(Some(found.into_values().collect()));
     }
-    Err(Error::NotFound { reason: "TAG_NOT_FOUND", message: tags_not_found(&missing) })
-}
-
-fn tags_not_found(uids: &[&str]) -> String {
-    let named: Vec<String> =
-        uids.iter().take(TAGS_NAMED_MAX).map(|uid| format!("{uid:?}")).collect();
-    let more = uids.len().saturating_sub(TAGS_NAMED_MAX);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("no such tag: {}{more}", named.join(", "))
+    Err(Error::tags_not_found(&missing))
 }
 
 fn too_many_buckets(query: &Query) -> Error {
@@ -158,14 +147,17 @@ impl Reader<'_> {
     ) -> Result<(), Error> {
         let Reads { raw, days } = Reads::plan(self.query, bounds);
         for bounds in &raw {
-            let tags = self.tags.as_deref();
-            for cell in store::count_raw(self.read, self.team, bounds, tags, group_by).await? {
+            let (tags, classes) = (self.tags.as_deref(), &self.query.classes);
+            for cell in
+                store::count_raw(self.read, self.team, bounds, tags, classes, group_by).await?
+            {
                 tally.add(cell);
             }
         }
         if let Some(days) = &days {
             let tags = self.tags.as_deref().unwrap_or(&[TagId::WHOLE_TEAM]);
-            store::count_days(self.read, self.team, days, tags, tally).await?;
+            let classes = &self.query.classes;
+            store::count_days(self.read, self.team, days, tags, classes, tally).await?;
         }
         Ok(())
     }
@@ -180,16 +172,16 @@ impl Reader<'_> {
     ) -> Result<Vec<TagId>, Error> {
         let (read, team, tags) = (self.read, self.team, self.tags.as_deref());
         let Reads { raw, days } = Reads::plan(self.query, bounds);
-        let by_tag = self.query.group_by;
+        let (by_tag, classes) = (self.query.group_by, &self.query.classes);
 
         let mut totals: HashMap<TagId, i64> = HashMap::new();
         for ends in raw.iter().filter_map(|bounds| Some([*bounds.first()?, *bounds.last()?])) {
-            for cell in store::count_raw(read, team, &ends, tags, by_tag).await? {
+            for cell in store::count_raw(read, team, &ends, tags, classes, by_tag).await? {
                 *totals.entry(cell.tag).or_default() += cell.count;
             }
         }
         if let Some(days) = &days {
-            for (tag, count) in store::rank_tags(read, team, days, tags).await? {
+            for (tag, count) in store::rank_tags(read, team, days, tags, classes).await? {
                 *totals.entry(tag).or_default() += count;
             }
         }
@@ -201,8 +193,9 @@ impl Reader<'_> {
         // Raw taps come as a sum over all tags, and those of the busiest as a part of it.
         tally.tags_are_parts = true;
         for bounds in &raw {
-            let all = store::count_raw(read, team, bounds, tags, GroupBy::None).await?;
-            let parts = store::count_raw(read, team, bounds, Some(&busiest), by_tag).await?;
+            let all = store::count_raw(read, team, bounds, tags, classes, GroupBy::None).await?;
+            let parts =
+                store::count_raw(read, team, bounds, Some(&busiest), classes, by_tag).await?;
             all.into_iter().chain(parts).for_each(|cell| tally.add(cell));
         }
         if let Some(days) = &days {
@@ -212,7 +205,7 @@ impl Reader<'_> {
                 Some(tags) => tags.to_vec(),
                 None => busiest.iter().copied().chain([TagId::WHOLE_TEAM]).collect(),
             };
-            store::count_days(read, team, days, &rows, tally).await?;
+            store::count_days(read, team, days, &rows, classes, tally).await?;
         }
         Ok(busiest)
     }

@@ -9,13 +9,24 @@
 
 pub mod answers;
 pub mod buckets;
+pub mod buffer;
 pub mod count;
+pub mod follow;
+pub mod ingest;
 pub mod lines;
+pub mod link;
+pub mod live;
 pub mod model;
+pub mod queue;
+pub mod record;
 pub mod revisions;
 pub mod rpc;
 pub mod seed;
 pub mod store;
+pub mod tags;
 pub mod tally;
+pub mod token;
+pub mod visitor;
+pub mod watch;
 pub mod wire;
 pub mod writer;

@@ -1,9 +1,12 @@
 //! What is asked and what is answered.
 
-use chrono::{DateTime, Utc, Weekday};
-use chrono_tz::Tz;
+use std::{collections::BTreeMap, sync::Arc};
 
-use crate::ids::{TagId, TeamId};
+use chrono::{DateTime, TimeDelta, Utc, Weekday};
+use chrono_tz::Tz;
+use uuid::Uuid;
+
+use crate::ids::TagId;
 
 /// A range has at most this many buckets.
 pub const BUCKETS_MAX: usize = 10_000;
@@ -26,6 +29,8 @@ pub struct Query {
     pub tag_uids: Vec<String>,
     pub group_by: GroupBy,
     pub compare: Compare,
+    /// Sorted, each once, at least one.
+    pub classes: Vec<TapClass>,
 }
 
 /// From `start` to before `end`.
@@ -129,6 +134,38 @@ impl Kind {
     }
 }
 
+/// Who is behind a tap.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TapClass {
+    /// A person, as far as can be told.
+    Human,
+    /// A program that shows a preview of the link or loads it ahead.
+    Preview,
+    /// A crawler or another program.
+    Bot,
+}
+
+impl TapClass {
+    /// Every class.
+    pub const ALL: [Self; 3] = [Self::Human, Self::Preview, Self::Bot];
+
+    /// As stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Human => "human",
+            Self::Preview => "preview",
+            Self::Bot => "bot",
+        }
+    }
+
+    /// The class of this name.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == text)
+    }
+}
+
 /// The counts of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts {
@@ -168,35 +205,96 @@ pub fn is_tag_uid(text: &str) -> bool {
     (1..=64).contains(&text.len()) && text.bytes().all(allowed)
 }
 
+/// A batch has at most this many taps.
+pub const BATCH_TAPS_MAX: usize = 5_000;
+/// A tap stands for at most this many.
+pub const COUNT_MAX: i32 = 1_000_000;
+/// How far ahead of us a reporter's clock may be.
+pub const FUTURE_MAX: TimeDelta = TimeDelta::hours(1);
+/// Nothing was tapped before: NFC tags of today did not exist.
+pub const EARLIEST: DateTime<Utc> = match chrono::NaiveDate::from_ymd_opt(2010, 1, 1) {
+    Some(day) => day.and_time(chrono::NaiveTime::MIN).and_utc(),
+    None => DateTime::UNIX_EPOCH,
+};
+
+/// A tag, as what records a tap of it needs to know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tag {
+    pub id: TagId,
+    pub uid: Arc<str>,
+    /// For people. May be empty.
+    pub label: Arc<str>,
+    pub kind: Kind,
+    /// Where the tap URL leads to.
+    pub destination_url: Option<Arc<str>>,
+    pub archived: bool,
+}
+
 /// A tap to be written: its tag is known and its values are checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewTap {
-    pub tap_id: uuid::Uuid,
+    pub tap_id: Uuid,
     pub tag: TagId,
+    /// Whole microseconds, as they are stored.
     pub tapped_at: DateTime<Utc>,
     pub count: i32,
     pub kind: Kind,
+    pub class: TapClass,
+    /// Two capital letters.
+    pub country: Option<String>,
+    pub device: Option<String>,
+    pub attributes: BTreeMap<String, String>,
 }
 
-/// A team's revision as callers hold it: opaque, and of use to that team only.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ResumeToken {
-    pub team: TeamId,
-    pub revision: i64,
-}
-
-impl ResumeToken {
-    const VERSION: u8 = 1;
-
-    /// Base64url of version, team, revision and a checksum.
+impl NewTap {
+    /// A tap of one, by a person.
     #[must_use]
-    pub fn encode(self) -> String {
-        use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-        let mut bytes = vec![Self::VERSION];
-        bytes.extend(self.team.0.to_be_bytes());
-        bytes.extend(self.revision.to_be_bytes());
-        let checksum = crc32fast::hash(&bytes).to_be_bytes();
-        bytes.extend(checksum);
-        BASE64_URL_SAFE_NO_PAD.encode(bytes)
+    pub fn new(tap_id: Uuid, tag: TagId, tapped_at: DateTime<Utc>, kind: Kind) -> Self {
+        Self {
+            tap_id,
+            tag,
+            tapped_at,
+            count: 1,
+            kind,
+            class: TapClass::Human,
+            country: None,
+            device: None,
+            attributes: BTreeMap::new(),
+        }
     }
+}
+
+/// A tap that is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredTap {
+    /// The team's revision that it made.
+    pub revision: i64,
+    pub received_at: DateTime<Utc>,
+    pub tap: NewTap,
+}
+
+/// What became of a tap that was to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is stored, and made this revision.
+    Stored(i64),
+    /// It was there already.
+    Duplicate,
+    /// Another one was there under its name.
+    Conflict,
+}
+
+/// An instant as PostgreSQL keeps it: whole microseconds.
+#[must_use]
+pub fn whole_micros(at: DateTime<Utc>) -> DateTime<Utc> {
+    at - TimeDelta::nanoseconds((at.timestamp_subsec_nanos() % 1000).into())
+}
+
+/// Whether a text can be where a tag leads to, as the schema has it.
+#[must_use]
+pub fn is_destination_url(text: &str) -> bool {
+    let web = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let plain = |c: char| !c.is_whitespace() && !c.is_control();
+    text.chars().count() <= 2048
+        && web.is_some_and(|rest| !rest.is_empty() && rest.chars().all(plain))
 }

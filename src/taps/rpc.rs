@@ -1,20 +1,50 @@
 //! The service `tap.v1.TapAnalytics`: who, what, do, answer.
 
-use tonic::{Request, Response, Status};
+use std::{pin::Pin, sync::Arc};
 
-use super::{answers::Answers, wire};
+use futures_util::{Stream, stream};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::{
+    answers::{Answered, Answers},
+    follow::Follower,
+    ingest::Ingest,
+    live::{Feeds, Filter},
+    record::Recorder,
+    tags::Tags,
+    token::{self, Tokens},
+    watch::Watcher,
+    wire,
+};
 use crate::{
     auth::Caller,
-    proto::tap_v1::{QueryTapsRequest, QueryTapsResponse, tap_analytics_server::TapAnalytics},
+    clock::Clock,
+    error::Error,
+    ids::{TagId, TeamId},
+    limits,
+    proto::tap_v1::{
+        IngestTapsRequest, IngestTapsResponse, QueryTapsRequest, QueryTapsResponse,
+        RecordTapsRequest, RecordTapsResponse, StreamTapsRequest, StreamTapsResponse,
+        WatchTapsRequest, WatchTapsResponse, tap_analytics_server::TapAnalytics,
+    },
+    quotas::Class,
+    streams::Streams,
 };
 
 /// What the service works with.
 #[derive(Clone, Debug)]
 pub struct Taps {
     pub answers: Answers,
+    pub recorder: Recorder,
+    pub feeds: Feeds,
+    pub tags: Arc<Tags>,
+    pub tokens: Arc<Tokens>,
+    pub streams: Streams,
+    pub clock: Clock,
 }
 
 type Reply<T> = Result<Response<T>, Status>;
+type Frames<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
 #[tonic::async_trait]
 impl TapAnalytics for Taps {
@@ -22,8 +52,125 @@ impl TapAnalytics for Taps {
         let caller = Caller::of(&request)?;
         let query = wire::query(request.into_inner())?;
 
-        let answer = self.answers.query_taps(caller.team, query).await?;
+        let Answered { response, revision, .. } =
+            self.answers.query_taps(caller.team, query).await?;
 
-        Ok(Response::new(answer))
+        let resume_token = self.tokens.issue(caller.team, revision);
+        Ok(Response::new(QueryTapsResponse { resume_token, ..response }))
     }
+
+    async fn record_taps(&self, request: Request<RecordTapsRequest>) -> Reply<RecordTapsResponse> {
+        let caller = Caller::of(&request)?;
+        let batch = wire::taps(request.into_inner().taps, self.clock.now())?;
+
+        let recording = self.recorder.record(caller.team, batch).await?;
+
+        let resume_token = self.tokens.issue(caller.team, recording.revision);
+        Ok(Response::new(wire::record_response(recording, resume_token)))
+    }
+
+    type IngestTapsStream = Frames<IngestTapsResponse>;
+
+    async fn ingest_taps(
+        &self,
+        request: Request<Streaming<IngestTapsRequest>>,
+    ) -> Reply<Self::IngestTapsStream> {
+        let caller = Caller::of(&request)?;
+        let lifeline = self.streams.open(&caller, "ingest")?;
+        let ingest = Ingest::new(self.clone(), caller, request.into_inner(), lifeline);
+
+        let answers = stream::unfold(ingest, |mut ingest| async move {
+            let answer = ingest.next().await?;
+            Some((answer, ingest))
+        });
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    type StreamTapsStream = Frames<StreamTapsResponse>;
+
+    async fn stream_taps(
+        &self,
+        request: Request<StreamTapsRequest>,
+    ) -> Reply<Self::StreamTapsStream> {
+        let caller = Caller::of(&request)?;
+        let (team, tokens) = (caller.team, Arc::clone(&self.tokens));
+        let request = wire::stream_request(request.into_inner())?;
+        let token = request.resume_token.map(|token| tokens.read(team, &token)).transpose()?;
+        if token.is_some_and(|token| token.other_history) {
+            return Err(Error::ResumeTokenExpired.into());
+        }
+        let lifeline = self.streams.open(&caller, "taps")?;
+        let tags = self.find_tags(team, &request.tag_uids).await?;
+        let filter = Filter { tags, classes: request.classes };
+
+        let after = token.map(|token| token.revision);
+        let follower = Follower::open(&self.feeds, team, after, filter, lifeline).await?;
+
+        let frames = stream::unfold(follower, move |mut follower| {
+            let tokens = Arc::clone(&tokens);
+            async move {
+                let frame = follower.next().await?;
+                let token = || tokens.issue(follower.team, follower.position());
+                Some((Ok(wire::stream_frame(frame, token)), follower))
+            }
+        });
+        opened(&caller, token.is_some_and(|token| token.fresh), Box::pin(frames))
+    }
+
+    type WatchTapsStream = Frames<WatchTapsResponse>;
+
+    async fn watch_taps(&self, request: Request<WatchTapsRequest>) -> Reply<Self::WatchTapsStream> {
+        let caller = Caller::of(&request)?;
+        let (team, tokens) = (caller.team, Arc::clone(&self.tokens));
+        let WatchTapsRequest { query, resume_token } = request.into_inner();
+        let query = wire::query(query.unwrap_or_default())?;
+        let watched = token::fingerprint(&query);
+        let token = Some(resume_token).filter(|token| !token.is_empty());
+        let token = token.map(|token| tokens.read(team, &token)).transpose()?;
+        let lifeline = self.streams.open(&caller, "watch")?;
+
+        let watcher = Watcher::open(&self.answers, &self.feeds, team, query, lifeline).await?;
+
+        let frames = stream::unfold(watcher, move |mut watcher| {
+            let tokens = Arc::clone(&tokens);
+            async move {
+                let frame = watcher.next().await?;
+                let token = || tokens.issue_for(watcher.team, watcher.revision(), watched);
+                Some((Ok(wire::watch_frame(frame, token)), watcher))
+            }
+        });
+        let resumed = token.is_some_and(|token| token.fresh && token.query == watched);
+        opened(&caller, resumed, Box::pin(frames))
+    }
+}
+
+impl Taps {
+    /// The tags of these uids, sorted by id; `None` when none are named: all.
+    async fn find_tags(&self, team: TeamId, uids: &[String]) -> Result<Option<Vec<TagId>>, Error> {
+        if uids.is_empty() {
+            return Ok(None);
+        }
+        let find = |uid: &String| self.tags.find(team, uid).map(|tag| tag.id);
+        if uids.iter().any(|uid| find(uid).is_none()) {
+            self.tags.look_again(team).await?;
+        }
+        let missing: Vec<&str> =
+            uids.iter().filter(|uid| find(uid).is_none()).map(String::as_str).collect();
+        if !missing.is_empty() {
+            return Err(Error::tags_not_found(&missing));
+        }
+        let mut tags: Vec<TagId> = uids.iter().filter_map(find).collect();
+        tags.sort_unstable();
+        Ok(Some(tags))
+    }
+}
+
+/// A stream that could be opened: now it is charged for. One that was just cut costs no query.
+fn opened<T>(caller: &Caller, resumed: bool, frames: Frames<T>) -> Reply<Frames<T>> {
+    let mut response = Response::new(frames);
+    if !resumed {
+        let standing = limits::charge(caller, Class::Query)?;
+        limits::show(response.metadata_mut(), Class::Query, standing);
+    }
+    Ok(response)
 }

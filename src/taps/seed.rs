@@ -8,17 +8,21 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::bail;
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, Utc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use uuid::Uuid;
 
 use super::{
     lines::{Line, Lines},
-    model::{Kind, NewTap, is_tag_uid},
-    writer::{EARLIEST, FUTURE_MAX, Writer},
+    model::{
+        EARLIEST, FUTURE_MAX, Kind, NewTap, Tag, is_destination_url, is_tag_uid, whole_micros,
+    },
+    store,
+    writer::Writer,
 };
 use crate::{
     access::{
@@ -30,7 +34,7 @@ use crate::{
     db::{self, Db},
     error::{Error, Violation},
     hints,
-    ids::{TagId, TeamId},
+    ids::TeamId,
     sql,
 };
 
@@ -47,7 +51,8 @@ const KEY_NAME: &str = "seed";
 #[expect(clippy::doc_markdown, reason = "these comments are the text of --help")]
 #[derive(clap::Args, Debug)]
 pub struct Files {
-    /// CSV with the columns tag_uid, team_id, created_at, and optionally label and kind. Without
+    /// CSV with the columns tag_uid, team_id, created_at, and optionally label, kind and
+    /// destination_url. Without
     /// this, the sample: data/tags.csv and data/taps.csv.
     #[arg(long, value_name = "FILE")]
     pub tags: Option<PathBuf>,
@@ -84,13 +89,8 @@ pub async fn run(db: &Db, clock: &Clock, files: &Files) -> anyhow::Result<()> {
     }
 }
 
-/// A tag as the taps file needs it.
-#[derive(Clone, Copy, Debug)]
-struct Tag {
-    team: TeamId,
-    id: TagId,
-    kind: Kind,
-}
+/// All tags of the teams of the file, with their teams, by uid.
+type Known = HashMap<Arc<str>, (TeamId, Tag)>;
 
 struct Seeder<'a> {
     db: &'a Db,
@@ -100,7 +100,7 @@ struct Seeder<'a> {
 
 impl Seeder<'_> {
     /// Adds teams and tags. Returns all tags of these teams by uid, and how many lines were bad.
-    async fn load_tags(&self, mut lines: Lines) -> anyhow::Result<(HashMap<String, Tag>, u64)> {
+    async fn load_tags(&self, mut lines: Lines) -> anyhow::Result<(Known, u64)> {
         let mut teams: BTreeMap<TeamId, Vec<TagLine>> = BTreeMap::new();
         let mut owners: HashMap<String, TeamId> = HashMap::new();
         while let Some(line) = lines.read()? {
@@ -131,9 +131,10 @@ impl Seeder<'_> {
                 println!("team-{team} {}", key.reveal());
             }
             self.insert_tags(*team, new).await?;
-            for (uid, tag) in self.list_tags(*team).await? {
-                if owners.get(&uid) == Some(team) {
-                    tags.insert(uid, tag);
+            let there = store::list_tags(self.db, *team).await?;
+            for tag in there.map(|there| there.tags).unwrap_or_default() {
+                if owners.get(&*tag.uid) == Some(team) {
+                    tags.insert(Arc::clone(&tag.uid), (*team, tag));
                 }
             }
         }
@@ -173,35 +174,25 @@ impl Seeder<'_> {
         let labels: Vec<_> = unique.values().map(|tag| tag.label.as_str()).collect();
         let kinds: Vec<_> = unique.values().map(|tag| tag.kind.as_str()).collect();
         let created_ats: Vec<_> = unique.values().map(|tag| tag.created_at).collect();
+        let destinations: Vec<_> =
+            unique.values().map(|tag| tag.destination_url.as_deref()).collect();
 
         let mut client = self.db.system().await?;
         let transaction = client.transaction().await.map_err(db::sql_error)?;
         db::query_in(&transaction, sql!("taps/lock_team"), &[&team.0]).await?;
-        let params: db::Params<'_> = &[&team.0, &uids, &labels, &kinds, &created_ats];
-        db::query_in(&transaction, sql!("taps/insert_tags"), params).await?;
-        transaction.commit().await.map_err(db::sql_error)
-    }
-
-    async fn list_tags(&self, team: TeamId) -> Result<Vec<(String, Tag)>, Error> {
-        let rows = db::query(&self.db.system().await?, sql!("taps/list_tags"), &[&team.0]).await?;
-        rows.iter()
-            .map(|row| {
-                let kind: &str = row.get("kind");
-                let kind = Kind::parse(kind).ok_or_else(|| {
-                    Error::internal(anyhow::anyhow!("unknown kind in the store: {kind}"))
-                })?;
-                Ok((row.get("uid"), Tag { team, id: TagId(row.get("tag_id")), kind }))
-            })
-            .collect()
+        let params: db::Params<'_> =
+            &[&team.0, &uids, &labels, &kinds, &created_ats, &destinations];
+        let rows = db::query_in(&transaction, sql!("taps/insert_tags"), params).await?;
+        transaction.commit().await.map_err(db::sql_error)?;
+        if rows.first().is_some_and(|row| row.get::<_, i64>("added") > 0) {
+            hints::announce_tags(self.db, team).await?;
+        }
+        Ok(())
     }
 
     /// Adds taps. Returns how many lines were bad.
-    async fn load_taps(
-        &self,
-        mut lines: Lines,
-        tags: &HashMap<String, Tag>,
-    ) -> anyhow::Result<u64> {
-        let (mut read, mut stored) = (0_u64, 0_u64);
+    async fn load_taps(&self, mut lines: Lines, tags: &Known) -> anyhow::Result<u64> {
+        let (mut read, mut stored) = (0_u64, 0_usize);
         let mut chunk: HashMap<TeamId, Vec<NewTap>> = HashMap::new();
         let mut chunk_len = 0;
         loop {
@@ -227,13 +218,13 @@ impl Seeder<'_> {
         Ok(lines.bad)
     }
 
-    async fn write(&self, chunk: HashMap<TeamId, Vec<NewTap>>) -> Result<u64, Error> {
+    async fn write(&self, chunk: HashMap<TeamId, Vec<NewTap>>) -> Result<usize, Error> {
         stream::iter(chunk)
             .map(|(team, taps)| async move {
                 let mut stored = 0;
                 for batch in taps.chunks(BATCH_TAPS) {
-                    let written = self.writer.write(team, batch).await?;
-                    stored += written.stored;
+                    let written = self.writer.write(team, batch, self.clock.now()).await?;
+                    stored += written.stored();
                     // The taps are in: who does not hear of it looks within a second.
                     if let Err(error) = hints::announce(self.db, team, written.revision).await {
                         tracing::warn!(
@@ -258,6 +249,7 @@ struct TagLine {
     label: String,
     kind: Kind,
     created_at: DateTime<Utc>,
+    destination_url: Option<String>,
 }
 
 fn parse_tag(line: &Line, now: DateTime<Utc>) -> Result<TagLine, Vec<Violation>> {
@@ -287,6 +279,15 @@ fn parse_tag(line: &Line, now: DateTime<Utc>) -> Result<TagLine, Vec<Violation>>
     if kind.is_none() {
         bad.push(Violation::new("kind", "UNKNOWN_VALUE", "must be nfc, qr or link"));
     }
+    let destination = line.field("destination_url");
+    let destination_url = (!destination.is_empty()).then(|| destination.to_owned());
+    if destination_url.as_deref().is_some_and(|url| !is_destination_url(url)) {
+        bad.push(Violation::new(
+            "destination_url",
+            "MALFORMED_URL",
+            "must be an address that begins with https:// or http://, up to 2048 characters",
+        ));
+    }
     let created_at = instant(line, now, &mut bad);
     match (team, kind, created_at) {
         (Some(team), Some(kind), Some(created_at)) if bad.is_empty() => Ok(TagLine {
@@ -295,6 +296,7 @@ fn parse_tag(line: &Line, now: DateTime<Utc>) -> Result<TagLine, Vec<Violation>>
             label: label.to_owned(),
             kind,
             created_at,
+            destination_url,
         }),
         _ => Err(bad),
     }
@@ -302,7 +304,7 @@ fn parse_tag(line: &Line, now: DateTime<Utc>) -> Result<TagLine, Vec<Violation>>
 
 fn parse_tap(
     line: &Line,
-    tags: &HashMap<String, Tag>,
+    tags: &Known,
     now: DateTime<Utc>,
 ) -> Result<(TeamId, NewTap), Vec<Violation>> {
     let mut bad = line.shape_violations();
@@ -328,9 +330,8 @@ fn parse_tap(
     }
     let tapped_at = instant(line, now, &mut bad);
     match (tag, count, tapped_at) {
-        (Some(tag), Some(count), Some(tapped_at)) if bad.is_empty() => {
-            let tap_id = tap_id(id);
-            Ok((tag.team, NewTap { tap_id, tag: tag.id, tapped_at, count, kind: tag.kind }))
+        (Some((team, tag)), Some(count), Some(tapped_at)) if bad.is_empty() => {
+            Ok((*team, NewTap { count, ..NewTap::new(tap_id(id), tag.id, tapped_at, tag.kind) }))
         }
         _ => Err(bad),
     }
@@ -367,9 +368,7 @@ fn instant(line: &Line, now: DateTime<Utc>, bad: &mut Vec<Violation>) -> Option<
             Violation::new("created_at", "TIMESTAMP_TOO_OLD", format!("lies before {EARLIEST:?}"))
         }
         Ok(at) => {
-            // What PostgreSQL keeps.
-            let past_micros = TimeDelta::nanoseconds((at.timestamp_subsec_nanos() % 1000).into());
-            return Some(at - past_micros);
+            return Some(whole_micros(at));
         }
         Err(()) => Violation::new(
             "created_at",

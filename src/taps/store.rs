@@ -1,18 +1,18 @@
-//! One function for each statement of `sql/taps/` that a query needs. The writer and the seeder keep
-//! theirs beside them.
+//! One function for each statement of `sql/taps/` that reads. The writer and the seeder keep theirs
+//! beside them.
 
-use std::pin::pin;
+use std::{collections::BTreeMap, pin::pin, sync::Arc};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use futures_util::TryStreamExt as _;
 use tokio_postgres::Row;
 
 use super::{
-    model::{GroupBy, Kind},
+    model::{GroupBy, Kind, NewTap, StoredTap, Tag, TapClass},
     tally::{Cell, Days, Tally},
 };
 use crate::{
-    db::{self, TeamRead},
+    db::{self, Db, TeamRead},
     error::Error,
     ids::{TagId, TeamId},
     sql,
@@ -65,11 +65,13 @@ pub async fn count_days(
     team: TeamId,
     days: &Days,
     tags: &[TagId],
+    classes: &[TapClass],
     tally: &mut Tally<'_>,
 ) -> Result<(), Error> {
     let (first, last, tags) = (days.first(), days.last(), numbers(tags));
+    let classes = names(classes);
     let Some(cuts) = &days.cuts else {
-        let params: db::Params<'_> = &[&team.0, &first, &last, &tags];
+        let params: db::Params<'_> = &[&team.0, &first, &last, &tags, &classes];
         let mut rows = pin!(read.stream(sql!("taps/count_quarters"), params).await?);
         while let Some(row) = rows.try_next().await.map_err(db::sql_error)? {
             let quarters: Vec<i32> = row.get("quarters");
@@ -80,7 +82,7 @@ pub async fn count_days(
     };
 
     let (cut_days, cuts): (Vec<NaiveDate>, Vec<i32>) = cuts.iter().copied().unzip();
-    let params: db::Params<'_> = &[&team.0, &first, &last, &tags, &cut_days, &cuts];
+    let params: db::Params<'_> = &[&team.0, &first, &last, &tags, &cut_days, &cuts, &classes];
     let mut rows = pin!(read.stream(sql!("taps/count_days"), params).await?);
     while let Some(row) = rows.try_next().await.map_err(db::sql_error)? {
         let cut: Option<i32> = row.get("cut");
@@ -110,6 +112,7 @@ pub async fn count_raw(
     team: TeamId,
     bounds: &[DateTime<Utc>],
     tags: Option<&[TagId]>,
+    classes: &[TapClass],
     group_by: GroupBy,
 ) -> Result<Vec<Cell>, Error> {
     let tags = tags.map(numbers);
@@ -117,7 +120,10 @@ pub async fn count_raw(
     let by_kind = group_by == GroupBy::Kind;
     let (first, last) = (bounds.first(), bounds.last());
     let rows = read
-        .query(sql!("taps/count_raw"), &[&team.0, &bounds, &first, &last, &tags, &by_tag, &by_kind])
+        .query(
+            sql!("taps/count_raw"),
+            &[&team.0, &bounds, &first, &last, &tags, &by_tag, &by_kind, &names(classes)],
+        )
         .await?;
     rows.iter()
         .map(|row| {
@@ -142,6 +148,7 @@ pub async fn rank_tags(
     team: TeamId,
     days: &Days,
     tags: Option<&[TagId]>,
+    classes: &[TapClass],
 ) -> Result<Vec<(TagId, i64)>, Error> {
     let rows = read
         .query(
@@ -153,6 +160,7 @@ pub async fn rank_tags(
                 &days.first_quarter(),
                 &days.last_quarter(),
                 &tags.map(numbers),
+                &names(classes),
             ],
         )
         .await?;
@@ -163,7 +171,158 @@ fn numbers(tags: &[TagId]) -> Vec<i32> {
     tags.iter().map(|tag| tag.0).collect()
 }
 
+fn names(classes: &[TapClass]) -> Vec<&'static str> {
+    classes.iter().map(|class| class.as_str()).collect()
+}
+
 fn kind(text: &str) -> Result<Kind, Error> {
     Kind::parse(text)
         .ok_or_else(|| Error::internal(anyhow::anyhow!("unknown kind in the store: {text}")))
+}
+
+fn class(text: &str) -> Result<TapClass, Error> {
+    TapClass::parse(text)
+        .ok_or_else(|| Error::internal(anyhow::anyhow!("unknown class in the store: {text}")))
+}
+
+/// How far a team's taps go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StreamState {
+    pub revision: i64,
+    /// From here on all taps are there.
+    pub replay_after: i64,
+}
+
+/// How far the team's taps go in this snapshot.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn stream_state(read: &TeamRead, team: TeamId) -> Result<StreamState, Error> {
+    let rows = read.query(sql!("taps/stream_state"), &[&team.0]).await?;
+    Ok(rows.first().map_or(StreamState { revision: 0, replay_after: 0 }, |row| StreamState {
+        revision: row.get("revision"),
+        replay_after: row.get("replay_after"),
+    }))
+}
+
+/// A tap with what its tag is called.
+#[derive(Clone, Debug)]
+pub struct NamedTap {
+    pub stored: StoredTap,
+    pub tag_uid: Arc<str>,
+    pub tag_label: Arc<str>,
+}
+
+/// The taps after a revision in the order in which they were stored, at most `limit`.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn read_taps(
+    read: &TeamRead,
+    team: TeamId,
+    after: i64,
+    limit: i64,
+    tags: Option<&[TagId]>,
+    classes: Option<&[TapClass]>,
+) -> Result<Vec<NamedTap>, Error> {
+    let params: db::Params<'_> =
+        &[&team.0, &after, &limit, &tags.map(numbers), &classes.map(names)];
+    let rows = read.query(sql!("taps/read_taps"), params).await?;
+    rows.iter()
+        .map(|row| {
+            let (uid, label): (&str, &str) = (row.get("uid"), row.get("label"));
+            Ok(NamedTap { stored: stored_tap(row)?, tag_uid: uid.into(), tag_label: label.into() })
+        })
+        .collect()
+}
+
+/// A row with all columns of a tap.
+///
+/// # Errors
+/// [`Error::Internal`] when the store holds what this release does not know.
+pub fn stored_tap(row: &Row) -> Result<StoredTap, Error> {
+    let attributes: Option<&str> = row.get("attributes");
+    let attributes = match attributes {
+        Some(json) => serde_json::from_str(json).map_err(Error::internal)?,
+        None => BTreeMap::new(),
+    };
+    Ok(StoredTap {
+        revision: row.get("revision"),
+        received_at: row.get("received_at"),
+        tap: NewTap {
+            tap_id: row.get("tap_id"),
+            tag: TagId(row.get("tag_id")),
+            tapped_at: row.get("tapped_at"),
+            count: row.get("count"),
+            kind: kind(row.get("kind"))?,
+            class: class(row.get("class"))?,
+            country: row.get("country"),
+            device: row.get("device"),
+            attributes,
+        },
+    })
+}
+
+/// Attributes as they are stored; none for none.
+#[must_use]
+pub fn attributes_json(attributes: &BTreeMap<String, String>) -> Option<String> {
+    let text = || {
+        let pairs = attributes.iter().map(|(key, value)| (key.clone(), value.clone().into()));
+        serde_json::Value::Object(pairs.collect()).to_string()
+    };
+    (!attributes.is_empty()).then(text)
+}
+
+/// Which state the tags of each team are in.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn tag_revisions(db: &Db) -> Result<Vec<(TeamId, i64)>, Error> {
+    let rows = db::query(&db.system().await?, sql!("taps/tag_revisions"), &[]).await?;
+    Ok(rows.iter().map(|row| (TeamId(row.get("team_id")), row.get("tags_revision"))).collect())
+}
+
+/// The tags of a team at one moment.
+#[derive(Clone, Debug)]
+pub struct TeamTags {
+    pub slug: String,
+    pub revision: i64,
+    pub tags: Vec<Tag>,
+}
+
+/// All tags of a team; `None` when there is no such team.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn list_tags(db: &Db, team: TeamId) -> Result<Option<TeamTags>, Error> {
+    let rows = db::query(&db.system().await?, sql!("taps/list_tags"), &[&team.0]).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let tags =
+        rows.iter().filter_map(|row| row.get::<_, Option<i32>>("tag_id").map(|id| (id, row)));
+    let tags = tags.map(|(id, row)| {
+        let (uid, label): (&str, &str) = (row.get("uid"), row.get("label"));
+        Ok(Tag {
+            id: TagId(id),
+            uid: uid.into(),
+            label: label.into(),
+            kind: kind(row.get("kind"))?,
+            destination_url: row.get::<_, Option<&str>>("destination_url").map(Into::into),
+            archived: row.get("archived"),
+        })
+    });
+    Ok(Some(TeamTags {
+        slug: first.get("slug"),
+        revision: first.get("tags_revision"),
+        tags: tags.collect::<Result<_, Error>>()?,
+    }))
+}
+
+/// What resume tokens are signed with.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn load_secret(db: &Db) -> Result<[u8; 32], Error> {
+    let rows = db::query(&db.system().await?, sql!("taps/load_secret"), &[]).await?;
+    let secret: &[u8] = rows.first().map_or(&[], |row| row.get("secret"));
+    secret.try_into().map_err(Error::internal)
 }

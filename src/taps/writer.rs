@@ -1,31 +1,27 @@
 //! Writes taps: the one place that does.
 //!
-//! A batch belongs to one team and is one transaction, which locks the team, inserts what is not
-//! there yet, adds that to the roll-up and raises the revision. So revisions grow in commit order,
-//! the roll-up is never behind, and a batch that is sent again changes nothing.
+//! A batch belongs to one team and is one transaction, which locks the team, inserts the taps, adds them
+//! to the roll-up and raises the revision. So revisions grow in commit order, without gaps, the roll-up
+//! is never behind, and a batch that is sent again changes nothing.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use chrono::{DateTime, Datelike as _, Months, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Datelike as _, Months, NaiveDate, Utc};
 
-use super::model::NewTap;
+use super::{
+    buckets::QUARTER_SECONDS,
+    model::{Kind, NewTap, Outcome, StoredTap, TapClass},
+    store,
+};
 use crate::{
     clock::Clock,
     db::{self, Db},
     error::Error,
-    ids::TeamId,
+    ids::{TagId, TeamId},
     sql,
-};
-
-/// How far ahead of us a reporter's clock may be.
-pub const FUTURE_MAX: TimeDelta = TimeDelta::hours(1);
-/// Nothing was tapped before: NFC tags of today did not exist.
-pub const EARLIEST: DateTime<Utc> = match NaiveDate::from_ymd_opt(2010, 1, 1) {
-    Some(day) => day.and_time(chrono::NaiveTime::MIN).and_utc(),
-    None => DateTime::UNIX_EPOCH,
 };
 
 /// Writes batches, and makes the partitions they need.
@@ -38,12 +34,22 @@ pub struct Writer {
 }
 
 /// What became of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Written {
-    /// Taps that were not there yet.
-    pub stored: u64,
+    /// The team's revision before it.
+    pub base: i64,
     /// The team's revision after it.
     pub revision: i64,
+    /// One for each tap.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Written {
+    /// How many taps are stored.
+    #[must_use]
+    pub fn stored(&self) -> usize {
+        self.outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Stored(_))).count()
+    }
 }
 
 impl Writer {
@@ -55,39 +61,57 @@ impl Writer {
 
     /// Stores the taps of a batch that are not there yet. On return they are durable.
     ///
+    /// After an error the batch may be stored all the same: send it again with the same `received_at`,
+    /// and what had been stored is told as such.
+    ///
     /// # Errors
-    /// As [`db::query`]; then nothing was stored.
-    pub async fn write(&self, team: TeamId, taps: &[NewTap]) -> Result<Written, Error> {
+    /// As [`db::query`].
+    pub async fn write(
+        &self,
+        team: TeamId,
+        taps: &[NewTap],
+        received_at: DateTime<Utc>,
+    ) -> Result<Written, Error> {
         let months: BTreeSet<NaiveDate> = taps.iter().map(|tap| month_of(tap.tapped_at)).collect();
         for month in months {
             self.make_partition(month).await?;
         }
+        // Mostly none is there; only when the store says so is each looked up.
+        for look in [false, true] {
+            if let Some(written) = self.attempt(team, taps, received_at, look).await? {
+                return Ok(written);
+            }
+        }
+        Err(Error::internal(anyhow::anyhow!("taps that were looked up are there all the same")))
+    }
 
-        let received_at = self.clock.now();
-        let tap_ids: Vec<_> = taps.iter().map(|tap| tap.tap_id).collect();
-        let tags: Vec<_> = taps.iter().map(|tap| tap.tag.0).collect();
-        let tapped_ats: Vec<_> = taps.iter().map(|tap| tap.tapped_at).collect();
-        let counts: Vec<_> = taps.iter().map(|tap| tap.count).collect();
-        let kinds: Vec<_> = taps.iter().map(|tap| tap.kind.as_str()).collect();
-
+    /// One transaction; `None` when a tap was there that was not looked up.
+    async fn attempt(
+        &self,
+        team: TeamId,
+        taps: &[NewTap],
+        received_at: DateTime<Utc>,
+        look: bool,
+    ) -> Result<Option<Written>, Error> {
         let mut client = self.db.system().await?;
         let transaction = client.transaction().await.map_err(db::sql_error)?;
         let locked = db::query_in(&transaction, sql!("taps/lock_team"), &[&team.0]).await?;
-        if locked.is_empty() {
+        let Some(base) = locked.first().map(|row| row.get::<_, i64>("revision")) else {
             return Err(Error::internal(anyhow::anyhow!("there is no team {team} to write to")));
-        }
-        let rows = db::query_in(
-            &transaction,
-            sql!("taps/write_taps"),
-            &[&team.0, &received_at, &tap_ids, &tags, &tapped_ats, &counts, &kinds],
-        )
-        .await?;
-        transaction.commit().await.map_err(db::sql_error)?;
+        };
 
-        let row =
-            rows.first().ok_or_else(|| Error::internal(anyhow::anyhow!("no row of write_taps")))?;
-        let stored = u64::try_from(row.get::<_, i64>("stored")).map_err(Error::internal)?;
-        Ok(Written { stored, revision: row.get("revision") })
+        let there = if look { find(&transaction, team, taps).await? } else { HashMap::new() };
+        let (outcomes, fresh) = judge(taps, &there, received_at, base);
+        if !fresh.is_empty() {
+            let batch = Batch::new(&fresh);
+            let params = batch.params(&team.0, &base, &received_at);
+            if !db::insert_in(&transaction, sql!("taps/write_taps"), &params).await? {
+                return Ok(None);
+            }
+        }
+        transaction.commit().await.map_err(db::sql_error)?;
+        let revision = base + i64::try_from(fresh.len()).map_err(Error::internal)?;
+        Ok(Some(Written { base, revision, outcomes }))
     }
 
     /// Makes the partitions of this month and the two after it, so that no tap has to wait for one.
@@ -115,6 +139,141 @@ impl Writer {
         // Nothing can be half done under the lock.
         self.months.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Those of the taps that are stored, by their place in the batch.
+async fn find(
+    transaction: &deadpool_postgres::Transaction<'_>,
+    team: TeamId,
+    taps: &[NewTap],
+) -> Result<HashMap<usize, StoredTap>, Error> {
+    let tap_ids: Vec<_> = taps.iter().map(|tap| tap.tap_id).collect();
+    let tapped_ats: Vec<_> = taps.iter().map(|tap| tap.tapped_at).collect();
+    let params: db::Params<'_> = &[&team.0, &tap_ids, &tapped_ats];
+    let rows = db::query_in(transaction, sql!("taps/find_taps"), params).await?;
+    rows.iter()
+        .map(|row| {
+            let nth = usize::try_from(row.get::<_, i64>("nth")).map_err(Error::internal)?;
+            Ok((nth - 1, store::stored_tap(row)?))
+        })
+        .collect()
+}
+
+/// What becomes of each tap, and those that are to be stored: the first of each name that is not there.
+fn judge<'a>(
+    taps: &'a [NewTap],
+    there: &HashMap<usize, StoredTap>,
+    received_at: DateTime<Utc>,
+    base: i64,
+) -> (Vec<Outcome>, Vec<&'a NewTap>) {
+    let mut firsts = HashMap::with_capacity(taps.len());
+    let mut fresh = Vec::with_capacity(taps.len());
+    let mut next = base;
+    let outcomes = taps.iter().enumerate().map(|(at, tap)| {
+        let first = *firsts.entry((tap.tap_id, tap.tapped_at)).or_insert(tap);
+        if !std::ptr::eq(first, tap) {
+            return if first == tap { Outcome::Duplicate } else { Outcome::Conflict };
+        }
+        match there.get(&at) {
+            None => {
+                fresh.push(tap);
+                next += 1;
+                Outcome::Stored(next)
+            }
+            Some(stored) if stored.tap != *tap => Outcome::Conflict,
+            // By an attempt of ours that was not answered.
+            Some(stored) if stored.received_at == received_at => Outcome::Stored(stored.revision),
+            Some(_) => Outcome::Duplicate,
+        }
+    });
+    (outcomes.collect(), fresh)
+}
+
+/// Taps as the parameters of `taps/write_taps`, with their sums.
+#[derive(Default)]
+struct Batch<'a> {
+    tap_ids: Vec<uuid::Uuid>,
+    tags: Vec<i32>,
+    tapped_ats: Vec<DateTime<Utc>>,
+    counts: Vec<i32>,
+    kinds: Vec<&'static str>,
+    classes: Vec<&'static str>,
+    countries: Vec<Option<&'a str>>,
+    devices: Vec<Option<&'a str>>,
+    attributes: Vec<Option<String>>,
+    sum_tags: Vec<i32>,
+    sum_days: Vec<NaiveDate>,
+    sum_kinds: Vec<&'static str>,
+    sum_classes: Vec<&'static str>,
+    sum_quarters: Vec<i32>,
+    sums: Vec<i64>,
+}
+
+impl<'a> Batch<'a> {
+    fn new(taps: &[&'a NewTap]) -> Self {
+        let mut batch = Self::default();
+        let mut sums: BTreeMap<(TagId, NaiveDate, Kind, TapClass, i32), i64> = BTreeMap::new();
+        for tap in taps {
+            batch.tap_ids.push(tap.tap_id);
+            batch.tags.push(tap.tag.0);
+            batch.tapped_ats.push(tap.tapped_at);
+            batch.counts.push(tap.count);
+            batch.kinds.push(tap.kind.as_str());
+            batch.classes.push(tap.class.as_str());
+            batch.countries.push(tap.country.as_deref());
+            batch.devices.push(tap.device.as_deref());
+            batch.attributes.push(store::attributes_json(&tap.attributes));
+
+            let (day, quarter) = quarter_of(tap.tapped_at);
+            for tag in [tap.tag, TagId::WHOLE_TEAM] {
+                *sums.entry((tag, day, tap.kind, tap.class, quarter)).or_default() +=
+                    i64::from(tap.count);
+            }
+        }
+        for ((tag, day, kind, class, quarter), sum) in sums {
+            batch.sum_tags.push(tag.0);
+            batch.sum_days.push(day);
+            batch.sum_kinds.push(kind.as_str());
+            batch.sum_classes.push(class.as_str());
+            batch.sum_quarters.push(quarter);
+            batch.sums.push(sum);
+        }
+        batch
+    }
+
+    fn params<'b>(
+        &'b self,
+        team: &'b i32,
+        base: &'b i64,
+        received_at: &'b DateTime<Utc>,
+    ) -> [&'b (dyn tokio_postgres::types::ToSql + Sync); 18] {
+        [
+            team,
+            base,
+            received_at,
+            &self.tap_ids,
+            &self.tags,
+            &self.tapped_ats,
+            &self.counts,
+            &self.kinds,
+            &self.classes,
+            &self.countries,
+            &self.devices,
+            &self.attributes,
+            &self.sum_tags,
+            &self.sum_days,
+            &self.sum_kinds,
+            &self.sum_classes,
+            &self.sum_quarters,
+            &self.sums,
+        ]
+    }
+}
+
+/// The UTC day, and which of its 96 quarters of an hour.
+fn quarter_of(at: DateTime<Utc>) -> (NaiveDate, i32) {
+    let seconds = i64::from(chrono::Timelike::num_seconds_from_midnight(&at.time()));
+    (at.date_naive(), i32::try_from(seconds / QUARTER_SECONDS).unwrap_or(0))
 }
 
 /// The first day of the UTC month.

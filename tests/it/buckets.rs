@@ -11,7 +11,7 @@ use chrono_tz::{TZ_VARIANTS, Tz};
 use proptest::prelude::*;
 use tap_analytics::taps::{
     buckets,
-    model::{BUCKETS_MAX, Compare, GroupBy, Interval, Query, Range},
+    model::{BUCKETS_MAX, Compare, GroupBy, Interval, Query, Range, TapClass},
 };
 
 use crate::app::{self, instant};
@@ -28,6 +28,7 @@ fn query(zone: Tz, start: DateTime<Utc>, end: DateTime<Utc>, interval: Interval)
         tag_uids: Vec::new(),
         group_by: GroupBy::None,
         compare: Compare::None,
+        classes: vec![TapClass::Human],
     }
 }
 

@@ -47,9 +47,12 @@ async fn a_killed_postgresql_costs_answers_only_while_it_is_gone() {
     });
     let writer = async {
         while !stop.load(Ordering::SeqCst) {
-            let written = app.writer.write(team.id, &[tap(tag, "2023-05-01T12:00:00Z")]).await;
+            let written = app
+                .writer
+                .write(team.id, &[tap(tag, "2023-05-01T12:00:00Z")], chrono::Utc::now())
+                .await;
             if let Ok(written) = written {
-                let stored = usize::try_from(written.stored).unwrap();
+                let stored = written.stored();
                 acknowledged.fetch_add(stored, Ordering::SeqCst);
             } else {
                 tokio::time::sleep(Duration::from_millis(20)).await;

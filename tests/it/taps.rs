@@ -134,7 +134,7 @@ async fn query_taps_sees_a_late_tap_at_once() {
     assert_eq!(ask(&mut client, year()).await, before, "the same while nothing happens");
 
     let tapped = app.write(team.id, &[tap(tag, "2023-02-03T04:05:06Z")]).await;
-    assert_eq!(tapped.stored, 1);
+    assert_eq!(tapped.stored(), 1);
     eventually("the late tap is counted", || {
         let mut client = client.clone();
         async move { ask(&mut client, year()).await.total == 1.0 }
@@ -155,7 +155,10 @@ async fn query_taps_is_at_most_a_second_behind_when_no_hint_comes() {
     assert_eq!(ask(&mut client, day()).await.total, 0.0);
 
     // As when the notification is lost: only the transaction, by another process.
-    app.writer.write(team.id, &[tap(tag, "2023-02-03T04:05:06Z")]).await.unwrap();
+    app.writer
+        .write(team.id, &[tap(tag, "2023-02-03T04:05:06Z")], chrono::Utc::now())
+        .await
+        .unwrap();
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert_eq!(ask(&mut client, day()).await.total, 1.0);
 }
@@ -222,6 +225,7 @@ async fn query_taps_names_everything_that_is_wrong() {
         group_by: -1,
         limit: -1,
         compare: 3,
+        include: vec![0, 3],
     };
     let pair = |field: &str, reason: &str| (field.to_owned(), reason.to_owned());
     assert_eq!(
@@ -236,6 +240,7 @@ async fn query_taps_names_everything_that_is_wrong() {
             pair("limit", "NEGATIVE"),
             pair("group_by", "UNKNOWN_VALUE"),
             pair("compare", "UNKNOWN_VALUE"),
+            pair("include[1]", "UNKNOWN_VALUE"),
         ]
     );
 
@@ -417,6 +422,7 @@ fn any_request() -> impl Strategy<Value = QueryTapsRequest> {
                 group_by,
                 limit,
                 compare,
+                include: Vec::new(),
             }
         },
     )
@@ -467,12 +473,9 @@ fn query_taps_equals_the_raw_taps_for_any_query() {
                 let origin = instant("2023-03-10T00:00:00Z");
                 let taps: Vec<NewTap> = taps
                     .into_iter()
-                    .map(|(tag, micros, count, kind)| NewTap {
-                        tap_id: Uuid::now_v7(),
-                        tag: tags[tag],
-                        tapped_at: origin + TimeDelta::microseconds(micros),
-                        count,
-                        kind,
+                    .map(|(tag, micros, count, kind)| {
+                        let tapped_at = origin + TimeDelta::microseconds(micros);
+                        NewTap { count, ..NewTap::new(Uuid::now_v7(), tags[tag], tapped_at, kind) }
                     })
                     .collect();
                 written.set(written.get() + taps.len());
@@ -593,12 +596,12 @@ async fn writing_twice_changes_nothing() {
     let batch: Vec<NewTap> =
         (0..100).map(|n| NewTap { count: n + 1, ..tap(tag, "2023-05-01T12:00:00Z") }).collect();
     let first = app.write(team.id, &batch).await;
-    assert_eq!(first.stored, 100);
+    assert_eq!(first.stored(), 100);
     let again = app.write(team.id, &batch).await;
-    assert_eq!((again.stored, again.revision), (0, first.revision));
+    assert_eq!((again.stored(), again.revision), (0, first.revision));
     // The same tap twice in one batch is one tap.
     let double = tap(tag, "2023-05-01T13:00:00Z");
-    assert_eq!(app.write(team.id, &[double.clone(), double]).await.stored, 1);
+    assert_eq!(app.write(team.id, &[double.clone(), double]).await.stored(), 1);
     assert_roll_up_equals_raw(&app).await;
 }
 
@@ -609,13 +612,12 @@ async fn many_writers_at_once_keep_roll_up_and_order() {
     let tags = app.tags(team.id, &["a", "b", "c"]).await;
     let base = instant("2023-05-31T23:00:00Z");
     let batch = |writer: i64, n: i64, tags: &[TagId]| -> Vec<NewTap> {
-        let one = |i: i64| NewTap {
-            tap_id: Uuid::now_v7(),
-            tag: tags[usize::try_from(i).unwrap() % tags.len()],
+        let one = |i: i64| {
+            let tag = tags[usize::try_from(i).unwrap() % tags.len()];
             // Over the turn of a month, so that partitions are made on the way.
-            tapped_at: base + TimeDelta::seconds(i * 131 + writer * 17 + n),
-            count: 1 + i32::try_from(i % 3).unwrap(),
-            kind: Kind::Nfc,
+            let tapped_at = base + TimeDelta::seconds(i * 131 + writer * 17 + n);
+            let count = 1 + i32::try_from(i % 3).unwrap();
+            NewTap { count, ..NewTap::new(Uuid::now_v7(), tag, tapped_at, Kind::Nfc) }
         };
         (0..60).map(one).collect()
     };
@@ -629,7 +631,7 @@ async fn many_writers_at_once_keep_roll_up_and_order() {
                 assert!(written.revision > last);
                 last = written.revision;
                 // A retry among the others.
-                assert_eq!(app.write(team.id, &taps).await.stored, 0);
+                assert_eq!(app.write(team.id, &taps).await.stored(), 0);
             }
         }
     });
@@ -647,16 +649,16 @@ pub async fn assert_roll_up_equals_raw(app: &App) {
     let different: i64 = app
         .scalar(
             "with raw as (
-                 select team_id, coalesce(tag_id, 0) as tag_id, kind, quarter, sum(count) as count
+                 select team_id, coalesce(tag_id, 0) as tag_id, kind, class, quarter, sum(count) as count
                  from (select *, floor(date_part('epoch', tapped_at) / 900)::bigint as quarter from taps) as taps
-                 group by grouping sets ((team_id, tag_id, kind, quarter), (team_id, kind, quarter))
+                 group by grouping sets ((team_id, tag_id, kind, class, quarter), (team_id, kind, class, quarter))
              ), rolled as (
                  select
-                     team_id, tag_id, kind, (day - date '1970-01-01') * 96 + at as quarter,
-                     q.running - lag(q.running, 1, 0::bigint) over (partition by team_id, tag_id, kind, day order by at) as count
+                     team_id, tag_id, kind, class, (day - date '1970-01-01') * 96 + at as quarter,
+                     q.running - lag(q.running, 1, 0::bigint) over (partition by team_id, tag_id, kind, class, day order by at) as count
                  from tap_days, unnest(quarters, running) as q (at, running)
              )
-             select count(*) from raw full join rolled using (team_id, tag_id, kind, quarter)
+             select count(*) from raw full join rolled using (team_id, tag_id, kind, class, quarter)
              where raw.count is distinct from rolled.count",
         )
         .await;

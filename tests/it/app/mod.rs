@@ -98,6 +98,7 @@ impl App {
             query_timeout_ms,
             drain_ms,
             stop_ms: 5_000,
+            country_header: None,
             reflection: true,
         };
         let parts = Parts {
@@ -197,7 +198,7 @@ impl App {
 
     /// Writes taps, as an ingesting call would: other processes are told by NOTIFY.
     pub async fn write(&self, team: TeamId, taps: &[NewTap]) -> Written {
-        let written = self.writer.write(team, taps).await.unwrap();
+        let written = self.writer.write(team, taps, Utc::now()).await.unwrap();
         tap_analytics::hints::announce(&self.db, team, written.revision).await.unwrap();
         written
     }
@@ -234,7 +235,7 @@ pub fn keyed_client(address: SocketAddr, key: &str) -> KeyedClient {
 /// A tap of one at an instant, with an id of its own.
 pub fn tap(tag: TagId, at: &str) -> NewTap {
     let tapped_at = instant(at);
-    NewTap { tap_id: Uuid::now_v7(), tag, tapped_at, count: 1, kind: Kind::Nfc }
+    NewTap::new(Uuid::now_v7(), tag, tapped_at, Kind::Nfc)
 }
 
 pub fn instant(text: &str) -> DateTime<Utc> {

@@ -1,30 +1,23 @@
-//! Protobuf to domain and back: every field check of `QueryTaps`, and every text of its answer.
+//! `QueryTaps`: what is asked, and the answer.
 
-use chrono::{DateTime, Datelike as _, NaiveDate, SecondsFormat, Utc, Weekday};
+use chrono::{DateTime, Datelike as _, NaiveDate, Utc, Weekday};
 use chrono_tz::{TZ_VARIANTS, Tz};
 
-use super::{
-    buckets,
-    model::{
-        Compare, Counts, GROUPS_DEFAULT, GROUPS_MAX, Group, GroupBy, Interval, QUERY_TAGS_MAX,
-        Query, Range, ResumeToken, is_tag_uid,
-    },
-};
+use super::{class_value, classes, excerpt, instant, int32, number, tag_uids, unknown_value};
 use crate::{
     error::{Error, Violation},
-    ids::TeamId,
     proto::tap_v1::{self, QueryTapsRequest, QueryTapsResponse, bucket_state},
+    taps::{
+        buckets,
+        model::{
+            self, Compare, Counts, GROUPS_DEFAULT, GROUPS_MAX, Group, GroupBy, Interval, Query,
+            Range,
+        },
+    },
 };
 
 /// Civil years in which a range may lie: every offset in them is a multiple of a quarter of an hour.
 const YEARS: std::ops::RangeInclusive<i32> = 2000..=2199;
-/// How much of a caller's text comes back in an error.
-const EXCERPT_CHARS_MAX: usize = 64;
-/// How many of many bad things are named in an error.
-const NAMED_MAX: usize = 10;
-/// A key has more than this after its first four characters.
-const KEY_REST_MIN: usize = 32;
-
 /// Checks a request.
 ///
 /// # Errors
@@ -54,6 +47,7 @@ pub fn query(request: QueryTapsRequest) -> Result<Query, Error> {
         tag_uids: tag_uids(request.tag_uids, &mut bad),
         group_by: group_by(request.group_by, request.limit, &mut bad),
         compare: compare(request.compare, &mut bad),
+        classes: classes(&request.include, &mut bad),
     };
     if bad.is_empty() { Ok(query) } else { Err(Error::Invalid(bad)) }
 }
@@ -167,28 +161,6 @@ fn week_start(value: i32, bad: &mut Vec<Violation>) -> Weekday {
     })
 }
 
-fn tag_uids(mut uids: Vec<String>, bad: &mut Vec<Violation>) -> Vec<String> {
-    if uids.len() > QUERY_TAGS_MAX {
-        bad.push(Violation::new(
-            "tag_uids",
-            "TOO_MANY_TAGS",
-            format!("names {} tags: at most {QUERY_TAGS_MAX} are allowed", uids.len()),
-        ));
-        return Vec::new();
-    }
-    let malformed = uids.iter().enumerate().filter(|(_, uid)| !is_tag_uid(uid)).take(NAMED_MAX);
-    bad.extend(malformed.map(|(at, _)| {
-        Violation::new(
-            format!("tag_uids[{at}]"),
-            "MALFORMED_TAG_UID",
-            "must be 1 to 64 letters, digits, or . _ : -",
-        )
-    }));
-    uids.sort_unstable();
-    uids.dedup();
-    uids
-}
-
 fn group_by(value: i32, limit: i32, bad: &mut Vec<Violation>) -> GroupBy {
     use tap_v1::group_by::Value;
     if limit < 0 {
@@ -223,34 +195,9 @@ fn compare(value: i32, bad: &mut Vec<Violation>) -> Compare {
     }
 }
 
-fn unknown_value(field: &'static str, value: i32, allowed: &str) -> Violation {
-    Violation::new(field, "UNKNOWN_VALUE", format!("{value} is not known here: use {allowed}"))
-}
-
-/// A caller's own text, short enough for an error, without what could break a log or a terminal, and
-/// without a key that was put into the wrong place.
-fn excerpt(text: &str) -> String {
-    let key = text.split_once("tap_").is_some_and(|(_, rest)| {
-        rest.starts_with(|first: char| first.is_ascii_digit()) && rest.len() > KEY_REST_MIN
-    });
-    if key {
-        return "this text, which looks like an API key,".to_owned();
-    }
-    let mut short: String = text.chars().take(EXCERPT_CHARS_MAX).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    format!("{short:?}")
-}
-
-/// The answer to a query at an instant.
+/// The answer to a query at an instant, without a resume token.
 #[must_use]
-pub fn answer(
-    team: TeamId,
-    query: &Query,
-    counts: &Counts,
-    now: DateTime<Utc>,
-) -> QueryTapsResponse {
+pub fn answer(query: &Query, counts: &Counts, now: DateTime<Utc>) -> QueryTapsResponse {
     let text = |at: DateTime<Utc>| instant(query.zone, at);
     let bounds: Vec<String> = counts.bounds.iter().map(|at| text(*at)).collect();
     let buckets = bounds
@@ -274,7 +221,7 @@ pub fn answer(
             .as_ref()
             .map(|earlier| comparison(query.zone, total, earlier)),
         query: Some(resolved(query)),
-        resume_token: ResumeToken { team, revision: counts.revision }.encode(),
+        resume_token: String::new(),
     }
 }
 
@@ -303,7 +250,7 @@ fn group(group: &Group) -> tap_v1::Group {
     }
 }
 
-fn comparison(zone: Tz, total: i64, earlier: &super::model::Comparison) -> tap_v1::Comparison {
+fn comparison(zone: Tz, total: i64, earlier: &model::Comparison) -> tap_v1::Comparison {
     let before: i64 = earlier.counts.iter().sum();
     let bound = |at: Option<&DateTime<Utc>>| at.map(|at| instant(zone, *at)).unwrap_or_default();
     let change = number(total - before);
@@ -357,17 +304,8 @@ fn resolved(query: &Query) -> tap_v1::ResolvedQuery {
         week_start: week_start.into(),
         tag_uids: query.tag_uids.clone(),
         group_by: group_by.into(),
-        limit: i32::try_from(limit).unwrap_or(i32::MAX),
+        limit: int32(limit),
         compare: compare.into(),
+        include: query.classes.iter().map(|class| class_value(*class).into()).collect(),
     }
-}
-
-/// RFC 3339 with the offset of the zone at that instant; `Z` in UTC.
-fn instant(zone: Tz, at: DateTime<Utc>) -> String {
-    at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::AutoSi, true)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts are exact up to 2^53, as documented")]
-fn number(count: i64) -> f64 {
-    count as f64
 }

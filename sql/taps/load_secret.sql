@@ -1,0 +1,3 @@
+-- taps.load_secret
+-- What resume tokens are signed with.
+select secret from secrets where name = 'tokens'

@@ -1,0 +1,71 @@
+//! The web page, built into the program: `/` and what it is made of under `/assets/`.
+
+use axum::{
+    Router,
+    extract::Path,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use rust_embed::{Embed, EmbeddedFile};
+
+/// What `web/` was built into.
+#[derive(Embed)]
+#[folder = "$OUT_DIR/page"]
+struct Files;
+
+/// Nothing but what is served here, and nobody may put the page into theirs.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
+/// The page.
+pub fn router() -> Router {
+    Router::new().route("/", get(index)).route("/assets/{*path}", get(asset))
+}
+
+async fn index(headers: HeaderMap) -> Response {
+    serve("index.html", &headers, "no-cache")
+}
+
+/// Their names change with their content.
+async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response {
+    serve(&format!("assets/{path}"), &headers, "public, max-age=31536000, immutable")
+}
+
+fn serve(path: &str, headers: &HeaderMap, keep: &'static str) -> Response {
+    let Some(file) = Files::get(path) else { return StatusCode::NOT_FOUND.into_response() };
+    let tag = entity_tag(&file);
+    let known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known == tag.as_str());
+    let mut response = if known {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let kind = HeaderValue::from_static(content_type(path));
+        ([(header::CONTENT_TYPE, kind)], file.data.into_owned()).into_response()
+    };
+    let headers = response.headers_mut();
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        headers.insert(header::ETAG, tag);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(keep));
+    headers.insert(header::CONTENT_SECURITY_POLICY, POLICY);
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+fn entity_tag(file: &EmbeddedFile) -> String {
+    format!("\"{}\"", &blake3::Hash::from_bytes(file.metadata.sha256_hash()).to_hex()[..32])
+}
+
+fn content_type(path: &str) -> &'static str {
+    match path.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("html") => "text/html; charset=utf-8",
+        Some("js") => "text/javascript; charset=utf-8",
+        Some("css") => "text/css; charset=utf-8",
+        Some("svg") => "image/svg+xml",
+        Some("woff2") => "font/woff2",
+        Some("map" | "json") => "application/json",
+        _ => "application/octet-stream",
+    }
+}

@@ -1,0 +1,326 @@
+//! Taps as they are stored, for whoever follows a team.
+//!
+//! Each team that is followed has one reader. It is handed what this replica commits, and reads from the
+//! store what others did: a hint says that there is something, and a look every second is the net under
+//! it. What it has goes to all followers at once; one that is too slow to take it reads the store from its
+//! own place ([`super::follow`]). So nothing is lost and nothing comes twice, whatever happens to hints.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Semaphore, broadcast, mpsc, watch},
+    time,
+};
+
+use super::{
+    model::StoredTap,
+    revisions::Revisions,
+    store::{self, NamedTap, StreamState},
+    tags::Tags,
+};
+use crate::{db::Db, error::Error, ids::TeamId};
+
+/// How often to look without being told.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// Taps that are read at a time.
+pub const PAGE_TAPS: i64 = 1_000;
+/// Batches that a follower may be behind before it reads the store.
+const BATCHES_KEPT: usize = 64;
+/// Commits that a reader may be behind before it reads the store.
+const COMMITS_KEPT: usize = 64;
+/// Pages that are read for followers at a time.
+const READS_MAX: usize = 6;
+
+/// What one commit of this replica added.
+#[derive(Debug)]
+pub struct Committed {
+    /// The team's revision before it.
+    pub after: i64,
+    /// The team's revision after it.
+    pub last: i64,
+    pub taps: Vec<StoredTap>,
+}
+
+/// All taps from after a revision up to another.
+#[derive(Debug)]
+pub struct Batch {
+    pub after: i64,
+    pub last: i64,
+    pub taps: Vec<NamedTap>,
+}
+
+/// The feeds of all teams that are followed.
+#[derive(Clone, Debug)]
+pub struct Feeds(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    db: Db,
+    tags: Arc<Tags>,
+    revisions: Arc<Revisions>,
+    feeds: Mutex<HashMap<TeamId, Weak<Feed>>>,
+    reads: Semaphore,
+}
+
+/// The taps of one team. Its reader ends when nobody holds it any longer.
+#[derive(Debug)]
+pub struct Feed {
+    team: TeamId,
+    batches: broadcast::Sender<Arc<Batch>>,
+    commits: mpsc::Sender<Committed>,
+    /// The newest revision that was heard of.
+    heard: watch::Sender<i64>,
+    /// How far the feed has come; -1 until it has begun.
+    position: watch::Sender<i64>,
+}
+
+impl Feed {
+    /// What comes from now on.
+    pub fn batches(&self) -> broadcast::Receiver<Arc<Batch>> {
+        self.batches.subscribe()
+    }
+
+    /// How far the feed has come.
+    pub fn position(&self) -> watch::Receiver<i64> {
+        self.position.subscribe()
+    }
+}
+
+impl Feeds {
+    /// No feed yet.
+    #[must_use]
+    pub fn new(db: Db, tags: Arc<Tags>, revisions: Arc<Revisions>) -> Self {
+        let (feeds, reads) = (Mutex::default(), Semaphore::new(READS_MAX));
+        Self(Arc::new(Inner { db, tags, revisions, feeds, reads }))
+    }
+
+    /// The feed of a team. It runs for as long as somebody holds it.
+    pub fn follow(&self, team: TeamId) -> Arc<Feed> {
+        let mut feeds = self.0.feeds();
+        if let Some(feed) = feeds.get(&team).and_then(Weak::upgrade) {
+            return feed;
+        }
+        let (commits, committed) = mpsc::channel(COMMITS_KEPT);
+        let feed = Arc::new(Feed {
+            team,
+            batches: broadcast::channel(BATCHES_KEPT).0,
+            commits,
+            heard: watch::channel(0).0,
+            position: watch::channel(-1).0,
+        });
+        feeds.retain(|_, feed| feed.strong_count() > 0);
+        feeds.insert(team, Arc::downgrade(&feed));
+        metrics::gauge!("tap_feeds").set(u32::try_from(feeds.len()).unwrap_or(u32::MAX));
+        let heard = feed.heard.subscribe();
+        tokio::spawn(run(Arc::downgrade(&feed), self.clone(), committed, heard));
+        feed
+    }
+
+    /// This replica has committed something.
+    pub fn publish(&self, team: TeamId, committed: impl FnOnce() -> Committed) {
+        if let Some(feed) = self.feed(team) {
+            let committed = committed();
+            let last = committed.last;
+            if feed.commits.try_send(committed).is_err() {
+                // The reader is behind: it will read that from the store.
+                feed.hear(last);
+            }
+        }
+    }
+
+    /// Somebody has committed something.
+    pub fn hear(&self, team: TeamId, revision: i64) {
+        if let Some(feed) = self.feed(team) {
+            feed.hear(revision);
+        }
+    }
+
+    fn feed(&self, team: TeamId) -> Option<Arc<Feed>> {
+        self.0.feeds().get(&team).and_then(Weak::upgrade)
+    }
+
+    /// Reads a page of a team's taps after a revision, and how far the team's taps go. A page that is not
+    /// full has all there are.
+    ///
+    /// # Errors
+    /// As [`crate::db::query`].
+    pub async fn read(
+        &self,
+        team: TeamId,
+        after: i64,
+        filter: &Filter,
+    ) -> Result<(Vec<NamedTap>, StreamState), Error> {
+        let _permit = self.0.reads.acquire().await.map_err(Error::internal)?;
+        let read = self.0.db.team(team).await?;
+        let state = store::stream_state(&read, team).await?;
+        let taps = if state.revision > after {
+            let (tags, classes) = (filter.tags.as_deref(), filter.classes.as_deref());
+            store::read_taps(&read, team, after, PAGE_TAPS, tags, classes).await?
+        } else {
+            Vec::new()
+        };
+        read.end().await?;
+        Ok((taps, state))
+    }
+
+    /// How far a team's taps go, by the store.
+    ///
+    /// # Errors
+    /// As [`crate::db::query`].
+    pub async fn state(&self, team: TeamId) -> Result<StreamState, Error> {
+        let _permit = self.0.reads.acquire().await.map_err(Error::internal)?;
+        let read = self.0.db.team(team).await?;
+        let state = store::stream_state(&read, team).await?;
+        read.end().await?;
+        Ok(state)
+    }
+}
+
+impl Inner {
+    fn feeds(&self) -> MutexGuard<'_, HashMap<TeamId, Weak<Feed>>> {
+        // Nothing can be half done under the lock.
+        self.feeds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Which taps a follower wants.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// `None`: all.
+    pub tags: Option<Vec<crate::ids::TagId>>,
+    /// `None`: all.
+    pub classes: Option<Vec<super::model::TapClass>>,
+}
+
+impl Filter {
+    /// Whether a tap is wanted.
+    #[must_use]
+    pub fn wants(&self, tap: &super::model::NewTap) -> bool {
+        self.tags.as_ref().is_none_or(|tags| tags.binary_search(&tap.tag).is_ok())
+            && self.classes.as_ref().is_none_or(|classes| classes.contains(&tap.class))
+    }
+}
+
+impl Feed {
+    fn hear(&self, revision: i64) {
+        self.heard.send_if_modified(|heard| {
+            let newer = revision > *heard;
+            *heard = revision.max(*heard);
+            newer
+        });
+    }
+
+    /// Passes a batch on.
+    fn send(&self, batch: Batch) {
+        let last = batch.last;
+        // Nobody may be listening at this moment.
+        let _listeners = self.batches.send(Arc::new(batch));
+        self.position.send_replace(last);
+    }
+}
+
+/// Reads a team's taps for as long as somebody holds its feed.
+async fn run(
+    feed: Weak<Feed>,
+    feeds: Feeds,
+    mut commits: mpsc::Receiver<Committed>,
+    mut heard: watch::Receiver<i64>,
+) {
+    let mut look = time::interval(LOOK_INTERVAL);
+    look.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+    let mut failing = false;
+    loop {
+        let commit = tokio::select! {
+            biased;
+            commit = commits.recv() => match commit {
+                Some(commit) => Some(commit),
+                None => return,
+            },
+            changed = heard.changed() => match changed {
+                Ok(()) => None,
+                Err(_) => return,
+            },
+            _ = look.tick() => None,
+        };
+        let Some(feed) = feed.upgrade() else { return };
+        let result = match commit {
+            Some(commit) => feed.take(&feeds, commit).await,
+            None => {
+                let heard = *heard.borrow_and_update();
+                feed.catch_up(&feeds, heard).await
+            }
+        };
+        match result {
+            Ok(()) => failing = false,
+            Err(error) => {
+                if !failing {
+                    let cause = error.log_text();
+                    tracing::warn!(team = feed.team.0, cause, "cannot read new taps; trying again");
+                }
+                failing = true;
+            }
+        }
+    }
+}
+
+impl Feed {
+    /// Passes on what this replica has committed, if that is what comes next.
+    async fn take(&self, feeds: &Feeds, commit: Committed) -> Result<(), Error> {
+        let position = *self.position.borrow();
+        if position < 0 || commit.last <= position {
+            return Ok(()); // there already, or the first look has it
+        }
+        if commit.after != position {
+            return self.catch_up(feeds, commit.last).await;
+        }
+        let name = |stored: StoredTap| {
+            let tag = feeds.0.tags.find_by_id(self.team, stored.tap.tag)?;
+            let (tag_uid, tag_label) = (Arc::clone(&tag.uid), Arc::clone(&tag.label));
+            Some(NamedTap { stored, tag_uid, tag_label })
+        };
+        match commit.taps.into_iter().map(name).collect() {
+            Some(taps) => {
+                self.send(Batch { after: commit.after, last: commit.last, taps });
+                Ok(())
+            }
+            None => self.catch_up(feeds, commit.last).await,
+        }
+    }
+
+    /// Reads from the store what is new, if there is anything.
+    async fn catch_up(&self, feeds: &Feeds, heard: i64) -> Result<(), Error> {
+        let mut position = *self.position.borrow();
+        if position < 0 {
+            position = feeds.state(self.team).await?.revision;
+            self.send(Batch { after: position, last: position, taps: Vec::new() });
+            return Ok(());
+        }
+        if heard <= position {
+            // Nothing was heard of, which may mean that hints do not come.
+            let current = feeds.0.revisions.current(&feeds.0.db, self.team).await?;
+            if current <= position {
+                return Ok(());
+            }
+        }
+        loop {
+            let (taps, state) = feeds.read(self.team, position, &Filter::default()).await?;
+            let full = i64::try_from(taps.len()).unwrap_or(0) >= PAGE_TAPS;
+            let last = match taps.last() {
+                Some(last) if full => last.stored.revision,
+                _ => state.revision,
+            };
+            if last <= position {
+                return Ok(());
+            }
+            self.send(Batch { after: position, last, taps });
+            position = last;
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+}

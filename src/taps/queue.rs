@@ -1,0 +1,231 @@
+//! What waits to be written: callers hand over batches and wait until they are durable.
+//!
+//! Each team has a line of its own and one commit under way at a time; whatever comes meanwhile goes into
+//! the next commit together. So a lone caller waits for nothing, and many share the cost of a commit.
+//! What may wait is bounded, for all and for each team: beyond that, callers wait outside, and then are
+//! told to come back.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::{
+    live::{Committed, Feeds},
+    model::{BATCH_TAPS_MAX, NewTap, Outcome, StoredTap},
+    revisions::{Revisions, TEAMS_MAX},
+    writer::{Writer, Written},
+};
+use crate::{clock::Clock, error::Error, hints::Notices, ids::TeamId};
+
+/// Taps of one commit, unless a single batch has more.
+const COMMIT_TAPS: usize = BATCH_TAPS_MAX;
+/// Taps that may wait, of all teams and of one.
+const WAITING_TAPS_MAX: usize = 100_000;
+const TEAM_WAITING_TAPS_MAX: usize = 25_000;
+/// Commits that are under way at a time.
+const COMMITS_MAX: usize = 6;
+/// How long a caller may wait for room.
+const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a commit is tried again while the store is down. Harmless, as taps have their ids by then.
+const RETRY_FOR: Duration = Duration::from_secs(5);
+const RETRY_WAIT: Duration = Duration::from_millis(100);
+
+/// The lines of all teams.
+#[derive(Clone, Debug)]
+pub struct Queue(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    writer: Arc<Writer>,
+    clock: Clock,
+    revisions: Arc<Revisions>,
+    feeds: Feeds,
+    notices: Notices,
+    room: Arc<Semaphore>,
+    rooms: moka::sync::Cache<TeamId, Arc<Semaphore>>,
+    commits: Semaphore,
+    /// The lines of the teams that have a commit under way.
+    lines: Mutex<HashMap<TeamId, VecDeque<Waiting>>>,
+}
+
+/// A batch and who waits for it.
+#[derive(Debug)]
+struct Waiting {
+    taps: Vec<NewTap>,
+    done: oneshot::Sender<Result<Recorded, Error>>,
+    room: [OwnedSemaphorePermit; 2],
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// One for each tap.
+    pub outcomes: Vec<Outcome>,
+    /// The team's revision after it.
+    pub revision: i64,
+}
+
+impl Queue {
+    /// Empty lines before this writer.
+    #[must_use]
+    pub fn new(
+        writer: Arc<Writer>,
+        clock: Clock,
+        revisions: Arc<Revisions>,
+        feeds: Feeds,
+        notices: Notices,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            writer,
+            clock,
+            revisions,
+            feeds,
+            notices,
+            room: Arc::new(Semaphore::new(WAITING_TAPS_MAX)),
+            rooms: moka::sync::Cache::new(TEAMS_MAX),
+            commits: Semaphore::new(COMMITS_MAX),
+            lines: Mutex::default(),
+        }))
+    }
+
+    /// Writes a batch of at most [`BATCH_TAPS_MAX`] taps. On return it is durable, counted, and whoever
+    /// asks this replica knows of it. Goes on when the caller goes away.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when too much waits, or as [`Writer::write`].
+    pub async fn write(&self, team: TeamId, taps: Vec<NewTap>) -> Result<Recorded, Error> {
+        let entering = self.0.room_for(team, taps.len());
+        let room =
+            tokio::time::timeout(ROOM_TIMEOUT, entering).await.map_err(|_| Error::Busy)??;
+        let (done, answer) = oneshot::channel();
+        self.0.join_line(team, Waiting { taps, done, room });
+        answer.await.map_err(Error::internal)?
+    }
+}
+
+impl Inner {
+    async fn room_for(
+        &self,
+        team: TeamId,
+        taps: usize,
+    ) -> Result<[OwnedSemaphorePermit; 2], Error> {
+        let permits = u32::try_from(taps).map_err(Error::internal)?;
+        let own = self.rooms.get_with(team, || Arc::new(Semaphore::new(TEAM_WAITING_TAPS_MAX)));
+        // The team's own first: who waits for that must not hold room of others.
+        let own = own.acquire_many_owned(permits).await.map_err(Error::internal)?;
+        let all = Arc::clone(&self.room).acquire_many_owned(permits).await;
+        Ok([own, all.map_err(Error::internal)?])
+    }
+
+    fn join_line(self: &Arc<Self>, team: TeamId, waiting: Waiting) {
+        let mut lines = self.lines();
+        if let Some(line) = lines.get_mut(&team) {
+            line.push_back(waiting);
+            return;
+        }
+        lines.insert(team, VecDeque::from([waiting]));
+        drop(lines);
+        tokio::spawn(Arc::clone(self).serve_line(team));
+    }
+
+    /// Commits until nobody waits.
+    async fn serve_line(self: Arc<Self>, team: TeamId) {
+        while let Some(group) = self.next_group(team) {
+            self.commit(team, group).await;
+        }
+    }
+
+    /// What is committed together next; `None`, and the line is gone, when nobody waits.
+    fn next_group(&self, team: TeamId) -> Option<Vec<Waiting>> {
+        let mut lines = self.lines();
+        let line = lines.get_mut(&team)?;
+        let (mut group, mut taps) = (Vec::new(), 0);
+        while let Some(next) = line.front() {
+            taps += next.taps.len();
+            if taps > COMMIT_TAPS && !group.is_empty() {
+                break;
+            }
+            group.extend(line.pop_front());
+        }
+        if group.is_empty() {
+            lines.remove(&team);
+            return None;
+        }
+        Some(group)
+    }
+
+    async fn commit(&self, team: TeamId, group: Vec<Waiting>) {
+        let Ok(_permit) = self.commits.acquire().await else { return };
+        let mut taps = Vec::new();
+        let mut callers = Vec::new();
+        for one in group {
+            let from = taps.len();
+            taps.extend(one.taps);
+            callers.push((from..taps.len(), one.done, one.room));
+        }
+
+        match self.write_patiently(team, &taps).await {
+            // One of them may be what the store cannot take: the others must not suffer for it.
+            Err(Error::Internal(_)) if callers.len() > 1 => {
+                for (range, done, _room) in callers {
+                    let _caller_gone = done.send(self.write_patiently(team, &taps[range]).await);
+                }
+            }
+            Err(error) => {
+                for (_, done, _room) in callers {
+                    let _caller_gone = done.send(Err(error.clone()));
+                }
+            }
+            Ok(Recorded { outcomes, revision }) => {
+                for (range, done, _room) in callers {
+                    let outcomes = outcomes[range].to_vec();
+                    let _caller_gone = done.send(Ok(Recorded { outcomes, revision }));
+                }
+            }
+        }
+    }
+
+    /// Writes taps, again and again while the store is down for a moment, and tells who listens.
+    async fn write_patiently(&self, team: TeamId, taps: &[NewTap]) -> Result<Recorded, Error> {
+        let (start, received_at) = (Instant::now(), self.clock.now());
+        let written = loop {
+            match self.writer.write(team, taps, received_at).await {
+                Err(Error::StoreUnavailable(_)) if start.elapsed() < RETRY_FOR => {
+                    tokio::time::sleep(RETRY_WAIT).await;
+                }
+                done => break done?,
+            }
+        };
+        metrics::histogram!("tap_commit_seconds").record(start.elapsed().as_secs_f64());
+        let stored = u64::try_from(written.stored()).unwrap_or(u64::MAX);
+        metrics::counter!("tap_written_total").increment(stored);
+
+        // Before the answer: whoever asks this replica after it must find the taps counted.
+        self.revisions.raise(team, written.revision);
+        self.feeds.publish(team, || committed(taps, &written, received_at));
+        self.notices.taps(team, written.revision);
+        Ok(Recorded { outcomes: written.outcomes, revision: written.revision })
+    }
+
+    fn lines(&self) -> MutexGuard<'_, HashMap<TeamId, VecDeque<Waiting>>> {
+        // Nothing can be half done under the lock.
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a commit added.
+fn committed(taps: &[NewTap], written: &Written, received_at: DateTime<Utc>) -> Committed {
+    let stored = taps.iter().zip(&written.outcomes).filter_map(|(tap, outcome)| match outcome {
+        // What an attempt before stored is not of this commit.
+        Outcome::Stored(revision) if *revision > written.base => {
+            Some(StoredTap { revision: *revision, received_at, tap: tap.clone() })
+        }
+        _ => None,
+    });
+    Committed { after: written.base, last: written.revision, taps: stored.collect() }
+}

@@ -1,0 +1,150 @@
+//! Records what callers report: finds the tags, writes, and says what became of each tap.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{
+    model::{Kind, NewTap, Outcome, TapClass},
+    queue::{Queue, Recorded},
+    tags::Tags,
+};
+use crate::{
+    error::{Error, Violation},
+    ids::TeamId,
+};
+
+/// A batch as far as it can be checked without the store.
+#[derive(Clone, Debug, Default)]
+pub struct Checked {
+    pub taps: Vec<Reported>,
+    pub rejected: Vec<Rejected>,
+}
+
+/// A tap that is well formed; whether there is such a tag is yet to be seen.
+#[derive(Clone, Debug)]
+pub struct Reported {
+    /// Its place in the batch.
+    pub index: usize,
+    pub tag_uid: String,
+    /// What the caller calls it; `None`: it gets a new id.
+    pub tap_id: Option<Uuid>,
+    pub tapped_at: DateTime<Utc>,
+    pub count: i32,
+    /// `None`: as the tag says.
+    pub kind: Option<Kind>,
+    pub country: Option<String>,
+    pub device: Option<String>,
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// A tap that was not stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rejected {
+    /// Its place in the batch.
+    pub index: usize,
+    /// As the caller sent it.
+    pub tap_id: String,
+    pub violations: Vec<Violation>,
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recording {
+    pub accepted: usize,
+    pub duplicates: usize,
+    /// In the order of the batch.
+    pub rejected: Vec<Rejected>,
+    /// The team's revision after it.
+    pub revision: i64,
+}
+
+/// Records batches.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    tags: Arc<Tags>,
+    queue: Queue,
+}
+
+impl Recorder {
+    /// Looks tags up here, and writes there.
+    #[must_use]
+    pub fn new(tags: Arc<Tags>, queue: Queue) -> Self {
+        Self { tags, queue }
+    }
+
+    /// Records a batch. On return what was accepted is durable.
+    ///
+    /// # Errors
+    /// As [`Queue::write`].
+    pub async fn record(&self, team: TeamId, batch: Checked) -> Result<Recording, Error> {
+        let Checked { taps, mut rejected } = batch;
+        if taps.iter().any(|tap| self.tags.find(team, &tap.tag_uid).is_none()) {
+            // A tag that was made a moment ago. While the store is down nobody can have made one.
+            match self.tags.look_again(team).await {
+                Err(error @ Error::StoreUnavailable(_)) => return Err(error),
+                Err(error) => tracing::warn!(cause = error.log_text(), "cannot load tags"),
+                Ok(()) => {}
+            }
+        }
+
+        let mut names = Vec::with_capacity(taps.len());
+        let mut known = Vec::with_capacity(taps.len());
+        for tap in taps {
+            let name = (tap.index, tap.tap_id);
+            match self.resolve(team, tap) {
+                Ok(tap) => {
+                    names.push(name);
+                    known.push(tap);
+                }
+                Err(violation) => rejected.push(reject(name, violation)),
+            }
+        }
+
+        let Recorded { outcomes, revision } = self.queue.write(team, known).await?;
+        let (mut accepted, mut duplicates) = (0, 0);
+        for (name, outcome) in names.into_iter().zip(outcomes) {
+            match outcome {
+                Outcome::Stored(_) => accepted += 1,
+                Outcome::Duplicate => duplicates += 1,
+                Outcome::Conflict => rejected.push(reject(name, conflict())),
+            }
+        }
+        rejected.sort_by_key(|tap| tap.index);
+        Ok(Recording { accepted, duplicates, rejected, revision })
+    }
+
+    fn resolve(&self, team: TeamId, tap: Reported) -> Result<NewTap, Violation> {
+        let tag = self.tags.find(team, &tap.tag_uid).ok_or_else(|| {
+            Violation::new("tag_uid", "UNKNOWN_TAG", "is not a tag of this team: check the uid")
+        })?;
+        if tag.archived {
+            return Err(Violation::new("tag_uid", "TAG_ARCHIVED", "is archived: use another tag"));
+        }
+        Ok(NewTap {
+            tap_id: tap.tap_id.unwrap_or_else(Uuid::now_v7),
+            tag: tag.id,
+            tapped_at: tap.tapped_at,
+            count: tap.count,
+            kind: tap.kind.unwrap_or(tag.kind),
+            class: TapClass::Human,
+            country: tap.country,
+            device: tap.device,
+            attributes: tap.attributes,
+        })
+    }
+}
+
+fn reject((index, tap_id): (usize, Option<Uuid>), violation: Violation) -> Rejected {
+    let tap_id = tap_id.map(|id| id.to_string()).unwrap_or_default();
+    Rejected { index, tap_id, violations: vec![violation] }
+}
+
+fn conflict() -> Violation {
+    Violation::new(
+        "tap_id",
+        "DUPLICATE_CONFLICT",
+        "is the id of another tap at this instant, which differs from this one: use a new id",
+    )
+}

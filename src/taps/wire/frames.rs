@@ -1,0 +1,127 @@
+//! `StreamTaps` and `WatchTaps`: what is asked for, and the frames.
+
+use chrono_tz::Tz;
+
+use super::{class_value, classes, instant, number, tag_uids};
+use crate::{
+    error::Error,
+    proto::tap_v1::{
+        End, Heartbeat, Hello, QueryTapsResponse, StreamTapsRequest, StreamTapsResponse, Tap,
+        WatchTapsResponse, end_reason, kind, stream_taps_response, watch_taps_response,
+    },
+    streams::{EndReason, HEARTBEAT},
+    taps::{
+        follow::{self, Place},
+        model::{Kind, TapClass},
+        store::NamedTap,
+        watch,
+    },
+};
+
+/// What to stream.
+#[derive(Clone, Debug)]
+pub struct StreamRequest {
+    /// Sorted, each once. Empty: all.
+    pub tag_uids: Vec<String>,
+    /// `None`: from now on.
+    pub resume_token: Option<String>,
+    /// `None`: all.
+    pub classes: Option<Vec<TapClass>>,
+}
+
+/// Checks a request.
+///
+/// # Errors
+/// [`Error::Invalid`] with everything that is wrong.
+pub fn stream_request(request: StreamTapsRequest) -> Result<StreamRequest, Error> {
+    let mut bad = Vec::new();
+    let classes = classes(&request.include, &mut bad);
+    let request = StreamRequest {
+        tag_uids: tag_uids(request.tag_uids, &mut bad),
+        resume_token: Some(request.resume_token).filter(|token| !token.is_empty()),
+        classes: (classes.len() < TapClass::ALL.len()).then_some(classes),
+    };
+    if bad.is_empty() { Ok(request) } else { Err(Error::Invalid(bad)) }
+}
+
+/// A frame of a stream, with the token of the place after it.
+#[must_use]
+pub fn stream_frame(frame: follow::Frame, token: impl FnOnce() -> String) -> StreamTapsResponse {
+    use stream_taps_response::Frame;
+    let frame = match frame {
+        follow::Frame::Hello => Frame::Hello(Hello {
+            resume_token: token(),
+            heartbeat_seconds: i32::try_from(HEARTBEAT.as_secs()).unwrap_or(i32::MAX),
+        }),
+        follow::Frame::Tap(Place { batch, at }) => match batch.taps.get(at) {
+            Some(named) => Frame::Tap(tap(named, token())),
+            None => Frame::Heartbeat(Heartbeat { resume_token: token() }),
+        },
+        follow::Frame::Replayed(named) => Frame::Tap(tap(&named, token())),
+        follow::Frame::Heartbeat => Frame::Heartbeat(Heartbeat { resume_token: token() }),
+        follow::Frame::End(reason) => Frame::End(end(reason)),
+    };
+    StreamTapsResponse { frame: Some(frame) }
+}
+
+/// A frame of a watch, with the token of what is counted in it.
+#[must_use]
+pub fn watch_frame(frame: watch::Frame, token: impl FnOnce() -> String) -> WatchTapsResponse {
+    use watch_taps_response::Frame;
+    let frame = match frame {
+        watch::Frame::Answer(answer) => {
+            Frame::Answer(QueryTapsResponse { resume_token: token(), ..answer })
+        }
+        watch::Frame::Change(mut change) => {
+            change.resume_token = token();
+            Frame::Change(change)
+        }
+        watch::Frame::Heartbeat => Frame::Heartbeat(Heartbeat { resume_token: token() }),
+        watch::Frame::End(reason) => Frame::End(end(reason)),
+    };
+    WatchTapsResponse { frame: Some(frame) }
+}
+
+fn tap(named: &NamedTap, resume_token: String) -> Tap {
+    let stored = &named.stored;
+    let tap = &stored.tap;
+    let kind = match tap.kind {
+        Kind::Nfc => kind::Value::Nfc,
+        Kind::Qr => kind::Value::Qr,
+        Kind::Link => kind::Value::Link,
+    };
+    Tap {
+        tag_uid: named.tag_uid.to_string(),
+        tag_label: named.tag_label.to_string(),
+        tap_id: tap.tap_id.to_string(),
+        tapped_at: instant(Tz::UTC, tap.tapped_at),
+        received_at: instant(Tz::UTC, stored.received_at),
+        count: number(tap.count.into()),
+        kind: kind.into(),
+        class: class_value(tap.class).into(),
+        country: tap.country.clone().unwrap_or_default(),
+        device: tap.device.clone().unwrap_or_default(),
+        attributes: tap.attributes.clone().into_iter().collect(),
+        resume_token,
+    }
+}
+
+fn end(reason: EndReason) -> End {
+    use end_reason::Value;
+    let (reason, message) = match reason {
+        EndReason::Draining => (
+            Value::Draining,
+            "the service stops or moves: open the stream again with the last token",
+        ),
+        EndReason::KeyRevoked => (Value::ApiKeyRevoked, "this API key was revoked: use another"),
+        EndReason::KeyExpired => (Value::ApiKeyExpired, "this API key has expired: use a new one"),
+        EndReason::TokenExpired => (
+            Value::ResumeTokenExpired,
+            "taps that this stream had yet to send are gone: begin anew without a token",
+        ),
+        EndReason::Failed => {
+            (Value::Failed, "the service cannot go on: open the stream again with the last token")
+        }
+    };
+    End { reason: reason.into(), message: message.to_owned() }
+}

@@ -1,0 +1,110 @@
+//! Protobuf to domain and back: every field check, and every text of an answer.
+
+mod frames;
+mod query;
+mod taps;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use chrono_tz::Tz;
+
+pub use self::{
+    frames::{stream_frame, stream_request, watch_frame},
+    query::{answer, query},
+    taps::{ingest_response, record_response, taps},
+};
+use super::model::{QUERY_TAGS_MAX, TapClass, is_tag_uid};
+use crate::{error::Violation, proto::tap_v1::tap_class};
+
+/// How much of a caller's text comes back in an error.
+const EXCERPT_CHARS_MAX: usize = 64;
+/// How many of many bad things are named in an error.
+const NAMED_MAX: usize = 10;
+/// A key has more than this after its first four characters.
+const KEY_REST_MIN: usize = 32;
+const TAG_UID_FORM: &str = "must be 1 to 64 letters, digits, or . _ : -";
+
+fn tag_uids(mut uids: Vec<String>, bad: &mut Vec<Violation>) -> Vec<String> {
+    if uids.len() > QUERY_TAGS_MAX {
+        bad.push(Violation::new(
+            "tag_uids",
+            "TOO_MANY_TAGS",
+            format!("names {} tags: at most {QUERY_TAGS_MAX} are allowed", uids.len()),
+        ));
+        return Vec::new();
+    }
+    let malformed = uids.iter().enumerate().filter(|(_, uid)| !is_tag_uid(uid)).take(NAMED_MAX);
+    bad.extend(malformed.map(|(at, _)| {
+        Violation::new(format!("tag_uids[{at}]"), "MALFORMED_TAG_UID", TAG_UID_FORM)
+    }));
+    uids.sort_unstable();
+    uids.dedup();
+    uids
+}
+
+/// The classes that are asked for: humans unless something is said.
+fn classes(values: &[i32], bad: &mut Vec<Violation>) -> Vec<TapClass> {
+    use tap_class::Value;
+    let mut classes = Vec::new();
+    for (at, value) in values.iter().enumerate() {
+        classes.push(match Value::try_from(*value) {
+            Ok(Value::Human) => TapClass::Human,
+            Ok(Value::Preview) => TapClass::Preview,
+            Ok(Value::Bot) => TapClass::Bot,
+            Err(_) => {
+                if bad.len() < NAMED_MAX {
+                    let field = format!("include[{at}]");
+                    bad.push(unknown_value(field, *value, "HUMAN, PREVIEW or BOT"));
+                }
+                continue;
+            }
+        });
+    }
+    if values.is_empty() {
+        classes.push(TapClass::Human);
+    }
+    classes.sort_unstable();
+    classes.dedup();
+    classes
+}
+
+fn class_value(class: TapClass) -> tap_class::Value {
+    match class {
+        TapClass::Human => tap_class::Value::Human,
+        TapClass::Preview => tap_class::Value::Preview,
+        TapClass::Bot => tap_class::Value::Bot,
+    }
+}
+
+fn unknown_value(field: impl Into<String>, value: i32, allowed: &str) -> Violation {
+    Violation::new(field, "UNKNOWN_VALUE", format!("{value} is not known here: use {allowed}"))
+}
+
+/// A caller's own text, short enough for an error, without what could break a log or a terminal, and
+/// without a key that was put into the wrong place.
+fn excerpt(text: &str) -> String {
+    let key = text.split_once("tap_").is_some_and(|(_, rest)| {
+        rest.starts_with(|first: char| first.is_ascii_digit()) && rest.len() > KEY_REST_MIN
+    });
+    if key {
+        return "this text, which looks like an API key,".to_owned();
+    }
+    let mut short: String = text.chars().take(EXCERPT_CHARS_MAX).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    format!("{short:?}")
+}
+
+/// RFC 3339 with the offset of the zone at that instant; `Z` in UTC.
+fn instant(zone: Tz, at: DateTime<Utc>) -> String {
+    at.with_timezone(&zone).to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are exact up to 2^53, as documented")]
+fn number(count: i64) -> f64 {
+    count as f64
+}
+
+fn int32(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}

@@ -1,0 +1,211 @@
+//! `RecordTaps` and `IngestTaps`: what is reported, and what became of it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{TAG_UID_FORM, excerpt, int32, number, unknown_value};
+use crate::{
+    error::{Error, Violation},
+    proto::tap_v1::{self, IngestTapsResponse, RecordTapsResponse, RejectedTap, kind},
+    taps::{
+        model::{BATCH_TAPS_MAX, COUNT_MAX, EARLIEST, FUTURE_MAX, Kind, is_tag_uid, whole_micros},
+        record::{Checked, Recording, Rejected, Reported},
+    },
+};
+
+const DEVICE_CHARS_MAX: usize = 64;
+const ATTRIBUTES_MAX: usize = 16;
+const ATTRIBUTE_KEY_CHARS_MAX: usize = 64;
+const ATTRIBUTE_VALUE_CHARS_MAX: usize = 256;
+
+/// Checks a batch. A tap that is bad is rejected with everything that is wrong with it.
+///
+/// # Errors
+/// [`Error::Invalid`] for a batch that is too large.
+pub fn taps(taps: Vec<tap_v1::NewTap>, now: DateTime<Utc>) -> Result<Checked, Error> {
+    if taps.len() > BATCH_TAPS_MAX {
+        let text = format!("has {} taps: send at most {BATCH_TAPS_MAX} at a time", taps.len());
+        return Err(Error::invalid("taps", "TOO_MANY_TAPS", text));
+    }
+    let mut checked = Checked::default();
+    for (index, tap) in taps.into_iter().enumerate() {
+        // To name it by, when it is rejected; not more than could be an id.
+        let sent: String = tap.tap_id.chars().take(36).collect();
+        match one(index, tap, now) {
+            Ok(tap) => checked.taps.push(tap),
+            Err(violations) => checked.rejected.push(Rejected { index, tap_id: sent, violations }),
+        }
+    }
+    Ok(checked)
+}
+
+fn one(index: usize, tap: tap_v1::NewTap, now: DateTime<Utc>) -> Result<Reported, Vec<Violation>> {
+    let mut bad = Vec::new();
+    if tap.tag_uid.is_empty() {
+        bad.push(Violation::new("tag_uid", "REQUIRED", "is required: the uid of a tag"));
+    } else if !is_tag_uid(&tap.tag_uid) {
+        bad.push(Violation::new("tag_uid", "MALFORMED_TAG_UID", TAG_UID_FORM));
+    }
+    let tap_id = tap_id(&tap.tap_id, &mut bad);
+    let tapped_at = tapped_at(&tap, now, &mut bad);
+    let count = tap.count.unwrap_or(1);
+    if !(1..=COUNT_MAX).contains(&count) {
+        let text = format!("must be a whole number from 1 to {COUNT_MAX}");
+        bad.push(Violation::new("count", "COUNT_OUT_OF_RANGE", text));
+    }
+    let kind = kind(tap.kind, &mut bad);
+    let country = country(tap.country, &mut bad);
+    check_text("device", &tap.device, DEVICE_CHARS_MAX, &mut bad);
+    let attributes = attributes(tap.attributes, &mut bad);
+    if !bad.is_empty() {
+        return Err(bad);
+    }
+    let device = Some(tap.device).filter(|device| !device.is_empty());
+    let tag_uid = tap.tag_uid;
+    Ok(Reported { index, tag_uid, tap_id, tapped_at, count, kind, country, device, attributes })
+}
+
+fn tap_id(text: &str, bad: &mut Vec<Violation>) -> Option<Uuid> {
+    if text.is_empty() {
+        return None;
+    }
+    let id = Uuid::try_parse(text).ok();
+    if id.is_none() {
+        let text = format!("{} is not a UUID", excerpt(text));
+        bad.push(Violation::new("tap_id", "MALFORMED_TAP_ID", text));
+    }
+    id
+}
+
+fn tapped_at(tap: &tap_v1::NewTap, now: DateTime<Utc>, bad: &mut Vec<Violation>) -> DateTime<Utc> {
+    if tap.tapped_at.is_empty() {
+        if !tap.tap_id.is_empty() {
+            bad.push(Violation::new(
+                "tapped_at",
+                "REQUIRED",
+                "is required with tap_id: sent again it must be the same",
+            ));
+        }
+        return now;
+    }
+    let Ok(at) = DateTime::parse_from_rfc3339(&tap.tapped_at) else {
+        let text = format!(
+            "{} is not an RFC 3339 instant such as 2023-01-01T08:00:00Z",
+            excerpt(&tap.tapped_at)
+        );
+        bad.push(Violation::new("tapped_at", "MALFORMED_DATE", text));
+        return now;
+    };
+    let at = whole_micros(at.to_utc());
+    if at > now + FUTURE_MAX {
+        let text = "is more than an hour ahead of our clock: check yours";
+        bad.push(Violation::new("tapped_at", "TIMESTAMP_IN_FUTURE", text));
+    } else if at < EARLIEST {
+        let text = format!("lies before {EARLIEST:?}, from which on taps are kept");
+        bad.push(Violation::new("tapped_at", "TIMESTAMP_TOO_OLD", text));
+    }
+    at
+}
+
+fn kind(value: i32, bad: &mut Vec<Violation>) -> Option<Kind> {
+    use kind::Value;
+    match Value::try_from(value) {
+        Ok(Value::Unset) => None,
+        Ok(Value::Nfc) => Some(Kind::Nfc),
+        Ok(Value::Qr) => Some(Kind::Qr),
+        Ok(Value::Link) => Some(Kind::Link),
+        Err(_) => {
+            bad.push(unknown_value("kind", value, "NFC, QR or LINK"));
+            None
+        }
+    }
+}
+
+fn country(text: String, bad: &mut Vec<Violation>) -> Option<String> {
+    if text.is_empty() {
+        return None;
+    }
+    if text.len() != 2 || !text.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        let text = format!("{} is not a code of two capital letters such as DE", excerpt(&text));
+        bad.push(Violation::new("country", "MALFORMED_COUNTRY", text));
+    }
+    Some(text)
+}
+
+fn attributes(
+    attributes: HashMap<String, String>,
+    bad: &mut Vec<Violation>,
+) -> BTreeMap<String, String> {
+    if attributes.len() > ATTRIBUTES_MAX {
+        let text = format!("has {} pairs: at most {ATTRIBUTES_MAX} are kept", attributes.len());
+        bad.push(Violation::new("attributes", "TOO_MANY_ATTRIBUTES", text));
+        return BTreeMap::new();
+    }
+    // In one order, so that violations are.
+    let attributes: BTreeMap<String, String> = attributes.into_iter().collect();
+    for (key, value) in &attributes {
+        if key.is_empty() {
+            bad.push(Violation::new("attributes", "REQUIRED", "has an empty key"));
+        }
+        check_text("attributes", key, ATTRIBUTE_KEY_CHARS_MAX, bad);
+        check_text("attributes", value, ATTRIBUTE_VALUE_CHARS_MAX, bad);
+    }
+    attributes
+}
+
+fn check_text(field: &'static str, text: &str, chars_max: usize, bad: &mut Vec<Violation>) {
+    if text.chars().nth(chars_max).is_some() {
+        let text = format!("{} is longer than {chars_max} characters", excerpt(text));
+        bad.push(Violation::new(field, "TOO_LONG", text));
+    } else if text.chars().any(char::is_control) {
+        let text = format!("{} has control characters: leave them out", excerpt(text));
+        bad.push(Violation::new(field, "MALFORMED_TEXT", text));
+    }
+}
+
+/// What became of a batch.
+#[must_use]
+pub fn record_response(recording: Recording, resume_token: String) -> RecordTapsResponse {
+    RecordTapsResponse {
+        accepted: amount(recording.accepted),
+        duplicates: amount(recording.duplicates),
+        rejected: rejected(recording.rejected),
+        resume_token,
+    }
+}
+
+/// What became of a batch of a stream.
+#[must_use]
+pub fn ingest_response(
+    sequence: i64,
+    recording: Recording,
+    resume_token: String,
+) -> IngestTapsResponse {
+    IngestTapsResponse {
+        sequence,
+        accepted: amount(recording.accepted),
+        duplicates: amount(recording.duplicates),
+        rejected: rejected(recording.rejected),
+        resume_token,
+    }
+}
+
+fn amount(taps: usize) -> f64 {
+    number(i64::try_from(taps).unwrap_or(i64::MAX))
+}
+
+fn rejected(rejected: Vec<Rejected>) -> Vec<RejectedTap> {
+    let violation = |violation: Violation| tap_v1::Violation {
+        field: violation.field,
+        reason: violation.reason.to_owned(),
+        description: violation.description,
+    };
+    let one = |tap: Rejected| RejectedTap {
+        index: int32(tap.index),
+        tap_id: tap.tap_id,
+        violations: tap.violations.into_iter().map(violation).collect(),
+    };
+    rejected.into_iter().map(one).collect()
+}

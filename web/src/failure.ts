@@ -1,0 +1,56 @@
+// What went wrong with a call, and what there is to do about it. Pure.
+import { Code, ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "./gen/google/rpc/error_details_pb";
+
+export type Failure = {
+  // key: the key is no good.  scope: it may not do this.  refused: the question is wrong.
+  // quota: come back later.  token: begin anew.  passing: try again.
+  kind: "key" | "scope" | "refused" | "quota" | "token" | "passing";
+  // For programs, such as API_KEY_EXPIRED. May be empty.
+  reason: string;
+  // What the service says. May be empty.
+  message: string;
+  // How long to wait, in milliseconds, where that was said.
+  wait?: number;
+};
+
+export function failureOf(error: unknown): Failure {
+  const failed = ConnectError.from(error);
+  const reason = failed.findDetails(ErrorInfoSchema)[0]?.reason ?? "";
+  const fields = failed.findDetails(BadRequestSchema).flatMap((details) => details.fieldViolations);
+  const message = fields.length > 0 ? fields.map((field) => field.description).join("; ") : failed.rawMessage;
+  const failure: Failure = { kind: kindOf(failed.code, reason), reason, message };
+  const wait = waitOf(failed);
+  if (wait !== undefined) failure.wait = wait;
+  return failure;
+}
+
+function kindOf(code: Code, reason: string): Failure["kind"] {
+  switch (code) {
+    case Code.Unauthenticated:
+      return "key";
+    case Code.PermissionDenied:
+      return "scope";
+    case Code.InvalidArgument:
+    case Code.NotFound:
+    case Code.FailedPrecondition:
+    case Code.Unimplemented:
+      return "refused";
+    case Code.ResourceExhausted:
+      return "quota";
+    case Code.OutOfRange:
+      return reason === "RESUME_TOKEN_EXPIRED" ? "token" : "refused";
+    case Code.DeadlineExceeded:
+      // The same question would take as long again.
+      return reason === "QUERY_TOO_SLOW" ? "refused" : "passing";
+    default:
+      return "passing";
+  }
+}
+
+function waitOf(failed: ConnectError): number | undefined {
+  const delay = failed.findDetails(RetryInfoSchema)[0]?.retryDelay;
+  if (delay) return Number(delay.seconds) * 1000 + delay.nanos / 1e6;
+  const header = failed.metadata.get("retry-after");
+  return header && /^\d+$/.test(header) ? Number(header) * 1000 : undefined;
+}
