@@ -64,7 +64,7 @@ export class Controls {
     const chosen = this.#settings.interval;
     const some = intervalsFor(span);
     this.#interval.replaceChildren(
-      option(String(Interval.TOTAL), `Automatic (${INTERVALS[interval].toLowerCase()})`),
+      option(String(Interval.TOTAL), `Auto (${INTERVALS[interval].toLowerCase()})`),
       ...some.map((one) => option(String(one), INTERVALS[one])),
     );
     this.#interval.value = String(some.includes(chosen) ? chosen : Interval.TOTAL);
@@ -76,6 +76,12 @@ export class Controls {
     this.#tagsSeen.set(uid, label);
     const tags = [...this.#tagsSeen].sort(([, one], [, other]) => one.localeCompare(other));
     byId("tags-seen", HTMLDataListElement).replaceChildren(...tags.map(([uid, label]) => option(uid, label)));
+  }
+
+  // What the chosen tag is called. Empty when all are.
+  get tagName(): string {
+    const { tag } = this.#settings;
+    return this.#tagsSeen.get(tag) || tag;
   }
 
   forget(): void {

@@ -9,6 +9,7 @@ import { type Answer, type Difference, begun, differenceOf } from "./watch";
 const SPEAK_EVERY_MS = 20_000;
 
 export class Headline {
+  readonly #title = byId("total-title", HTMLHeadingElement);
   readonly #total = byId("total", HTMLParagraphElement);
   readonly #change = byId("change", HTMLParagraphElement);
   readonly #span = byId("span", HTMLParagraphElement);
@@ -26,7 +27,8 @@ export class Headline {
     this.#table.addEventListener("toggle", () => this.#drawTable());
   }
 
-  show(answer: Answer, ahead: boolean): void {
+  // `tag` is what the chosen tag is called, or empty.
+  show(answer: Answer, ahead: boolean, tag: string): void {
     this.#answer = answer;
     this.#ahead = ahead;
     this.passTime();
@@ -37,6 +39,7 @@ export class Headline {
     setText(this.#span, `${name} · ${query?.timeZone ?? ""}`);
     this.#legendBefore.hidden = !answer.comparison;
     setText(this.#legendBefore, earlier(query?.compare).replace(/^./, (letter) => letter.toUpperCase()));
+    setText(this.#title, tag ? `Taps of ${tag}` : "Taps");
     setText(this.#total, number(total));
     this.#drawTable();
   }
@@ -86,7 +89,7 @@ function compared({ before, change, ratio, soFar }: Difference, compare: Compare
     const when = year ? "a year before" : "in the previous period";
     return ["", soFar ? `none ${when} by this time` : `none ${when}`];
   }
-  const size = change === 0 ? "±0%" : signed(ratio);
+  const size = change === 0 ? "No change" : signed(ratio);
   if (soFar) return [size, `vs. about ${number(before)} by this time ${year ? "a year before" : "in the previous period"}`];
   return [size, `vs. ${number(before)} ${year ? "a year before" : "in the previous period"}`];
 }

@@ -22,7 +22,6 @@ export class Heatmap {
     const columns = make("colgroup", {}, make("col", { class: "day" }));
     for (let hour = 0; hour < HOURS; hour++) columns.append(make("col"));
     const head = make("tr", {}, make("td"));
-    head.firstElementChild?.setAttribute("aria-hidden", "true");
     for (let hour = 0; hour < HOURS; hour++) {
       const cell = make("th", hour % 6 === 0 ? { text: String(hour) } : {});
       cell.scope = "col";
@@ -63,8 +62,8 @@ export class Heatmap {
     const most = Math.max(1, ...this.#counts);
     for (const [hour, cell] of this.#cells.entries()) {
       const count = this.#counts[hour] ?? 0;
-      // The square root keeps quiet hours apart.
-      const heat = count === 0 ? 0 : 0.1 + 0.9 * Math.sqrt(count / most);
+      // Less than in proportion, so that quiet hours can still be told apart.
+      const heat = count === 0 ? 0 : 0.06 + 0.94 * (count / most) ** 0.8;
       cell.style.setProperty("--heat", heat.toFixed(3));
       if (cell.firstElementChild) cell.firstElementChild.textContent = String(count);
     }

@@ -102,7 +102,7 @@ const draw = beforeFrame(() => {
   const { counts, hours } = latest;
   latest = {};
   if (counts) {
-    headline.show(counts, ahead);
+    headline.show(counts, ahead, controls.tagName);
     chart.show(counts, ahead);
     groups.show(counts);
   }
@@ -147,8 +147,11 @@ function condition(now: Condition): void {
   setText(status, state(now));
   const zone = controls.settings.zone;
   const message = trouble(now, (moment) => time(civilOf(moment, zone)), Date.now());
-  if (!opened) sayKey(message, true);
-  else if (now.is !== "over") controls.say(message, true);
+  if (!opened) {
+    sayKey(message, true);
+    start.textContent = now.is === "waiting" ? "Show taps" : "Connecting…";
+  }
+  if (opened && now.is !== "over") controls.say(message, true);
 }
 
 function refused(what: "counts" | "hours", { message }: Failure): void {

@@ -27,11 +27,11 @@ export function taps(count: number): string {
   return count === 1 ? "1 tap" : `${number(count)} taps`;
 }
 
-// +12.5 %, or undefined when there is nothing to compare with.
+// +12.5%
 export function signed(ratio: number): string {
   const size = Math.abs(ratio);
   const text = size >= 10 ? `${number(size * 100)}%` : percent.format(size);
-  return `${ratio > 0 ? "+" : ratio < 0 ? "−" : "±"}${text}`;
+  return `${ratio < 0 ? "−" : "+"}${text}`;
 }
 
 export const INTERVALS: Record<Interval, string> = {

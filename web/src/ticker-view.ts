@@ -3,7 +3,7 @@ import type { Tap } from "./gen/tap/v1/tap_analytics_pb";
 import { civilOf, dateText, dayMonth } from "./civil";
 import { beforeFrame, byId, make } from "./dom";
 import { KINDS, number, time } from "./names";
-import { type Row, type Ticker, addNote, addTaps, emptyTicker, narrow } from "./ticker";
+import { MOST_ROWS, type Row, type Ticker, addNote, addTaps, emptyTicker, narrow } from "./ticker";
 
 export class TickerView {
   readonly #list = byId("ticker", HTMLOListElement);
@@ -18,6 +18,8 @@ export class TickerView {
 
   add(tap: Tap): void {
     this.#waiting.push(tap);
+    // Nothing is drawn while nobody looks.
+    if (this.#waiting.length >= MOST_ROWS) this.#settled();
     this.#draw();
   }
 
