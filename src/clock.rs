@@ -38,7 +38,12 @@ impl Clock {
             Some(micros) => DateTime::from_timestamp_micros(micros.load(Ordering::SeqCst))
                 .unwrap_or(DateTime::UNIX_EPOCH),
             #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-            None => Utc::now(),
+            None => {
+                // No finer than the store keeps it: what is told at once and what is read later must
+                // be the same.
+                let now = Utc::now();
+                DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
+            }
         }
     }
 }

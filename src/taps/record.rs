@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
-    model::{Kind, NewTap, Outcome, TapClass},
+    model::{Kind, NewTap, Outcome, Tag, TapClass},
     queue::{Queue, Recorded},
     tags::Tags,
 };
@@ -46,6 +46,8 @@ pub struct Rejected {
     pub index: usize,
     /// As the caller sent it.
     pub tap_id: String,
+    /// The tag, when it could be the uid of one.
+    pub tag_uid: Option<String>,
     pub violations: Vec<Violation>,
 }
 
@@ -80,13 +82,21 @@ impl Recorder {
     /// As [`Queue::write`].
     pub async fn record(&self, team: TeamId, batch: Checked) -> Result<Recording, Error> {
         let Checked { taps, mut rejected } = batch;
-        if taps.iter().any(|tap| self.tags.find(team, &tap.tag_uid).is_none()) {
+        let unknown = |uid: &str| self.tags.find(team, uid).is_none();
+        let bad = rejected.iter().filter_map(|tap| tap.tag_uid.as_deref());
+        if taps.iter().map(|tap| tap.tag_uid.as_str()).chain(bad).any(unknown) {
             // A tag that was made a moment ago. While the store is down nobody can have made one.
             match self.tags.look_again(team).await {
                 Err(error @ Error::StoreUnavailable(_)) => return Err(error),
                 Err(error) => tracing::warn!(cause = error.log_text(), "cannot load tags"),
                 Ok(()) => {}
             }
+        }
+
+        // Everything that is wrong with a tap is told at once.
+        for tap in &mut rejected {
+            tap.violations
+                .extend(tap.tag_uid.as_deref().and_then(|uid| self.find(team, uid).err()));
         }
 
         let mut names = Vec::with_capacity(taps.len());
@@ -116,12 +126,7 @@ impl Recorder {
     }
 
     fn resolve(&self, team: TeamId, tap: Reported) -> Result<NewTap, Violation> {
-        let tag = self.tags.find(team, &tap.tag_uid).ok_or_else(|| {
-            Violation::new("tag_uid", "UNKNOWN_TAG", "is not a tag of this team: check the uid")
-        })?;
-        if tag.archived {
-            return Err(Violation::new("tag_uid", "TAG_ARCHIVED", "is archived: use another tag"));
-        }
+        let tag = self.find(team, &tap.tag_uid)?;
         Ok(NewTap {
             tap_id: tap.tap_id.unwrap_or_else(Uuid::now_v7),
             tag: tag.id,
@@ -134,11 +139,22 @@ impl Recorder {
             attributes: tap.attributes,
         })
     }
+
+    /// A tag that can be tapped.
+    fn find(&self, team: TeamId, uid: &str) -> Result<Arc<Tag>, Violation> {
+        let tag = self.tags.find(team, uid).ok_or_else(|| {
+            Violation::new("tag_uid", "UNKNOWN_TAG", "is not a tag of this team: check the uid")
+        })?;
+        if tag.archived {
+            return Err(Violation::new("tag_uid", "TAG_ARCHIVED", "is archived: use another tag"));
+        }
+        Ok(tag)
+    }
 }
 
 fn reject((index, tap_id): (usize, Option<Uuid>), violation: Violation) -> Rejected {
     let tap_id = tap_id.map(|id| id.to_string()).unwrap_or_default();
-    Rejected { index, tap_id, violations: vec![violation] }
+    Rejected { index, tap_id, tag_uid: None, violations: vec![violation] }
 }
 
 fn conflict() -> Violation {

@@ -33,9 +33,12 @@ pub fn taps(taps: Vec<tap_v1::NewTap>, now: DateTime<Utc>) -> Result<Checked, Er
     for (index, tap) in taps.into_iter().enumerate() {
         // To name it by, when it is rejected; not more than could be an id.
         let sent: String = tap.tap_id.chars().take(36).collect();
+        let tag_uid = Some(tap.tag_uid.clone()).filter(|uid| is_tag_uid(uid));
         match one(index, tap, now) {
             Ok(tap) => checked.taps.push(tap),
-            Err(violations) => checked.rejected.push(Rejected { index, tap_id: sent, violations }),
+            Err(violations) => {
+                checked.rejected.push(Rejected { index, tap_id: sent, tag_uid, violations });
+            }
         }
     }
     Ok(checked)
