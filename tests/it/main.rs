@@ -15,6 +15,7 @@ mod command;
 mod envoy;
 mod faults;
 mod limits;
+mod live;
 mod schema;
 mod seed;
 mod sql;

@@ -1,0 +1,92 @@
+// A headless Chromium, and pages of it that notice whatever goes wrong in them.
+import assert from "node:assert/strict";
+import puppeteer, { type Browser, type Page } from "puppeteer-core";
+
+export async function launch(): Promise<Browser> {
+  return puppeteer.launch({
+    executablePath: process.env["TAP_TEST_CHROMIUM"] ?? "/usr/bin/chromium",
+    args: [
+      "--headless=new",
+      "--disable-dev-shm-usage",
+      "--lang=en",
+      // Chromium's own sandbox does not work for root.
+      ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
+    ],
+  });
+}
+
+export interface View {
+  width?: number;
+  height?: number;
+  zone?: string;
+}
+
+// What a page complained of.
+const complaints = new WeakMap<Page, string[]>();
+
+// Opens the page, in a context that shares nothing with others.
+export async function visit(browser: Browser, url: string, { width = 1280, height = 800, zone = "Europe/Berlin" }: View = {}): Promise<Page> {
+  const page = await (await browser.createBrowserContext()).newPage();
+  const heard: string[] = [];
+  complaints.set(page, heard);
+  page.on("console", (message) => heard.push(`console ${message.type()}: ${message.text()}`));
+  page.on("pageerror", (error) => heard.push(`error: ${String(error)}`));
+  page.on("requestfailed", (request) => {
+    // What the page itself ends, such as a watch of an earlier question, has not failed.
+    const reason = request.failure()?.errorText ?? "";
+    if (reason !== "net::ERR_ABORTED") heard.push(`request ${new URL(request.url()).pathname}: ${reason}`);
+  });
+  page.on("response", (response) => {
+    if (response.status() >= 400) heard.push(`response ${new URL(response.url()).pathname}: ${response.status()}`);
+  });
+  await page.evaluateOnNewDocument(() => {
+    addEventListener("securitypolicyviolation", (event) => {
+      console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`);
+    });
+  });
+  await page.setViewport({ width, height });
+  await page.emulateTimezone(zone);
+  await page.goto(`${url}/`);
+  return page;
+}
+
+// Enters a key, and waits for what it opens.
+export async function enter(page: Page, key: string): Promise<void> {
+  await page.type("#key", key);
+  await page.keyboard.press("Enter");
+  await live(page);
+}
+
+export async function live(page: Page): Promise<void> {
+  await page.waitForSelector('#session-bar:not([hidden]) #status[data-is="live"]', { timeout: 15_000 });
+}
+
+export async function text(page: Page, id: string): Promise<string> {
+  return page.$eval(`#${id}`, (element) => element.textContent ?? "");
+}
+
+// Waits until the text of an element is this.
+export async function says(page: Page, id: string, wanted: string | RegExp, timeout = 5000): Promise<void> {
+  const pattern = typeof wanted === "string" ? `^${wanted.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$` : wanted.source;
+  const matches = (id: string, pattern: string) =>
+    new RegExp(pattern).test(document.getElementById(id)?.textContent?.trim() ?? "");
+  try {
+    await page.waitForFunction(matches, { timeout, polling: 20 }, id, pattern);
+  } catch {
+    assert.fail(`#${id} says '${await text(page, id)}', not ${String(wanted)}`);
+  }
+}
+
+// The taps of the ticker as their ids, the oldest first.
+export async function tapIds(page: Page): Promise<string[]> {
+  const ids = await page.$$eval("#ticker li.tap", (rows) => rows.map((row) => row.dataset["tapId"] ?? ""));
+  return ids.reverse();
+}
+
+export function assertCalm(page: Page): void {
+  assert.deepEqual(complaints.get(page), []);
+}
+
+export async function close(page: Page): Promise<void> {
+  await page.browserContext().close();
+}

@@ -1,0 +1,205 @@
+// A whole installation for a test: the service and Envoy on free ports, teams, tags and keys. The database,
+// the program and Envoy come from scripts/browser-test.sh. What is started here ends with this process,
+// however that ends.
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+const scripts = resolve(import.meta.dirname, "../../../scripts");
+
+function setting(name: string): string {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set: run scripts/browser-test.sh`);
+  return value;
+}
+
+// Runs the command line of the program, and gives what it prints.
+export async function command(...args: string[]): Promise<string> {
+  return (await run(setting("TAP_TEST_PROGRAM"), args)).stdout;
+}
+
+export interface Tag {
+  uid: string;
+  label?: string;
+  kind?: "nfc" | "qr" | "link";
+}
+
+// A tap as POST /v1/taps takes it.
+export interface NewTap {
+  tagUid: string;
+  tapId?: string;
+  tappedAt?: string;
+  country?: string;
+  device?: string;
+}
+
+export interface Team {
+  slug: string;
+  number: string;
+  reader: string;
+  writer: string;
+}
+
+let teams = 0;
+
+// Makes a team with these tags, and a key for each end. Each test has a team and a quota of its own.
+export async function makeTeam(tags: Tag[]): Promise<Team> {
+  const slug = `page-${process.pid}-${++teams}`;
+  const number = (await command("teams", "create", slug)).trim();
+  const lines = tags.map(({ uid, label = "", kind = "nfc" }) => [uid, number, "2022-01-01T00:00:00Z", label, kind]);
+  await seed("tags", ["tag_uid", "team_id", "created_at", "label", "kind"], lines);
+  const [reader, writer] = [await makeKey(slug, "reader"), await makeKey(slug, "writer")];
+  return { slug, number, reader, writer };
+}
+
+export async function makeKey(slug: string, preset: string): Promise<string> {
+  return (await command("keys", "create", "--team", slug, "--name", preset, "--preset", preset)).trim();
+}
+
+// Revokes all keys of a team that may only read.
+export async function revokeReaders(slug: string): Promise<void> {
+  const keys = (await command("keys", "list", "--team", slug)).trim().split("\n");
+  for (const key of keys.filter((line) => line.endsWith("\treader"))) {
+    await command("keys", "revoke", "--team", slug, key.split("\t")[0] ?? "");
+  }
+}
+
+// Loads a CSV file. Taps need the tags file again, to know whose they are.
+export async function seed(what: "tags" | "taps", columns: string[], lines: string[][], tags?: string): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "tap-page-"));
+  try {
+    const file = join(folder, `${what}.csv`);
+    const quoted = [columns, ...lines].map((line) => line.map((cell) => `"${cell.replaceAll('"', '""')}"`).join(","));
+    await writeFile(file, `${quoted.join("\n")}\n`);
+    const other = join(folder, "more-tags.csv");
+    if (tags !== undefined) await writeFile(other, tags);
+    const more = tags === undefined ? [] : ["--tags", other];
+    return await command("seed", ...more, `--${what}`, file);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+export class Installation {
+  readonly url: string;
+  readonly #folder: string;
+  readonly #ports: { grpc: number; admin: number };
+  #service: ChildProcess | undefined;
+  #envoy: ChildProcess | undefined;
+
+  private constructor(folder: string, http: number, grpc: number, admin: number) {
+    this.url = `http://127.0.0.1:${http}`;
+    this.#folder = folder;
+    this.#ports = { grpc, admin };
+  }
+
+  static async start(): Promise<Installation> {
+    const folder = await mkdtemp(join(tmpdir(), "tap-page-"));
+    const [http = 0, grpc = 0, admin = 0, envoyAdmin = 0] = await freePorts(4);
+    const installation = new Installation(folder, http, grpc, admin);
+    await installation.startService();
+    const { stdout: descriptors } = await run(setting("TAP_TEST_PROGRAM"), ["descriptors"], { encoding: "buffer" });
+    await writeFile(join(folder, "tap.binpb"), descriptors);
+    const render = ["render", http, grpc, envoyAdmin, join(folder, "tap.binpb")].map(String);
+    const { stdout: config } = await run(join(scripts, "envoy.sh"), render);
+    await writeFile(join(folder, "envoy.yaml"), config);
+    installation.#envoy = await installation.#start("envoy", setting("TAP_TEST_ENVOY"), [
+      "-c", join(folder, "envoy.yaml"), "--disable-hot-restart", "--log-level", "warning",
+    ]);
+    await installation.#until("Envoy takes requests", `${installation.url}/`);
+    return installation;
+  }
+
+  async startService(): Promise<void> {
+    const { grpc, admin } = this.#ports;
+    this.#service = await this.#start("service", setting("TAP_TEST_PROGRAM"), ["serve"], {
+      TAP_HOST: "127.0.0.1",
+      TAP_GRPC_PORT: String(grpc),
+      TAP_ADMIN_PORT: String(admin),
+      NO_COLOR: "1",
+    });
+    await this.#until("the service is ready", `http://127.0.0.1:${admin}/readyz`);
+  }
+
+  // At once, without a word to those who are connected.
+  async killService(): Promise<void> {
+    await end(this.#service, "SIGKILL");
+  }
+
+  async end(): Promise<void> {
+    await end(this.#envoy, "SIGKILL");
+    await end(this.#service, "SIGKILL");
+    await rm(this.#folder, { recursive: true });
+  }
+
+  // Records taps, in this order. Throws when they were not all taken.
+  async record(key: string, taps: NewTap[]): Promise<void> {
+    const answer = await this.#post("/v1/taps", key, { taps });
+    if ((answer["accepted"] ?? 0) + (answer["duplicates"] ?? 0) !== taps.length) throw new Error(JSON.stringify(answer));
+  }
+
+  // The total of a range.
+  async total(key: string, startDate: string, endDate: string): Promise<number> {
+    return (await this.#post("/v1/taps:query", key, { startDate, endDate }))["total"] ?? NaN;
+  }
+
+  async #post(path: string, key: string, body: object): Promise<Record<string, number>> {
+    const headers = { "content-type": "application/json", "x-api-key": key };
+    const request = { method: "POST", headers, body: JSON.stringify(body), signal: AbortSignal.timeout(5000) };
+    const answer = await fetch(this.url + path, request);
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`);
+    return JSON.parse(text) as Record<string, number>;
+  }
+
+  async #start(name: string, program: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<ChildProcess> {
+    const log = await open(join(this.#folder, `${name}.log`), "a");
+    const away = ["--pdeathsig", "KILL", "--", program, ...args];
+    const child = spawn("setpriv", away, { stdio: ["ignore", log.fd, log.fd], env: { ...process.env, ...env } });
+    child.on("error", (error) => console.error(error));
+    await log.close();
+    return child;
+  }
+
+  async #until(what: string, url: string): Promise<void> {
+    for (const end = Date.now() + 30_000; Date.now() < end; await sleep(50)) {
+      const answer = await fetch(url).catch(() => undefined);
+      await answer?.text();
+      if (answer?.ok) return;
+    }
+    for (const name of ["service", "envoy"]) {
+      const log = await readFile(join(this.#folder, `${name}.log`), "utf8").catch(() => "");
+      console.error(`${name}:\n${log.split("\n").slice(-20).join("\n")}`);
+    }
+    throw new Error(`after 30 s still not: ${what}`);
+  }
+}
+
+async function end(child: ChildProcess | undefined, signal: NodeJS.Signals): Promise<void> {
+  if (!child || child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise((resolve) => child.once("exit", resolve));
+  child.kill(signal);
+  await gone;
+}
+
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer();
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      return server;
+    }),
+  );
+  return Promise.all(
+    servers.map((server) => {
+      const address = server.address();
+      const port = address && typeof address === "object" ? address.port : 0;
+      return new Promise<number>((resolve) => server.close(() => resolve(port)));
+    }),
+  );
+}
