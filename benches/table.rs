@@ -12,7 +12,9 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
-use measure::{admission, cached, postgres::Postgres, process, query, report::Report, writing};
+use measure::{
+    admission, cached, link, live, postgres::Postgres, process, query, report::Report, writing,
+};
 
 /// Measures tap-analytics beside what it is built on.
 #[derive(Debug, Parser)]
@@ -53,6 +55,10 @@ enum Part {
     Admission,
     /// Writing taps.
     Writing,
+    /// Streams.
+    Live,
+    /// The tap URL.
+    Link,
     /// Queries that are counted.
     Query,
     /// Queries that are remembered.
@@ -135,7 +141,13 @@ async fn run(postgres: &Postgres, plan: &Plan) -> anyhow::Result<()> {
         admission::measure(postgres, &mut report).await?;
     }
     if plan.has(Part::Writing) {
-        writing::measure(postgres, plan.write_batches, &mut report).await?;
+        writing::measure(postgres, plan.write_batches, &handle, &mut report).await?;
+    }
+    if plan.has(Part::Live) {
+        live::measure(postgres, plan.round * 5, &mut report).await?;
+    }
+    if plan.has(Part::Link) {
+        link::measure(postgres, plan.round * 2, &mut report).await?;
     }
     if plan.has(Part::Query) || plan.has(Part::Cached) {
         for (nth, millions) in plan.sizes.iter().enumerate() {

@@ -3,18 +3,21 @@
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use futures_util::stream;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tap_analytics::{
     config,
     proto::tap_v1::{
-        QueryTapsRequest, QueryTapsResponse, interval,
+        IngestTapsRequest, IngestTapsResponse, QueryTapsRequest, QueryTapsResponse,
+        RecordTapsRequest, RecordTapsResponse, StreamTapsRequest, StreamTapsResponse,
+        WatchTapsRequest, WatchTapsResponse, interval,
         tap_analytics_client::TapAnalyticsClient,
         tap_analytics_server::{TapAnalytics, TapAnalyticsServer},
     },
 };
 use tokio::{net::TcpListener, task::JoinSet};
 use tonic::{
-    Request, Response, Status,
+    Request, Response, Status, Streaming,
     metadata::{Ascii, MetadataValue},
     transport::{Channel, Server, server::TcpIncoming},
 };
@@ -49,6 +52,40 @@ impl TapAnalytics for Empty {
         _: Request<QueryTapsRequest>,
     ) -> Result<Response<QueryTapsResponse>, Status> {
         Ok(Response::new(self.0.clone()))
+    }
+
+    async fn record_taps(
+        &self,
+        _: Request<RecordTapsRequest>,
+    ) -> Result<Response<RecordTapsResponse>, Status> {
+        Err(Status::unimplemented("not measured here"))
+    }
+
+    type IngestTapsStream = stream::Pending<Result<IngestTapsResponse, Status>>;
+
+    async fn ingest_taps(
+        &self,
+        _: Request<Streaming<IngestTapsRequest>>,
+    ) -> Result<Response<Self::IngestTapsStream>, Status> {
+        Err(Status::unimplemented("not measured here"))
+    }
+
+    type StreamTapsStream = stream::Pending<Result<StreamTapsResponse, Status>>;
+
+    async fn stream_taps(
+        &self,
+        _: Request<StreamTapsRequest>,
+    ) -> Result<Response<Self::StreamTapsStream>, Status> {
+        Err(Status::unimplemented("not measured here"))
+    }
+
+    type WatchTapsStream = stream::Pending<Result<WatchTapsResponse, Status>>;
+
+    async fn watch_taps(
+        &self,
+        _: Request<WatchTapsRequest>,
+    ) -> Result<Response<Self::WatchTapsStream>, Status> {
+        Err(Status::unimplemented("not measured here"))
     }
 }
 

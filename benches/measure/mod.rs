@@ -2,6 +2,8 @@
 
 pub(crate) mod admission;
 pub(crate) mod cached;
+pub(crate) mod link;
+pub(crate) mod live;
 pub(crate) mod load;
 pub(crate) mod postgres;
 pub(crate) mod process;

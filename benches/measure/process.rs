@@ -22,7 +22,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 
 /// Ended when it is dropped.
 #[derive(Debug)]
-struct Program(Child);
+pub(crate) struct Program(Child);
 
 impl Drop for Program {
     fn drop(&mut self) {
@@ -43,7 +43,7 @@ pub(crate) async fn measure(
     let store = postgres.create_database("process").await?;
     let (mut ready, mut resident) = (Vec::new(), Vec::new());
     for _ in 0..starts {
-        let (program, elapsed) = start(&store).await?;
+        let (program, elapsed, _) = start(&store).await?;
         ready.push(millis(elapsed));
         time::sleep(SETTLE).await;
         resident.push(resident_mib(&program)?);
@@ -63,8 +63,8 @@ pub(crate) async fn measure(
     postgres.drop_database(&store).await
 }
 
-/// Starts the program, and says how long it took to be ready.
-async fn start(store: &config::Store) -> anyhow::Result<(Program, Duration)> {
+/// Starts the program; says how long it took to be ready, and where it listens.
+pub(crate) async fn start(store: &config::Store) -> anyhow::Result<(Program, Duration, String)> {
     let (grpc, admin) = (free_port().await?, free_port().await?);
     let start = Instant::now();
     let program = Command::new(env!("CARGO_BIN_EXE_tap-analytics"))
@@ -80,7 +80,7 @@ async fn start(store: &config::Store) -> anyhow::Result<(Program, Duration)> {
         .context("cannot start tap-analytics")?;
     let program = Program(program);
     serve::until_ready(&format!("http://127.0.0.1:{admin}/readyz")).await?;
-    Ok((program, start.elapsed()))
+    Ok((program, start.elapsed(), format!("http://127.0.0.1:{grpc}")))
 }
 
 /// A port that was free a moment ago.
@@ -89,7 +89,7 @@ async fn free_port() -> anyhow::Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
-fn resident_mib(program: &Program) -> anyhow::Result<f64> {
+pub(crate) fn resident_mib(program: &Program) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", program.0.id()))?;
     let kib: f64 = status
         .lines()

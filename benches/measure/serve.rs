@@ -113,11 +113,19 @@ pub(crate) async fn until_ready(url: &str) -> anyhow::Result<()> {
     bail!("the service does not get ready: {url}")
 }
 
-/// A key with the largest quota there is.
+/// A reader's key with the largest quota there is.
 pub(crate) async fn key(store: &config::Store) -> anyhow::Result<MetadataValue<Ascii>> {
+    key_of(store, Preset::Reader).await
+}
+
+/// A key with the largest quota there is.
+pub(crate) async fn key_of(
+    store: &config::Store,
+    preset: Preset,
+) -> anyhow::Result<MetadataValue<Ascii>> {
     let grant = Grant {
         name: "bench",
-        scopes: Preset::Reader.scopes(),
+        scopes: preset.scopes(),
         queries_per_hour: 1_000_000,
         expires_at: None,
     };

@@ -1,8 +1,7 @@
-//! The writer, beside COPY into the same table without any of its promises, and beside a writer that
-//! brings its batch by COPY into a temporary table.
+//! The writer, and RecordTaps by gRPC, beside COPY into the same table without any of their promises.
 //!
-//! Each variant has a database of its own with the same schema, and gets the same batches of 5,000,
-//! one after the other, in turn with the others. Every batch is a commit.
+//! Each has a database of its own with the same schema, and gets the same batches of 5,000, in turn with
+//! the other. Every batch is a commit.
 
 use std::{
     fmt,
@@ -10,13 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, ensure};
+use anyhow::ensure;
 use chrono::{NaiveTime, TimeDelta};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use metrics_exporter_prometheus::PrometheusHandle;
 use tap_analytics::{
+    access::model::Preset,
     clock::Clock,
     config,
-    db::{self, Db},
+    db::Db,
     ids::TagId,
+    proto::tap_v1::{self, RecordTapsRequest},
     sql,
     taps::{
         model::{Kind, NewTap},
@@ -28,13 +31,18 @@ use tokio_postgres::{
     binary_copy::BinaryCopyInWriter,
     types::{ToSql, Type},
 };
+use tonic::{
+    Request,
+    metadata::{Ascii, MetadataValue},
+};
 use uuid::Uuid;
 
 use super::{
     TEAM, load, per_second,
-    postgres::{Postgres, connect, connect_as},
+    postgres::{Postgres, connect},
     progress,
     report::{Report, Row},
+    serve::{self, Service},
 };
 
 const BATCH: u32 = 5000;
@@ -44,10 +52,10 @@ const HALF_YEAR_DAYS: f64 = 180.0;
 const WARM_UP: u32 = 4;
 
 const COPY_TAPS: &str = "copy taps (team_id, revision, tap_id, tag_id, tapped_at, received_at, count, kind) from stdin (format binary)";
-const COPY_OFFERED: &str =
-    "copy offered (tap_id, tag_id, tapped_at, count, kind, nth) from stdin (format binary)";
-const MAKE_OFFERED: &str = "create temporary table offered (tap_id uuid, tag_id integer, tapped_at timestamptz, \
-     count integer, kind text, nth bigint) on commit delete rows";
+/// Calls of RecordTaps that are under way, as of a service that has more than one thing to tell.
+const CALLS: usize = 3;
+/// Batches that are sent between two rounds of COPY.
+const ROUND: u32 = 10;
 
 /// How the taps of consecutive batches lie in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,78 +78,138 @@ impl fmt::Display for Order {
     }
 }
 
-/// Adds a row for each order: the writer beside COPY, and beside itself with COPY.
+/// Adds a row for each order, and one for RecordTaps.
 pub(crate) async fn measure(
     postgres: &Postgres,
     batches: u32,
+    metrics: &PrometheusHandle,
     report: &mut Report,
 ) -> anyhow::Result<()> {
     for order in [Order::Time, Order::Live, Order::Random] {
         progress(format!("writing {} taps, {order}", batches * BATCH));
-        let [writer, staged, copy] = measure_order(postgres, batches, order).await?;
-        report.add(Row {
-            work: format!("writing taps in batches of {BATCH}, {order}"),
-            measured: format!("{writer:.0} rows/s"),
-            baseline: format!("COPY into the same table {copy:.0} rows/s"),
-            ratio: format!("{:.0} %", 100.0 * writer / copy),
-            target: "at least 50 %",
-        });
-        report.add(Row {
-            work: format!("the same, batches brought by COPY into a temporary table, {order}"),
-            measured: format!("{staged:.0} rows/s"),
-            baseline: format!("the writer {writer:.0} rows/s"),
-            ratio: format!("{:.0} %", 100.0 * staged / writer),
-            target: "",
-        });
+        let [writer, copy] = measure_order(postgres, batches, order).await?;
+        let work = format!("the writer, batches of {BATCH}, {order}");
+        report.add(row(work, writer, copy));
     }
+    progress(format!("RecordTaps of {} taps", batches * BATCH));
+    let [calls, copy] = measure_calls(postgres, batches, metrics).await?;
+    let work =
+        format!("RecordTaps by gRPC, batches of {BATCH}, {CALLS} calls at a time, {}", Order::Live);
+    report.add(row(work, calls, copy));
     Ok(())
 }
 
-/// Rows a second of the writer, the writer by COPY, and COPY.
+fn row(work: String, measured: f64, copy: f64) -> Row {
+    Row {
+        work,
+        measured: format!("{measured:.0} rows/s"),
+        baseline: format!("COPY into the same table {copy:.0} rows/s"),
+        ratio: format!("{:.0} %", 100.0 * measured / copy),
+        target: "at least 50 %",
+    }
+}
+
+/// Rows a second of the writer and of COPY.
 async fn measure_order(
     postgres: &Postgres,
     batches: u32,
     order: Order,
-) -> anyhow::Result<[f64; 3]> {
-    let stores = [
-        database(postgres, "writer").await?,
-        database(postgres, "staged").await?,
-        database(postgres, "copy").await?,
-    ];
-    let [writer, staged, copy] = &stores;
-    let writer = Writer::new(Db::new(writer)?, Clock::system());
-    let mut staged = Staged::new(staged).await?;
-    let mut copy = Copy::new(copy).await?;
+) -> anyhow::Result<[f64; 2]> {
+    let stores = [database(postgres, "writer").await?, database(postgres, "copy").await?];
+    let [written, copied] = &stores;
+    let writer = Writer::new(Db::new(written)?, Clock::system());
+    let mut copy = Copy::new(copied).await?;
 
-    let mut times = [Duration::ZERO; 3];
+    let mut times = [Duration::ZERO; 2];
     for nth in 0..WARM_UP + batches {
         let taps = batch(nth, WARM_UP + batches, order)?;
-        let start_at = Clock::system().now();
         let start = Instant::now();
-        writer.write(TEAM, &taps, start_at).await?;
+        writer.write(TEAM, &taps, Clock::system().now()).await?;
         let by_writer = start.elapsed();
-        let start = Instant::now();
-        staged.write(&taps).await?;
-        let by_staged = start.elapsed();
         let start = Instant::now();
         copy.write(&taps).await?;
         let by_copy = start.elapsed();
         if nth >= WARM_UP {
             times[0] += by_writer;
-            times[1] += by_staged;
-            times[2] += by_copy;
+            times[1] += by_copy;
         }
     }
+    drop((writer, copy));
+    finish(postgres, &stores).await?;
+    Ok(times.map(|time| per_second(u64::from(batches) * u64::from(BATCH), time)))
+}
 
-    drop((writer, staged, copy));
-    let [written, by_copy, plain] = &stores;
+/// Rows a second of RecordTaps and of COPY.
+async fn measure_calls(
+    postgres: &Postgres,
+    batches: u32,
+    metrics: &PrometheusHandle,
+) -> anyhow::Result<[f64; 2]> {
+    let stores = [database(postgres, "calls").await?, database(postgres, "copy").await?];
+    let [recorded, copied] = &stores;
+    let key = serve::key_of(recorded, Preset::Writer).await?;
+    let service = Service::start(recorded, 1, metrics).await?;
+    let client = service.client().await?;
+    let mut copy = Copy::new(copied).await?;
+
+    let all = WARM_UP + batches;
+    let mut times = [Duration::ZERO; 2];
+    for first in (0..all).step_by(usize::try_from(ROUND)?) {
+        let numbers = first..(first + ROUND).min(all);
+        let taps = numbers.map(|nth| batch(nth, all, Order::Live));
+        let taps = taps.collect::<anyhow::Result<Vec<_>>>()?;
+        let requests: Vec<_> = taps.iter().map(|taps| request(taps, &key)).collect();
+
+        let start = Instant::now();
+        let mut answers = stream::iter(requests)
+            .map(|request| {
+                let mut client = client.clone();
+                async move { client.record_taps(request).await }
+            })
+            .buffer_unordered(CALLS);
+        while let Some(answer) = answers.try_next().await? {
+            let accepted = answer.into_inner().accepted;
+            ensure!((accepted - f64::from(BATCH)).abs() < 0.5, "only {accepted} were accepted");
+        }
+        let by_calls = start.elapsed();
+        let start = Instant::now();
+        for taps in &taps {
+            copy.write(taps).await?;
+        }
+        // The first round is to warm up.
+        if first > 0 {
+            times[0] += by_calls;
+            times[1] += start.elapsed();
+        }
+    }
+    service.stop().await?;
+    drop(copy);
+    finish(postgres, &stores).await?;
+    Ok(times.map(|time| per_second(u64::from(all - ROUND) * u64::from(BATCH), time)))
+}
+
+/// A batch as a caller sends it.
+fn request(taps: &[NewTap], key: &MetadataValue<Ascii>) -> Request<RecordTapsRequest> {
+    let one = |tap: &NewTap| tap_v1::NewTap {
+        tag_uid: format!("tag-{}", tap.tag.0),
+        tap_id: tap.tap_id.to_string(),
+        tapped_at: tap.tapped_at.to_rfc3339(),
+        ..tap_v1::NewTap::default()
+    };
+    let mut request = Request::new(RecordTapsRequest { taps: taps.iter().map(one).collect() });
+    request.metadata_mut().insert("x-api-key", key.clone());
+    request
+}
+
+/// Checks what was written against what was copied, and drops both.
+async fn finish(postgres: &Postgres, stores: &[config::Store; 2]) -> anyhow::Result<()> {
+    let [written, copied] = stores;
     load::check(written).await?;
-    load::check(by_copy).await?;
-    same_rows(&[written, by_copy, plain]).await?;
-    for store in &stores {
+    same_rows(&[written, copied]).await?;
+    for store in stores {
         postgres.drop_database(store).await?;
     }
-    Ok(times.map(|time| per_second(u64::from(batches) * u64::from(BATCH), time)))
+    Ok(())
 }
 
 /// A database with teams, tags and partitions.
@@ -209,51 +277,6 @@ fn popular_tag(fraction: f64) -> i32 {
 #[expect(clippy::cast_possible_truncation, reason = "half a year fits")]
 fn micros(days: f64) -> TimeDelta {
     TimeDelta::microseconds((days * 86_400e6) as i64)
-}
-
-/// What the writer would be with COPY in place of arrays.
-#[derive(Debug)]
-struct Staged {
-    client: Client,
-    lock: Statement,
-    copy: Statement,
-    /// The writer's own, but for where the taps come from.
-    write: Statement,
-}
-
-impl Staged {
-    async fn new(store: &config::Store) -> anyhow::Result<Self> {
-        let client = connect_as(&db::system_role(store)?).await?;
-        client.batch_execute(MAKE_OFFERED).await?;
-        let text = sql!("taps/write_taps").text;
-        let begin = text.find("offered as (").context("nothing is offered")?;
-        let end = text.find("fresh as (").context("nothing is fresh")?;
-        let write = format!("{}{}", &text[..begin], &text[end..]);
-        Ok(Self {
-            lock: client.prepare(sql!("taps/lock_team").text).await?,
-            copy: client.prepare(COPY_OFFERED).await?,
-            write: client.prepare(&write).await?,
-            client,
-        })
-    }
-
-    async fn write(&mut self, taps: &[NewTap]) -> anyhow::Result<()> {
-        let received_at = Clock::system().now();
-        let transaction = self.client.transaction().await?;
-        transaction.query(&self.lock, &[&TEAM.0]).await?;
-        let types = [Type::UUID, Type::INT4, Type::TIMESTAMPTZ, Type::INT4, Type::TEXT, Type::INT8];
-        let sink = transaction.copy_in(&self.copy).await?;
-        let mut rows = pin!(BinaryCopyInWriter::new(sink, &types));
-        for (tap, nth) in taps.iter().zip(1_i64..) {
-            let kind = tap.kind.as_str();
-            let row: [&(dyn ToSql + Sync); 6] =
-                [&tap.tap_id, &tap.tag.0, &tap.tapped_at, &tap.count, &kind, &nth];
-            rows.as_mut().write(&row).await?;
-        }
-        rows.finish().await?;
-        transaction.query(&self.write, &[&TEAM.0, &received_at]).await?;
-        Ok(transaction.commit().await?)
-    }
 }
 
 /// The rows as they are, in a transaction of their own: no duplicates, no roll-up, no revision.

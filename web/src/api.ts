@@ -40,6 +40,8 @@ export class Api {
       signal,
       headers: { "x-api-key": this.#key },
       onHeader: (headers: Headers) => {
+        // To resume a stream is not a query: then the headers are about another quota.
+        if (!headers.get("ratelimit-policy")?.startsWith('"query"')) return;
         const left = Number.parseInt(headers.get("x-ratelimit-remaining") ?? "", 10);
         const of = Number.parseInt(headers.get("x-ratelimit-limit") ?? "", 10);
         if (left >= 0 && of > 0) this.#onQuota({ left, of });

@@ -72,13 +72,14 @@ export function civilOfText(text: string): Civil {
 export function zoneNamed(name: string): string | undefined {
   const wanted = name.trim();
   if (!/^[A-Za-z][A-Za-z0-9_+\-/]*$/.test(wanted)) return undefined;
+  const known = zoneNames().find((name) => name.toLowerCase() === wanted.toLowerCase());
+  if (known) return known;
   try {
-    formatOf(wanted);
+    // Another name of a zone, such as Asia/Kathmandu where the browser lists Asia/Katmandu.
+    return formatOf(wanted).resolvedOptions().timeZone;
   } catch {
-    formats.delete(wanted);
     return undefined;
   }
-  return zoneNames().find((known) => known.toLowerCase() === wanted.toLowerCase()) ?? wanted;
 }
 
 // All zones that the browser knows.
