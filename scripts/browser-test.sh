@@ -55,7 +55,8 @@ trap 'exit 143' TERM HUP
 ) </dev/null >/dev/null 2>&1 &
 
 DATABASE_URL=$(scripts/postgres.sh start "$cluster")
-export DATABASE_URL TAP_TEST_PROGRAM TAP_TEST_ENVOY TAP_TEST_CHROMIUM
+TAP_TEST_CLUSTER=$cluster
+export DATABASE_URL TAP_TEST_CLUSTER TAP_TEST_PROGRAM TAP_TEST_ENVOY TAP_TEST_CHROMIUM
 "$TAP_TEST_PROGRAM" migrate 2>"$cluster/migrate.log" || {
     cat "$cluster/migrate.log" >&2
     die "the schema could not be made."

@@ -4,8 +4,8 @@
 -- its base revision and its commit. Fails as a whole when one of the taps is there: looking first
 -- (taps.find_taps) costs as much as the insert, and taps are rarely sent twice.
 -- $1 team_id  $2 base revision  $3 received_at
--- The taps: $4 tap_ids  $5 tag_ids  $6 tapped_ats  $7 counts  $8 kinds  $9 classes  $10 countries
--- $11 devices  $12 attributes, JSON
+-- The taps: $4 tap_ids  $5 tag_ids  $6 tapped_ats  $7 counts  $8 kinds  $9 classes; null: all human
+-- $10 countries  $11 devices  $12 attributes, JSON; null: none has any
 -- Their sums, for each tag and for the team as tag 0: $13 tag_ids  $14 days  $15 kinds  $16 classes
 -- $17 quarters of the day, 0 to 95  $18 counts
 with stored as (
@@ -13,7 +13,18 @@ with stored as (
         team_id, revision, tap_id, tag_id, tapped_at, received_at, count, kind, class, country, device, attributes
     )
     select
-        $1, $2 + nth, tap_id, tag_id, tapped_at, $3, count, kind, class, country, device, attributes::jsonb
+        $1,
+        $2 + nth,
+        tap_id,
+        tag_id,
+        tapped_at,
+        $3,
+        count,
+        kind,
+        coalesce(class, 'human'),
+        country,
+        device,
+        attributes::jsonb
     from unnest(
         $4::uuid[], $5::integer[], $6::timestamptz[], $7::integer[], $8::text[], $9::text[],
         $10::text[], $11::text[], $12::text[]

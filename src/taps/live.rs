@@ -32,6 +32,10 @@ pub const PAGE_TAPS: i64 = 1_000;
 const BATCHES_KEPT: usize = 64;
 /// Commits that a reader may be behind before it reads the store.
 const COMMITS_KEPT: usize = 64;
+/// Each follower that is woken costs some time: with many of them taps are gathered for a moment before
+/// they are sent, so that one waking brings several. For one follower, and at most.
+const GATHER_FOR_ONE: Duration = Duration::from_micros(20);
+const GATHER_MAX: Duration = Duration::from_millis(20);
 /// Pages that are read for followers at a time.
 const READS_MAX: usize = 6;
 
@@ -116,7 +120,7 @@ impl Feeds {
         feeds.insert(team, Arc::downgrade(&feed));
         metrics::gauge!("tap_feeds").set(u32::try_from(feeds.len()).unwrap_or(u32::MAX));
         let heard = feed.heard.subscribe();
-        tokio::spawn(run(Arc::downgrade(&feed), self.clone(), committed, heard));
+        tokio::spawn(run(team, Arc::downgrade(&feed), self.clone(), committed, heard));
         feed
     }
 
@@ -225,6 +229,7 @@ impl Feed {
 
 /// Reads a team's taps for as long as somebody holds its feed.
 async fn run(
+    team: TeamId,
     feed: Weak<Feed>,
     feeds: Feeds,
     mut commits: mpsc::Receiver<Committed>,
@@ -233,62 +238,78 @@ async fn run(
     let mut look = time::interval(LOOK_INTERVAL);
     look.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
     let mut failing = false;
+    let mut gathered = Vec::new();
     loop {
-        let commit = tokio::select! {
+        tokio::select! {
             biased;
-            commit = commits.recv() => match commit {
-                Some(commit) => Some(commit),
-                None => return,
+            count = commits.recv_many(&mut gathered, COMMITS_KEPT) => if count == 0 {
+                return;
             },
-            changed = heard.changed() => match changed {
-                Ok(()) => None,
-                Err(_) => return,
+            changed = heard.changed() => if changed.is_err() {
+                return;
             },
-            _ = look.tick() => None,
-        };
+            _ = look.tick() => {}
+        }
         let Some(feed) = feed.upgrade() else { return };
-        let result = match commit {
-            Some(commit) => feed.take(&feeds, commit).await,
-            None => {
-                let heard = *heard.borrow_and_update();
-                feed.catch_up(&feeds, heard).await
-            }
+        let result = if gathered.is_empty() {
+            let heard = *heard.borrow_and_update();
+            feed.catch_up(&feeds, heard).await
+        } else {
+            feed.take(&feeds, gathered.drain(..)).await
         };
+        let followers = u32::try_from(feed.batches.receiver_count()).unwrap_or(u32::MAX);
+        drop(feed);
         match result {
             Ok(()) => failing = false,
             Err(error) => {
                 if !failing {
                     let cause = error.log_text();
-                    tracing::warn!(team = feed.team.0, cause, "cannot read new taps; trying again");
+                    tracing::warn!(team = team.0, cause, "cannot read new taps; trying again");
                 }
                 failing = true;
             }
         }
+        time::sleep(GATHER_FOR_ONE.saturating_mul(followers).min(GATHER_MAX)).await;
     }
 }
 
 impl Feed {
     /// Passes on what this replica has committed, if that is what comes next.
-    async fn take(&self, feeds: &Feeds, commit: Committed) -> Result<(), Error> {
-        let position = *self.position.borrow();
-        if position < 0 || commit.last <= position {
-            return Ok(()); // there already, or the first look has it
+    async fn take(
+        &self,
+        feeds: &Feeds,
+        commits: impl Iterator<Item = Committed>,
+    ) -> Result<(), Error> {
+        let after = *self.position.borrow();
+        if after < 0 {
+            return Ok(()); // the first look will have it
         }
-        if commit.after != position {
-            return self.catch_up(feeds, commit.last).await;
-        }
-        let name = |stored: StoredTap| {
-            let tag = feeds.0.tags.find_by_id(self.team, stored.tap.tag)?;
-            let (tag_uid, tag_label) = (Arc::clone(&tag.uid), Arc::clone(&tag.label));
-            Some(NamedTap { stored, tag_uid, tag_label })
-        };
-        match commit.taps.into_iter().map(name).collect() {
-            Some(taps) => {
-                self.send(Batch { after: commit.after, last: commit.last, taps });
-                Ok(())
+        let (mut last, mut taps) = (after, Vec::new());
+        // The newest of those that do not follow.
+        let mut missed = None;
+        for commit in commits.filter(|commit| commit.last > after) {
+            let named = commit.taps.into_iter().map(|stored| self.name(feeds, stored));
+            match named.collect::<Option<Vec<_>>>() {
+                Some(named) if commit.after == last && missed.is_none() => {
+                    taps.extend(named);
+                    last = commit.last;
+                }
+                _ => missed = Some(commit.last),
             }
-            None => self.catch_up(feeds, commit.last).await,
         }
+        if last > after {
+            self.send(Batch { after, last, taps });
+        }
+        match missed {
+            Some(revision) => self.catch_up(feeds, revision).await,
+            None => Ok(()),
+        }
+    }
+
+    fn name(&self, feeds: &Feeds, stored: StoredTap) -> Option<NamedTap> {
+        let tag = feeds.0.tags.find_by_id(self.team, stored.tap.tag)?;
+        let (tag_uid, tag_label) = (Arc::clone(&tag.uid), Arc::clone(&tag.label));
+        Some(NamedTap { stored, tag_uid, tag_label })
     }
 
     /// Reads from the store what is new, if there is anything.

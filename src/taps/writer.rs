@@ -197,10 +197,11 @@ struct Batch<'a> {
     tapped_ats: Vec<DateTime<Utc>>,
     counts: Vec<i32>,
     kinds: Vec<&'static str>,
-    classes: Vec<&'static str>,
-    countries: Vec<Option<&'a str>>,
-    devices: Vec<Option<&'a str>>,
-    attributes: Vec<Option<String>>,
+    // Mostly there is nothing to say: then these are not sent at all.
+    classes: Option<Vec<&'static str>>,
+    countries: Option<Vec<Option<&'a str>>>,
+    devices: Option<Vec<Option<&'a str>>>,
+    attributes: Option<Vec<Option<String>>>,
     sum_tags: Vec<i32>,
     sum_days: Vec<NaiveDate>,
     sum_kinds: Vec<&'static str>,
@@ -211,7 +212,19 @@ struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     fn new(taps: &[&'a NewTap]) -> Self {
-        let mut batch = Self::default();
+        let any = |has: fn(&NewTap) -> bool| taps.iter().any(|tap| has(tap));
+        let all = || taps.iter();
+        let mut batch = Self {
+            classes: any(|tap| tap.class != TapClass::Human)
+                .then(|| all().map(|tap| tap.class.as_str()).collect()),
+            countries: any(|tap| tap.country.is_some())
+                .then(|| all().map(|tap| tap.country.as_deref()).collect()),
+            devices: any(|tap| tap.device.is_some())
+                .then(|| all().map(|tap| tap.device.as_deref()).collect()),
+            attributes: any(|tap| !tap.attributes.is_empty())
+                .then(|| all().map(|tap| store::attributes_json(&tap.attributes)).collect()),
+            ..Self::default()
+        };
         let mut sums: BTreeMap<(TagId, NaiveDate, Kind, TapClass, i32), i64> = BTreeMap::new();
         for tap in taps {
             batch.tap_ids.push(tap.tap_id);
@@ -219,10 +232,6 @@ impl<'a> Batch<'a> {
             batch.tapped_ats.push(tap.tapped_at);
             batch.counts.push(tap.count);
             batch.kinds.push(tap.kind.as_str());
-            batch.classes.push(tap.class.as_str());
-            batch.countries.push(tap.country.as_deref());
-            batch.devices.push(tap.device.as_deref());
-            batch.attributes.push(store::attributes_json(&tap.attributes));
 
             let (day, quarter) = quarter_of(tap.tapped_at);
             for tag in [tap.tag, TagId::WHOLE_TEAM] {

@@ -74,6 +74,7 @@ export class Follower<Frame> {
   readonly #time: Time;
   #token: string;
   #tries = 0;
+  #backingOff = false;
   #stopped = false;
   #pausedAt: number | undefined;
   // Ends the stream that is open.
@@ -119,8 +120,9 @@ export class Follower<Frame> {
     this.#waiting.abort();
   }
 
-  // Tries at once, if the next try is being waited for.
+  // Tries at once, if the next try is being waited for and nobody said how long.
   hurry(): void {
+    if (!this.#backingOff) return;
     this.#tries = 0;
     this.#waiting.abort();
   }
@@ -162,7 +164,9 @@ export class Follower<Frame> {
   async #backOff(failure?: Failure): Promise<void> {
     this.#followed.condition(failure ? { is: "reconnecting", failure } : { is: "reconnecting" });
     const wait = backoff(this.#tries++, this.#time.random());
+    this.#backingOff = true;
     await this.#wait(Math.max(wait, Math.min(failure?.wait ?? 0, LONGEST_WAIT_MS)));
+    this.#backingOff = false;
   }
 
   async #wait(milliseconds: number): Promise<void> {

@@ -12,11 +12,16 @@ export class Groups {
   // The rows by what they stand for, so that a row with the focus keeps it.
   #rows = new Map<string, Row>();
   readonly #choose: (uid: string) => void;
+  // What was pressed goes away: what comes in its place gets the focus.
+  #moveFocus = false;
 
   // `choose` is called with the uid of a tag, or with an empty one for all.
   constructor(choose: (uid: string) => void) {
-    this.#choose = choose;
-    this.#all.addEventListener("click", () => choose(""));
+    this.#choose = (uid) => {
+      this.#moveFocus = true;
+      choose(uid);
+    };
+    this.#all.addEventListener("click", () => this.#choose(""));
   }
 
   show({ groups, query }: Answer): void {
@@ -46,6 +51,9 @@ export class Groups {
       if (item === at) at = at.nextElementSibling;
       else this.#list.insertBefore(item, at);
     }
+    if (!this.#moveFocus) return;
+    this.#moveFocus = false;
+    (byTag ? this.#list.querySelector("button") : this.#all)?.focus();
   }
 
   #make(uid: string | undefined): Row {

@@ -16,6 +16,8 @@ export async function launch(): Promise<Browser> {
 }
 
 export interface View {
+  // Pixels of the screen for one of the page.
+  scale?: number;
   width?: number;
   height?: number;
   zone?: string;
@@ -25,7 +27,8 @@ export interface View {
 const complaints = new WeakMap<Page, string[]>();
 
 // Opens the page, in a context that shares nothing with others.
-export async function visit(browser: Browser, url: string, { width = 1280, height = 800, zone = "Europe/Berlin" }: View = {}): Promise<Page> {
+export async function visit(browser: Browser, url: string, view: View = {}): Promise<Page> {
+  const { width = 1280, height = 800, zone = "Europe/Berlin", scale = 1 } = view;
   const page = await (await browser.createBrowserContext()).newPage();
   const heard: string[] = [];
   complaints.set(page, heard);
@@ -44,7 +47,7 @@ export async function visit(browser: Browser, url: string, { width = 1280, heigh
       console.error(`policy: ${event.violatedDirective} ${event.blockedURI}`);
     });
   });
-  await page.setViewport({ width, height });
+  await page.setViewport({ width, height, deviceScaleFactor: scale });
   await page.emulateTimezone(zone);
   await page.goto(`${url}/`);
   return page;

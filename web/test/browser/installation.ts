@@ -45,6 +45,11 @@ export interface Team {
   writer: string;
 }
 
+// Starts or stops the database that all tests share.
+export async function database(what: "start" | "stop"): Promise<void> {
+  await run(join(scripts, "postgres.sh"), [what, setting("TAP_TEST_CLUSTER")]);
+}
+
 let teams = 0;
 
 // Makes a team with these tags, and a key for each end. Each test has a team and a quota of its own.
@@ -131,6 +136,11 @@ export class Installation {
   // At once, without a word to those who are connected.
   async killService(): Promise<void> {
     await end(this.#service, "SIGKILL");
+  }
+
+  // In an orderly way.
+  async stopService(): Promise<void> {
+    await end(this.#service, "SIGTERM");
   }
 
   async end(): Promise<void> {

@@ -150,9 +150,10 @@ test("everything can be done with the keyboard", async () => {
   await page.focus("#groups button");
   await press("Enter");
   await says(page, "groups-title", "How it was read");
-  await page.focus("#all-tags");
+  assert.equal(await focused(), "all-tags");
   await press("Enter");
   await says(page, "groups-title", "Top tags");
+  assert.equal(await focused(), "First1");
   await page.focus("#leave");
   await press("Enter");
   await page.waitForSelector("#sign-in:not([hidden])");

@@ -1,10 +1,11 @@
 // Makes the picture of the page in the README: a team with two weeks of taps, and more coming in.
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import { civilOf, weekday } from "../../src/civil";
 import { close, enter, launch, visit } from "./browser";
 import { Installation, type NewTap, type Tag, makeTeam, seed } from "./installation";
 
-const [file = "page.png", scheme = "light", width = "1280", height = "920"] = process.argv.slice(2);
+const [file = "page.png", scheme = "light", width = "1280", height = "800"] = process.argv.slice(2);
 
 const TAGS: (Tag & { weight: number })[] = [
   { uid: "04A1B2C3D4E501", label: "Counter, espresso bar", weight: 22 },
@@ -20,7 +21,7 @@ const TAGS: (Tag & { weight: number })[] = [
   { uid: "parcel", label: "Parcel insert", kind: "qr", weight: 2 },
   { uid: "profile", label: "Profile link", kind: "link", weight: 2 },
 ];
-const COUNTRIES = ["DE", "DE", "DE", "AT", "FR", "NL", ""];
+const COUNTRIES = ["US", "DE", "FR", "JP", "GB", "CA", ""];
 const DEVICES = ["ios", "ios", "android", "android", ""];
 
 // Always the same numbers from 0 to 1.
@@ -39,10 +40,10 @@ function pickTag(): Tag {
   return TAGS.find(({ weight }) => (left -= weight) < 0) ?? (TAGS[0] as Tag);
 }
 
-// How busy a café is in an hour, by its clock and the day of the week, Sunday first.
+// How busy a café is in an hour, by its clock and the day of the week, from Monday.
 function rhythm(hour: number, day: number): number {
   const peak = (at: number, wide: number) => Math.exp(-(((hour - at) / wide) ** 2));
-  const weekend = day === 0 || day === 6;
+  const weekend = day >= 5;
   return (weekend ? 1.35 * peak(11.5, 2.4) + peak(16, 2.6) : peak(8.5, 1.3) + 1.3 * peak(12.7, 1.4) + 0.8 * peak(17, 2)) + 0.02;
 }
 
@@ -53,12 +54,14 @@ try {
   const hour = 3_600_000;
   const team = await makeTeam(TAGS);
   const taps: string[][] = [];
-  // The clock of the picture stands at half past two in the afternoon.
-  const zoneShift = 14.5 - ((now / hour) % 24);
+  // Where it is afternoon just now, so that the last day of the picture is well under way.
+  const zone = ["Europe/Berlin", "America/New_York", "Australia/Sydney"].reduce((one, other) =>
+    Math.abs(civilOf(now, other).hour - 15) < Math.abs(civilOf(now, one).hour - 15) ? other : one,
+  );
   for (let at = now - 15 * 24 * hour; at < now; at += hour / 4) {
-    const clock = new Date(at + zoneShift * hour);
+    const civil = civilOf(at, zone);
     const growth = 1 + (0.25 * (at - now)) / (15 * 24 * hour);
-    const mean = 9 * growth * rhythm(clock.getUTCHours() + clock.getUTCMinutes() / 60, clock.getUTCDay());
+    const mean = 9 * growth * rhythm(civil.hour + civil.minute / 60, weekday(civil));
     const count = Math.floor(mean * (0.6 + 0.8 * random()) + random());
     for (let tap = 0; tap < count; tap++) {
       const when = new Date(Math.min(now - 1000, at + (random() * hour) / 4));
@@ -68,21 +71,18 @@ try {
   const tags = TAGS.map(({ uid }) => `${uid},${team.number},2022-01-01T00:00:00Z`).join("\n");
   await seed("taps", ["id", "tag_uid", "count", "created_at"], taps, `tag_uid,team_id,created_at\n${tags}\n`);
 
-  // A zone in which it is about that time.
-  const offset = Math.round(zoneShift);
-  const wrapped = offset > 14 ? offset - 24 : offset < -12 ? offset + 24 : offset;
-  const zone = `Etc/GMT${wrapped > 0 ? "-" : "+"}${Math.abs(wrapped)}`;
-  const page = await visit(browser, installation.url, { width: Number(width), height: Number(height), zone: ZONES[wrapped] ?? zone });
+  const page = await visit(browser, installation.url, { width: Number(width), height: Number(height), zone, scale: 1.5 });
   await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
   await enter(page, team.reader);
   await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
   for (let tap = 0; tap < 18; tap++) {
     const one: NewTap = { tagUid: pickTag().uid, country: pick(COUNTRIES), device: pick(DEVICES) };
-    await installation.record(team.writer, [one]);
     await sleep(300 + 900 * random());
+    await installation.record(team.writer, [one]);
   }
-  await sleep(500);
-  await page.screenshot({ path: file as `${string}.png` });
+  await sleep(350);
+  // The last one has just come.
+  await page.screenshot({ path: file as `${string}.png`, fullPage: true });
   await close(page);
 } finally {
   await browser.close();
