@@ -10,7 +10,7 @@ use tokio::{sync::broadcast, time};
 
 use super::{
     live::{Batch, Feed, Feeds, Filter, PAGE_TAPS},
-    store::NamedTap,
+    model::NamedTap,
 };
 use crate::{
     error::Error,

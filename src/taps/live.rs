@@ -17,9 +17,9 @@ use tokio::{
 };
 
 use super::{
-    model::StoredTap,
+    model::{NamedTap, StoredTap},
     revisions::Revisions,
-    store::{self, NamedTap, StreamState},
+    store::{self, StreamState},
     tags::Tags,
 };
 use crate::{db::Db, error::Error, ids::TeamId};

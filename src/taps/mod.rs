@@ -1,6 +1,6 @@
-//! Taps: recording them and counting them.
+//! Taps: recording them, counting them and streaming them.
 //!
-//! Tables: `tags`, `taps` (partitioned by month), `tap_days` (the roll-up). RPC: `QueryTaps`.
+//! Tables: `tags`, `taps` (partitioned by month), `tap_days` (the roll-up). RPCs: all of `TapAnalytics`.
 //!
 //! Invariants:
 //! * `tap_days` is written in the transaction that writes `taps`, by [`writer`] alone;

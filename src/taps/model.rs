@@ -273,6 +273,14 @@ pub struct StoredTap {
     pub tap: NewTap,
 }
 
+/// A tap with what its tag is called.
+#[derive(Clone, Debug)]
+pub struct NamedTap {
+    pub stored: StoredTap,
+    pub tag_uid: Arc<str>,
+    pub tag_label: Arc<str>,
+}
+
 /// What became of a tap that was to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {

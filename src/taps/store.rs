@@ -1,14 +1,14 @@
 //! One function for each statement of `sql/taps/` that reads. The writer and the seeder keep theirs
 //! beside them.
 
-use std::{collections::BTreeMap, pin::pin, sync::Arc};
+use std::{collections::BTreeMap, pin::pin};
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use futures_util::TryStreamExt as _;
 use tokio_postgres::Row;
 
 use super::{
-    model::{GroupBy, Kind, NewTap, StoredTap, Tag, TapClass},
+    model::{GroupBy, Kind, NamedTap, NewTap, StoredTap, Tag, TapClass},
     tally::{Cell, Days, Tally},
 };
 use crate::{
@@ -203,14 +203,6 @@ pub async fn stream_state(read: &TeamRead, team: TeamId) -> Result<StreamState, 
         revision: row.get("revision"),
         replay_after: row.get("replay_after"),
     }))
-}
-
-/// A tap with what its tag is called.
-#[derive(Clone, Debug)]
-pub struct NamedTap {
-    pub stored: StoredTap,
-    pub tag_uid: Arc<str>,
-    pub tag_label: Arc<str>,
 }
 
 /// The taps after a revision in the order in which they were stored, at most `limit`.

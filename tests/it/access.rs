@@ -9,7 +9,13 @@ use tap_analytics::{
     access::model::Scope,
     auth::Route,
     clock::Clock,
-    proto::{DESCRIPTORS, tap_v1::QueryTapsRequest},
+    proto::{
+        DESCRIPTORS,
+        tap_v1::{
+            IngestTapsRequest, NewTap, QueryTapsRequest, RecordTapsRequest, StreamTapsRequest,
+            WatchTapsRequest,
+        },
+    },
 };
 use tonic::{Code, Status, transport::Channel};
 use tonic_types::StatusExt as _;
@@ -27,7 +33,8 @@ async fn call(app: &App, path: &str, headers: &[(&'static str, &str)]) -> Result
         request.metadata_mut().append(*name, value.parse().unwrap());
     }
     let codec = tonic_prost::ProstCodec::<(), ()>::default();
-    grpc.unary(request, path.parse().unwrap(), codec).await.map(|_| ())
+    // Of a stream the head says whether it was opened.
+    grpc.server_streaming(request, path.parse().unwrap(), codec).await.map(|_| ())
 }
 
 fn reason(result: Result<(), Status>) -> (Code, String) {
@@ -53,6 +60,8 @@ async fn every_rpc_has_a_row_and_refuses_whoever_lacks_what_it_asks() {
     let team = app.team("acme").await;
     let expired =
         app.key(team.id, None, Scope::ALL, Some(clock.now() + TimeDelta::milliseconds(1))).await;
+    let reader = app.key(team.id, None, &[Scope::TapsRead], None).await;
+    let writer = app.key(team.id, None, &[Scope::TapsWrite], None).await;
     let powerless = app.key(team.id, None, &[], None).await;
     let revoked = app.key(team.id, None, Scope::ALL, None).await;
     let id = app.key_id(team.id, &revoked).await;
@@ -75,7 +84,7 @@ async fn every_rpc_has_a_row_and_refuses_whoever_lacks_what_it_asks() {
     let mistyped = format!("{}x", &team.key[..team.key.len() - 1]);
     let unknown = access::key::ApiKey::generate(team.id).unwrap().reveal().to_owned();
     for path in &paths {
-        let (Route::Key(..), _) = Route::of(path) else {
+        let (Route::Key(scope, _), _) = Route::of(path) else {
             panic!("{path} has no row in the access table")
         };
         let missing = (Code::Unauthenticated, "API_KEY_MISSING".to_owned());
@@ -100,12 +109,40 @@ async fn every_rpc_has_a_row_and_refuses_whoever_lacks_what_it_asks() {
             (Code::Unauthenticated, "API_KEY_EXPIRED".to_owned()),
             "{path}"
         );
-        assert_eq!(
-            reason(call(&app, path, &[("x-api-key", &powerless)]).await),
-            (Code::PermissionDenied, "SCOPE_MISSING".to_owned()),
-            "{path}"
-        );
+        let (able, unable) = match scope {
+            Scope::TapsRead => (&reader, &writer),
+            Scope::TapsWrite => (&writer, &reader),
+        };
+        for key in [unable, &powerless] {
+            assert_eq!(
+                reason(call(&app, path, &[("x-api-key", key)]).await),
+                (Code::PermissionDenied, "SCOPE_MISSING".to_owned()),
+                "{path}"
+            );
+        }
+        let answer = call(&app, path, &[("x-api-key", able)]).await;
+        let refused = |status: &Status| {
+            matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied)
+        };
+        assert!(!answer.as_ref().is_err_and(refused), "{path}: {answer:?}");
     }
+}
+
+#[test]
+fn every_rpc_asks_for_its_scope_and_its_quota() {
+    use tap_analytics::quotas::Class::{Query, Stream, Write};
+    let expected = [
+        ("QueryTaps", Scope::TapsRead, Query),
+        ("RecordTaps", Scope::TapsWrite, Write),
+        ("IngestTaps", Scope::TapsWrite, Stream),
+        ("StreamTaps", Scope::TapsRead, Stream),
+        ("WatchTaps", Scope::TapsRead, Stream),
+    ];
+    let expected = expected.map(|(method, scope, class)| {
+        (format!("/tap.v1.TapAnalytics/{method}"), Route::Key(scope, class))
+    });
+    let rows: Vec<_> = paths().into_iter().map(|path| (path.clone(), Route::of(&path).0)).collect();
+    assert_eq!(rows, expected);
 }
 
 #[tokio::test]
@@ -214,6 +251,52 @@ async fn a_team_sees_its_own_numbers_only() {
             assert_eq!((answer.total, answer.groups[0].total), (taps, taps), "{}", team.slug);
         }
     }
+}
+
+#[tokio::test]
+async fn a_tag_of_another_team_is_no_tag_for_any_rpc() {
+    let app = App::start().await;
+    let (acme, other) = (app.team("acme").await, app.team("other").await);
+    app.tags(acme.id, &["ours"]).await;
+    app.tags(other.id, &["theirs"]).await;
+    let mut client = app.client(&app.key(acme.id, None, Scope::ALL, None).await);
+    let theirs = || vec!["theirs".to_owned()];
+    let asked =
+        || QueryTapsRequest { tag_uids: theirs(), ..query("2023-01-01", "2023-01-01", "DAY") };
+    let tap = || NewTap { tag_uid: "theirs".to_owned(), ..NewTap::default() };
+    for path in paths() {
+        let refused = match path.rsplit('/').next().unwrap() {
+            "QueryTaps" => client.query_taps(asked()).await.unwrap_err(),
+            "WatchTaps" => {
+                let watch =
+                    WatchTapsRequest { query: Some(asked()), ..WatchTapsRequest::default() };
+                client.watch_taps(watch).await.unwrap_err()
+            }
+            "StreamTaps" => {
+                let stream =
+                    StreamTapsRequest { tag_uids: theirs(), ..StreamTapsRequest::default() };
+                client.stream_taps(stream).await.unwrap_err()
+            }
+            "RecordTaps" => {
+                let batch = RecordTapsRequest { taps: vec![tap()] };
+                let answer = client.record_taps(batch).await.unwrap().into_inner();
+                assert_eq!(answer.rejected[0].violations[0].reason, "UNKNOWN_TAG");
+                continue;
+            }
+            "IngestTaps" => {
+                let batch = IngestTapsRequest { sequence: 1, taps: vec![tap()] };
+                let batches = futures_util::stream::iter([batch]);
+                let mut answers = client.ingest_taps(batches).await.unwrap().into_inner();
+                let answer = answers.message().await.unwrap().unwrap();
+                assert_eq!(answer.rejected[0].violations[0].reason, "UNKNOWN_TAG");
+                continue;
+            }
+            _ => panic!("{path} is not tried here"),
+        };
+        assert_eq!(refused.code(), Code::NotFound, "{path}");
+        assert_eq!(refused.message(), "no such tag: \"theirs\"", "{path}");
+    }
+    assert_eq!(app.scalar::<i64>("select count(*) from taps").await, 0);
 }
 
 #[tokio::test]

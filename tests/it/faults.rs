@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tap_analytics::proto::tap_v1::QueryTapsRequest;
+use tap_analytics::{clock::Clock, proto::tap_v1::QueryTapsRequest};
 use tonic::Code;
 
 use crate::{
@@ -220,7 +220,9 @@ async fn a_key_is_known_without_a_hint_after_a_while() {
 
 #[tokio::test]
 async fn a_kept_answer_is_given_without_counting_again() {
-    let app = App::start().await;
+    // The time is in resume tokens.
+    let clock = Clock::fixed(Clock::system().now());
+    let app = App::start_with(Options { clock, ..Options::default() }).await;
     let team = app.team("acme").await;
     let mut client = app.client(&team.key);
     let first =

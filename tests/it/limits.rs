@@ -1,7 +1,14 @@
 //! Quotas, by every wire.
 
-use tap_analytics::{access::model::Scope, proto::tap_v1::QueryTapsRequest};
-use tonic::Code;
+use tap_analytics::{
+    access::model::Scope,
+    proto::tap_v1::{
+        NewTap, QueryTapsRequest, RecordTapsRequest, StreamTapsRequest, WatchTapsRequest,
+        stream_taps_response::Frame,
+    },
+};
+use tonic::{Code, metadata::MetadataMap};
+use tonic_types::StatusExt as _;
 
 use crate::app::{App, envoy::Envoy, query, wires::WIRES};
 
@@ -97,4 +104,82 @@ async fn loading_the_keys_again_keeps_what_is_left() {
     app.key(team.id, Some(3), &[Scope::TapsRead], None).await;
     client.query_taps(day()).await.unwrap();
     assert_eq!(client.query_taps(day()).await.unwrap_err().code(), Code::ResourceExhausted);
+}
+
+#[tokio::test]
+async fn queries_writes_and_streams_have_quotas_of_their_own() {
+    let app = App::start().await;
+    let team = app.team("acme").await;
+    let key = app.key(team.id, Some(2), Scope::ALL, None).await;
+    let mut client = app.client(&key);
+    let policy = |metadata: &MetadataMap| {
+        let policy = metadata.get("ratelimit-policy").unwrap().to_str().unwrap();
+        let (class, rest) = policy.split_once(';').unwrap();
+        let limit = metadata.get("x-ratelimit-limit").unwrap().to_str().unwrap();
+        assert_eq!(rest, format!("q={limit};w=3600"));
+        let left: u32 =
+            metadata.get("x-ratelimit-remaining").unwrap().to_str().unwrap().parse().unwrap();
+        (class.trim_matches('"').to_owned(), limit.parse::<u32>().unwrap(), left)
+    };
+
+    // A fresh stream costs a query, and says so.
+    let fresh = client.stream_taps(StreamTapsRequest::default()).await.unwrap();
+    assert_eq!(policy(fresh.metadata()), ("query".to_owned(), 2, 1));
+    client.query_taps(day()).await.unwrap();
+    let refused = client.query_taps(day()).await.unwrap_err();
+    assert_eq!(policy(refused.metadata()), ("query".to_owned(), 2, 0));
+
+    // There is no query left, but everything else.
+    let write = client.record_taps(RecordTapsRequest::default()).await.unwrap();
+    let (class, limit, left) = policy(write.metadata());
+    assert_eq!((class.as_str(), limit), ("write", 360_000));
+    // One comes back every 10 ms.
+    assert!((359_990..=360_000).contains(&left), "{left}");
+    let ingest = client.ingest_taps(futures_util::stream::iter([])).await.unwrap();
+    let (class, limit, before) = policy(ingest.metadata());
+    assert_eq!((class.as_str(), limit), ("stream", 3_600));
+    let ingest = client.ingest_taps(futures_util::stream::iter([])).await.unwrap();
+    let (_, _, left) = policy(ingest.metadata());
+    assert!((before - 1..=before).contains(&left) && left < 3_600, "{before} {left}");
+    let mut hello = fresh.into_inner();
+    let Some(Frame::Hello(hello)) = hello.message().await.unwrap().unwrap().frame else {
+        panic!("a stream begins with hello")
+    };
+    let resumed =
+        StreamTapsRequest { resume_token: hello.resume_token, ..StreamTapsRequest::default() };
+    let resumed = client.stream_taps(resumed).await.unwrap();
+    assert_eq!(policy(resumed.metadata()).0, "stream");
+    let refused = client.stream_taps(StreamTapsRequest::default()).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert_eq!(policy(refused.metadata()), ("query".to_owned(), 2, 0));
+    let quota = refused.get_error_details().quota_failure().unwrap().violations[0].clone();
+    assert_eq!(quota.quota_metric, "tap-analytics/query");
+
+    // What costs nothing: a batch that is refused.
+    for _ in 0..20 {
+        let many = RecordTapsRequest { taps: vec![NewTap::default(); 5_001] };
+        let refused = client.record_taps(many).await.unwrap_err();
+        let (class, _, left) = policy(refused.metadata());
+        assert_eq!((class.as_str(), left), ("write", 360_000));
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_costs_no_query() {
+    let app = App::start().await;
+    let team = app.team("acme").await;
+    let key = app.key(team.id, Some(1), Scope::ALL, None).await;
+    let mut client = app.client(&key);
+    for _ in 0..3 {
+        let bad = StreamTapsRequest { resume_token: "x".into(), ..StreamTapsRequest::default() };
+        assert_eq!(client.stream_taps(bad).await.unwrap_err().code(), Code::InvalidArgument);
+        let bad =
+            StreamTapsRequest { tag_uids: vec!["nope".into()], ..StreamTapsRequest::default() };
+        assert_eq!(client.stream_taps(bad).await.unwrap_err().code(), Code::NotFound);
+        let bad = client.watch_taps(WatchTapsRequest::default()).await.unwrap_err();
+        assert_eq!(bad.code(), Code::InvalidArgument);
+    }
+    let watch = || WatchTapsRequest { query: Some(day()), ..WatchTapsRequest::default() };
+    client.watch_taps(watch()).await.unwrap();
+    assert_eq!(client.watch_taps(watch()).await.unwrap_err().code(), Code::ResourceExhausted);
 }

@@ -16,7 +16,7 @@ use tap_analytics::{
     },
     taps::{
         buckets,
-        model::{Kind, NewTap},
+        model::{Kind, NewTap, TapClass},
         wire,
     },
 };
@@ -125,7 +125,9 @@ async fn query_taps_keeps_tag_uids_beyond_the_precision_of_a_number() {
 
 #[tokio::test]
 async fn query_taps_sees_a_late_tap_at_once() {
-    let app = App::start().await;
+    // The time is in resume tokens.
+    let clock = Clock::fixed(Clock::system().now());
+    let app = App::start_with(Options { clock, ..Options::default() }).await;
     let team = app.team("acme").await;
     let tag = app.tags(team.id, &["a"]).await[0];
     let mut client = app.client(&app.busy_key(team.id).await);
@@ -374,11 +376,12 @@ async fn query_taps_groups_by_tag_and_folds_the_rest() {
     assert_eq!(all.iter().map(|g| g.key.as_str()).collect::<Vec<_>>(), ["busy", "calm", "rare"]);
 }
 
-/// Kinds, tags and instants of random taps, around a change of the clock in several zones.
-fn any_taps() -> impl Strategy<Value = Vec<(usize, i64, i32, Kind)>> {
+/// Kinds, classes, tags and instants of random taps, around a change of the clock in several zones.
+fn any_taps() -> impl Strategy<Value = Vec<(usize, i64, i32, Kind, TapClass)>> {
     let kind = prop::sample::select(Kind::ALL.to_vec());
     // From 2023-03-10 for 40 days, to the microsecond.
-    prop::collection::vec((0_usize..4, 0_i64..3_456_000_000_000, 1_i32..50, kind), 0..300)
+    let class = prop::sample::select(TapClass::ALL.to_vec());
+    prop::collection::vec((0_usize..4, 0_i64..3_456_000_000_000, 1_i32..50, kind, class), 0..300)
 }
 
 fn any_request() -> impl Strategy<Value = QueryTapsRequest> {
@@ -410,8 +413,9 @@ fn any_request() -> impl Strategy<Value = QueryTapsRequest> {
             (start.to_rfc3339(), (start + TimeDelta::microseconds(length)).to_rfc3339())
         }),
     ];
-    (pair, 0_i32..8, zone, 0_i32..7, tags, 0_i32..4, 1_i32..4, 0_i32..3).prop_map(
-        |((one, other), interval, zone, week_start, tags, group_by, limit, compare)| {
+    let include = prop::sample::subsequence(vec![0, 1, 2], 0..=3);
+    (pair, 0_i32..8, zone, 0_i32..7, tags, 0_i32..4, 1_i32..4, 0_i32..3, include).prop_map(
+        |((one, other), interval, zone, week_start, tags, group_by, limit, compare, include)| {
             QueryTapsRequest {
                 start_date: one.clone().min(other.clone()),
                 end_date: one.max(other),
@@ -422,7 +426,7 @@ fn any_request() -> impl Strategy<Value = QueryTapsRequest> {
                 group_by,
                 limit,
                 compare,
-                include: Vec::new(),
+                include,
             }
         },
     )
@@ -473,9 +477,10 @@ fn query_taps_equals_the_raw_taps_for_any_query() {
                 let origin = instant("2023-03-10T00:00:00Z");
                 let taps: Vec<NewTap> = taps
                     .into_iter()
-                    .map(|(tag, micros, count, kind)| {
+                    .map(|(tag, micros, count, kind, class)| {
                         let tapped_at = origin + TimeDelta::microseconds(micros);
-                        NewTap { count, ..NewTap::new(Uuid::now_v7(), tags[tag], tapped_at, kind) }
+                        let new = NewTap::new(Uuid::now_v7(), tags[tag], tapped_at, kind);
+                        NewTap { count, class, ..new }
                     })
                     .collect();
                 written.set(written.get() + taps.len());
@@ -490,6 +495,9 @@ fn query_taps_equals_the_raw_taps_for_any_query() {
     assert!(written.get() > 5_000);
     assert!(answered.get() > 100, "only {} queries were answered", answered.get());
 }
+
+/// As SQL has them, by their numbers.
+const CLASSES: [&str; 3] = ["'human'", "'preview'", "'bot'"];
 
 /// Asks, and counts everything again.
 async fn check(
@@ -508,6 +516,11 @@ async fn check(
     let resolved = answer.query.as_ref().unwrap();
     let tags = resolved.tag_uids.iter().map(|uid| format!("'{uid}'")).collect::<Vec<_>>().join(",");
     let filter = if tags.is_empty() { String::new() } else { format!("and uid in ({tags})") };
+    let humans = request.include.is_empty();
+    assert_eq!(resolved.include, if humans { vec![0] } else { request.include.clone() });
+    let classes: Vec<_> =
+        resolved.include.iter().map(|class| CLASSES[usize::try_from(*class).unwrap()]).collect();
+    let filter = format!("{filter} and class in ({})", classes.join(","));
     // Many buckets take long to count one by one: a sample of them, and the sum of all.
     let stride = answer.buckets.len().div_ceil(15);
     for bucket in answer.buckets.iter().step_by(stride) {

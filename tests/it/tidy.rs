@@ -16,7 +16,7 @@ pub fn sources() -> Vec<(String, String)> {
             let path: PathBuf = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
                 let name =
                     path.strip_prefix(root().join("src")).unwrap().to_str().unwrap().to_owned();
                 let text = std::fs::read_to_string(&path).unwrap();

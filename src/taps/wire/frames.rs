@@ -12,8 +12,7 @@ use crate::{
     streams::{EndReason, HEARTBEAT},
     taps::{
         follow::{self, Place},
-        model::{Kind, TapClass},
-        store::NamedTap,
+        model::{Kind, NamedTap, TapClass},
         watch,
     },
 };
