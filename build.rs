@@ -23,11 +23,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     compiler.include_imports(true).include_source_info(true).open_files(PROTO_FILES)?;
     fs::write(&descriptors, compiler.encode_file_descriptor_set())?;
 
-    tonic_prost_build::configure()
-        .build_client(true)
-        .extern_path(".google.rpc", "::tonic_types::pb")
-        .file_descriptor_set_path(&descriptors)
-        .skip_protoc_run()
+    let configure = || {
+        tonic_prost_build::configure()
+            .extern_path(".google.rpc", "::tonic_types::pb")
+            .file_descriptor_set_path(&descriptors)
+            .skip_protoc_run()
+    };
+    configure().build_server(false).compile_protos(PROTO_FILES, &["proto"])?;
+    // The server's side uses the same messages, but for the frames that one tap makes for many readers:
+    // these are encoded once.
+    let server = out.join("server");
+    fs::create_dir_all(&server)?;
+    configure()
+        .build_client(false)
+        .out_dir(&server)
+        .extern_path(".tap.v1", "crate::proto::tap_v1")
+        .extern_path(".tap.v1.StreamTapsResponse", "crate::proto::Encoded")
         .compile_protos(PROTO_FILES, &["proto"])?;
     page(&out.join("page"))?;
     Ok(())

@@ -32,7 +32,7 @@ use crate::{
     hints::{Hints, Notices},
     limits::LimitLayer,
     page,
-    proto::{DESCRIPTORS, tap_v1::tap_analytics_server::TapAnalyticsServer},
+    proto::{DESCRIPTORS, tap_v1_server::tap_analytics_server::TapAnalyticsServer},
     streams::Streams,
     taps::{
         answers::Answers,

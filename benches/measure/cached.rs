@@ -7,12 +7,14 @@ use futures_util::stream;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tap_analytics::{
     config,
-    proto::tap_v1::{
-        IngestTapsRequest, IngestTapsResponse, QueryTapsRequest, QueryTapsResponse,
-        RecordTapsRequest, RecordTapsResponse, StreamTapsRequest, StreamTapsResponse,
-        WatchTapsRequest, WatchTapsResponse, interval,
-        tap_analytics_client::TapAnalyticsClient,
-        tap_analytics_server::{TapAnalytics, TapAnalyticsServer},
+    proto::{
+        Encoded,
+        tap_v1::{
+            IngestTapsRequest, IngestTapsResponse, QueryTapsRequest, QueryTapsResponse,
+            RecordTapsRequest, RecordTapsResponse, StreamTapsRequest, WatchTapsRequest,
+            WatchTapsResponse, interval, tap_analytics_client::TapAnalyticsClient,
+        },
+        tap_v1_server::tap_analytics_server::{TapAnalytics, TapAnalyticsServer},
     },
 };
 use tokio::{net::TcpListener, task::JoinSet};
@@ -70,7 +72,7 @@ impl TapAnalytics for Empty {
         Err(Status::unimplemented("not measured here"))
     }
 
-    type StreamTapsStream = stream::Pending<Result<StreamTapsResponse, Status>>;
+    type StreamTapsStream = stream::Pending<Result<Encoded, Status>>;
 
     async fn stream_taps(
         &self,

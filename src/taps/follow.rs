@@ -9,7 +9,7 @@ use std::{collections::VecDeque, sync::Arc};
 use tokio::{sync::broadcast, time};
 
 use super::{
-    live::{Batch, Feed, Feeds, Filter, PAGE_TAPS},
+    live::{Batch, Feed, Feeds, Filter, LiveTap, PAGE_TAPS},
     model::NamedTap,
 };
 use crate::{
@@ -38,6 +38,8 @@ pub struct Follower {
     behind: bool,
     begun: bool,
     ended: bool,
+    /// Something was given since `quiet_since`.
+    spoke: bool,
     quiet_since: time::Instant,
 }
 
@@ -64,8 +66,16 @@ pub enum Frame {
 /// Where a tap is among those of a feed.
 #[derive(Debug)]
 pub struct Place {
-    pub batch: Arc<Batch>,
-    pub at: usize,
+    batch: Arc<Batch>,
+    at: usize,
+}
+
+impl Place {
+    /// The tap.
+    #[must_use]
+    pub fn tap(&self) -> Option<&LiveTap> {
+        self.batch.taps.get(self.at)
+    }
 }
 
 impl Follower {
@@ -100,6 +110,7 @@ impl Follower {
             behind: position < state.revision,
             begun: false,
             ended: false,
+            spoke: true,
             quiet_since: time::Instant::now(),
         })
     }
@@ -118,7 +129,7 @@ impl Follower {
         let frame = if self.begun { self.next_frame().await } else { Frame::Hello };
         self.begun = true;
         self.ended = matches!(frame, Frame::End(_));
-        self.quiet_since = time::Instant::now();
+        self.spoke = true;
         Some(frame)
     }
 
@@ -126,6 +137,10 @@ impl Follower {
         loop {
             if let Some(frame) = self.take_ready() {
                 return frame;
+            }
+            // Not for each tap: there may be a million a second.
+            if std::mem::take(&mut self.spoke) {
+                self.quiet_since = time::Instant::now();
             }
             if let Some(reason) = self.lifeline.has_ended() {
                 return Frame::End(reason);
@@ -171,10 +186,10 @@ impl Follower {
         match &mut self.ready {
             Ready::None => None,
             Ready::Batch(batch, next) => {
-                while let Some(tap) = batch.taps.get(*next) {
-                    let (at, revision) = (*next, tap.stored.revision);
+                while let Some(LiveTap { named, .. }) = batch.taps.get(*next) {
+                    let (at, revision) = (*next, named.stored.revision);
                     *next += 1;
-                    if revision > self.position && self.filter.wants(&tap.stored.tap) {
+                    if revision > self.position && self.filter.wants(&named.stored.tap) {
                         self.position = revision;
                         return Some(Frame::Tap(Place { batch: Arc::clone(batch), at }));
                     }

@@ -7,10 +7,11 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 
+use bytes::Bytes;
 use tokio::{
     sync::{Semaphore, broadcast, mpsc, watch},
     time,
@@ -54,7 +55,15 @@ pub struct Committed {
 pub struct Batch {
     pub after: i64,
     pub last: i64,
-    pub taps: Vec<NamedTap>,
+    pub taps: Vec<LiveTap>,
+}
+
+/// A tap that is given to all followers.
+#[derive(Debug)]
+pub struct LiveTap {
+    pub named: NamedTap,
+    /// As readers are sent it: the same for all of them.
+    pub encoded: OnceLock<Bytes>,
 }
 
 /// The feeds of all teams that are followed.
@@ -219,8 +228,9 @@ impl Feed {
     }
 
     /// Passes a batch on.
-    fn send(&self, batch: Batch) {
-        let last = batch.last;
+    fn send(&self, after: i64, last: i64, taps: Vec<NamedTap>) {
+        let taps = taps.into_iter().map(|named| LiveTap { named, encoded: OnceLock::new() });
+        let batch = Batch { after, last, taps: taps.collect() };
         // Nobody may be listening at this moment.
         let _listeners = self.batches.send(Arc::new(batch));
         self.position.send_replace(last);
@@ -298,7 +308,7 @@ impl Feed {
             }
         }
         if last > after {
-            self.send(Batch { after, last, taps });
+            self.send(after, last, taps);
         }
         match missed {
             Some(revision) => self.catch_up(feeds, revision).await,
@@ -317,7 +327,7 @@ impl Feed {
         let mut position = *self.position.borrow();
         if position < 0 {
             position = feeds.state(self.team).await?.revision;
-            self.send(Batch { after: position, last: position, taps: Vec::new() });
+            self.send(position, position, Vec::new());
             return Ok(());
         }
         if heard <= position {
@@ -337,7 +347,7 @@ impl Feed {
             if last <= position {
                 return Ok(());
             }
-            self.send(Batch { after: position, last, taps });
+            self.send(position, last, taps);
             position = last;
             if !full {
                 return Ok(());

@@ -22,10 +22,14 @@ use crate::{
     error::Error,
     ids::{TagId, TeamId},
     limits,
-    proto::tap_v1::{
-        IngestTapsRequest, IngestTapsResponse, QueryTapsRequest, QueryTapsResponse,
-        RecordTapsRequest, RecordTapsResponse, StreamTapsRequest, StreamTapsResponse,
-        WatchTapsRequest, WatchTapsResponse, tap_analytics_server::TapAnalytics,
+    proto::{
+        Encoded,
+        tap_v1::{
+            IngestTapsRequest, IngestTapsResponse, QueryTapsRequest, QueryTapsResponse,
+            RecordTapsRequest, RecordTapsResponse, StreamTapsRequest, WatchTapsRequest,
+            WatchTapsResponse,
+        },
+        tap_v1_server::tap_analytics_server::TapAnalytics,
     },
     quotas::Class,
     streams::Streams,
@@ -86,7 +90,7 @@ impl TapAnalytics for Taps {
         Ok(Response::new(Box::pin(answers)))
     }
 
-    type StreamTapsStream = Frames<StreamTapsResponse>;
+    type StreamTapsStream = Frames<Encoded>;
 
     async fn stream_taps(
         &self,

@@ -5,13 +5,17 @@ use chrono_tz::Tz;
 use super::{class_value, classes, instant, number, tag_uids};
 use crate::{
     error::Error,
-    proto::tap_v1::{
-        End, Heartbeat, Hello, QueryTapsResponse, StreamTapsRequest, StreamTapsResponse, Tap,
-        WatchTapsResponse, end_reason, kind, stream_taps_response, watch_taps_response,
+    proto::{
+        Encoded,
+        tap_v1::{
+            End, Heartbeat, Hello, QueryTapsResponse, StreamTapsRequest, StreamTapsResponse, Tap,
+            WatchTapsResponse, end_reason, kind, stream_taps_response, watch_taps_response,
+        },
     },
     streams::{EndReason, HEARTBEAT},
     taps::{
-        follow::{self, Place},
+        follow,
+        live::LiveTap,
         model::{Kind, NamedTap, TapClass},
         watch,
     },
@@ -45,22 +49,30 @@ pub fn stream_request(request: StreamTapsRequest) -> Result<StreamRequest, Error
 
 /// A frame of a stream, with the token of the place after it.
 #[must_use]
-pub fn stream_frame(frame: follow::Frame, token: impl FnOnce() -> String) -> StreamTapsResponse {
+pub fn stream_frame(frame: follow::Frame, token: impl FnOnce() -> String) -> Encoded {
     use stream_taps_response::Frame;
     let frame = match frame {
         follow::Frame::Hello => Frame::Hello(Hello {
             resume_token: token(),
             heartbeat_seconds: i32::try_from(HEARTBEAT.as_secs()).unwrap_or(i32::MAX),
         }),
-        follow::Frame::Tap(Place { batch, at }) => match batch.taps.get(at) {
-            Some(named) => Frame::Tap(tap(named, token())),
-            None => Frame::Heartbeat(Heartbeat { resume_token: token() }),
-        },
+        // Of many readers the first makes it.
+        follow::Frame::Tap(place) => {
+            let Some(LiveTap { named, encoded }) = place.tap() else {
+                return Encoded::default();
+            };
+            let make = || encode(Frame::Tap(tap(named, token()))).into();
+            return encoded.get_or_init(make).clone().into();
+        }
         follow::Frame::Replayed(named) => Frame::Tap(tap(&named, token())),
         follow::Frame::Heartbeat => Frame::Heartbeat(Heartbeat { resume_token: token() }),
         follow::Frame::End(reason) => Frame::End(end(reason)),
     };
-    StreamTapsResponse { frame: Some(frame) }
+    encode(frame)
+}
+
+fn encode(frame: stream_taps_response::Frame) -> Encoded {
+    Encoded::new(&StreamTapsResponse { frame: Some(frame) })
 }
 
 /// A frame of a watch, with the token of what is counted in it.
