@@ -8,8 +8,11 @@ use std::{
     time::Duration,
 };
 
+use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
 use http::HeaderName;
+
+use crate::taps::model::Retention;
 
 /// Where the store is. Needed by every command but `descriptors` and `ready`.
 #[derive(Args, Clone, Debug)]
@@ -72,6 +75,12 @@ pub struct Serve {
     #[arg(long, env = "TAP_STOP_MS", default_value_t = 20_000, value_name = "MS")]
     pub stop_ms: u32,
 
+    /// Days for which taps are kept. 0 keeps them for ever. Months that are wholly older are dropped, and
+    /// taps that are older are not taken.
+    #[arg(long, env = "TAP_RETENTION_DAYS", default_value_t = 0, value_name = "DAYS",
+          value_parser = clap::value_parser!(u32).range(0..=36_500))]
+    pub retention_days: u32,
+
     /// Name of the header in which a proxy in front of Envoy, that nobody can go round, says the country
     /// of a caller, such as cf-ipcountry. Without it taps of the tap URL have no country.
     #[arg(long, env = "TAP_COUNTRY_HEADER", value_name = "HEADER")]
@@ -122,6 +131,12 @@ impl Serve {
     #[must_use]
     pub fn admin_addr(&self) -> SocketAddr {
         SocketAddr::new(self.host, self.admin_port)
+    }
+
+    /// The oldest tap that is kept at an instant.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        Retention((self.retention_days > 0).then(|| TimeDelta::days(self.retention_days.into())))
     }
 
     /// How long a query may take.

@@ -39,6 +39,7 @@ use crate::{
         buffer::{self, Drain},
         link::{self, Link},
         live::Feeds,
+        model::Retention,
         queue::Queue,
         record::Recorder,
         revisions::Revisions,
@@ -94,8 +95,9 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
             tracing::error!(%error, "the private port failed");
         }
     });
+    let clock = parts.clock;
     let tags = Arc::new(Tags::new(db.clone()));
-    let Some(tokens) = load(&directory, &tags, &db, &parts.clock, &parts.stop).await else {
+    let Some(tokens) = load(&directory, &tags, &db, &clock, &parts.stop).await else {
         return Ok(());
     };
     let tokens = Arc::new(tokens);
@@ -113,12 +115,12 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         .run(),
     );
     tasks.spawn(end_expired(Arc::clone(&directory)));
-    let writer = Arc::new(Writer::new(db.clone(), parts.clock.clone()));
-    tasks.spawn(make_partitions(Arc::clone(&writer)));
+    let retention = parts.serve.retention();
+    let writer = Arc::new(Writer::new(db.clone(), clock.clone()));
+    tasks.spawn(keep_partitions(Arc::clone(&writer), clock.clone(), retention));
     let notices = Notices::default();
     tasks.spawn(notices.clone().run(db.clone()));
-    let queue =
-        Queue::new(writer, parts.clock.clone(), Arc::clone(&revisions), feeds.clone(), notices);
+    let queue = Queue::new(writer, clock.clone(), Arc::clone(&revisions), feeds.clone(), notices);
     let (waiting, drain) = buffer::buffer(queue.clone());
     let drain = tokio::spawn(Drain::run(drain));
     if let Some(metrics) = parts.metrics {
@@ -126,7 +128,6 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
     }
 
     let drained = CancellationToken::new();
-    let clock = parts.clock;
     let (cache, timeout) = (parts.serve.cache_bytes(), parts.serve.query_timeout());
     let streams =
         Streams { clock: clock.clone(), draining: drained.clone(), history: tokens.histories() };
@@ -144,6 +145,7 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         tokens,
         streams,
         clock,
+        retention,
     };
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<TapAnalyticsServer<Taps>>().await;
@@ -270,15 +272,25 @@ async fn end_expired(directory: Arc<Directory>) {
     }
 }
 
-/// Sees that there is always a partition for the taps of tomorrow.
-async fn make_partitions(writer: Arc<Writer>) {
+/// Sees that there is always a partition for the taps of tomorrow, and none for longer than taps are kept.
+async fn keep_partitions(writer: Arc<Writer>, clock: Clock, retention: Retention) {
+    let keep = || async {
+        writer.make_partitions_ahead().await?;
+        if retention.0.is_some() {
+            let months = writer.drop_before(retention.earliest(clock.now())).await?;
+            if months > 0 {
+                tracing::info!(months, "dropped taps that are older than they are kept");
+            }
+        }
+        Ok::<_, Error>(())
+    };
     loop {
-        let wait = match writer.make_partitions_ahead().await {
+        let wait = match keep().await {
             Ok(()) => PARTITIONS_INTERVAL,
             Err(error) => {
                 tracing::warn!(
                     cause = error.log_text(),
-                    "cannot make partitions ahead; trying again"
+                    "cannot make partitions ahead, or drop old ones; trying again"
                 );
                 Duration::from_mins(1)
             }

@@ -62,3 +62,45 @@ grant select on secrets to tap_system;
 -- 244 random bits, of the strong generator that gen_random_uuid has.
 insert into secrets (name, secret)
 values ('tokens', sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')));
+
+-- Drops the taps of the months that end on or before a day, their roll-up too, and says how many months
+-- these were. A stream that has yet to send some of them can no longer be resumed.
+--
+-- Security definer, as only the owner can drop a partition.
+create function drop_taps_before(first_kept date) returns integer
+    language plpgsql security definer
+    set search_path = public, pg_temp
+    -- Whoever reads the table would wait behind us: rather try again later.
+    set lock_timeout = '2s'
+as $$
+declare
+    part    record;
+    dropped integer := 0;
+begin
+    for part in
+        select c.relname::text as name, to_date(right(c.relname, 7), 'YYYY_MM') as month
+        from pg_inherits join pg_class c on c.oid = inhrelid
+        where inhparent = 'taps'::regclass
+        order by c.relname
+    loop
+        continue when part.month + interval '1 month' > first_kept;
+        -- As writers do: first the team. Raised, so that no answer of before is taken for true.
+        execute format(
+            'update teams set revision = revision + 1, replay_after = greatest(replay_after, gone.revision)
+             from (select team_id, max(revision) as revision from %I group by team_id) as gone
+             where teams.team_id = gone.team_id',
+            part.name
+        );
+        delete from tap_days where day >= part.month and day < part.month + interval '1 month';
+        execute format('alter table taps detach partition %I', part.name);
+        execute format('drop table %I', part.name);
+        dropped := dropped + 1;
+    end loop;
+    return dropped;
+end
+$$;
+
+comment on function drop_taps_before is 'drops the taps of the months that end on or before a day, and says how many months these were';
+
+revoke execute on function drop_taps_before from public;
+grant execute on function drop_taps_before to tap_system;

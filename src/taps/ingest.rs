@@ -111,7 +111,8 @@ impl Ingest {
             return Err(Some(Error::invalid("sequence", "OUT_OF_SEQUENCE", text).into()));
         }
         self.last_sequence = Some(sequence);
-        let checked = wire::taps(taps, self.taps.clock.now()).map_err(Status::from)?;
+        let checked =
+            wire::taps(taps, self.taps.clock.now(), self.taps.retention).map_err(Status::from)?;
         limits::charge(&self.caller, Class::Write)?;
 
         let (recorder, team) = (self.taps.recorder.clone(), self.caller.team);

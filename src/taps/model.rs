@@ -217,6 +217,18 @@ pub const EARLIEST: DateTime<Utc> = match chrono::NaiveDate::from_ymd_opt(2010, 
     None => DateTime::UNIX_EPOCH,
 };
 
+/// For how long taps are kept; `None`: for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention(pub Option<TimeDelta>);
+
+impl Retention {
+    /// The oldest instant whose taps are kept.
+    #[must_use]
+    pub fn earliest(self, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.0.map_or(EARLIEST, |kept| EARLIEST.max(now - kept))
+    }
+}
+
 /// A tag, as what records a tap of it needs to know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tag {

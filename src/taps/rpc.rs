@@ -10,6 +10,7 @@ use super::{
     follow::Follower,
     ingest::Ingest,
     live::{Feeds, Filter},
+    model::Retention,
     record::Recorder,
     tags::Tags,
     token::{self, Tokens},
@@ -45,6 +46,7 @@ pub struct Taps {
     pub tokens: Arc<Tokens>,
     pub streams: Streams,
     pub clock: Clock,
+    pub retention: Retention,
 }
 
 type Reply<T> = Result<Response<T>, Status>;
@@ -65,7 +67,7 @@ impl TapAnalytics for Taps {
 
     async fn record_taps(&self, request: Request<RecordTapsRequest>) -> Reply<RecordTapsResponse> {
         let caller = Caller::of(&request)?;
-        let batch = wire::taps(request.into_inner().taps, self.clock.now())?;
+        let batch = wire::taps(request.into_inner().taps, self.clock.now(), self.retention)?;
 
         let recording = self.recorder.record(caller.team, batch).await?;
 

@@ -127,6 +127,20 @@ impl Writer {
         Ok(())
     }
 
+    /// Drops the months of taps that are wholly older than an instant; says how many these were.
+    ///
+    /// # Errors
+    /// As [`db::query`].
+    pub async fn drop_before(&self, earliest: DateTime<Utc>) -> Result<i32, Error> {
+        let client = self.db.system().await?;
+        let rows = db::query(&client, sql!("taps/drop_taps"), &[&earliest.date_naive()]).await?;
+        let months = rows.first().map_or(0, |row| row.get("months"));
+        if months > 0 {
+            self.months().clear();
+        }
+        Ok(months)
+    }
+
     async fn make_partition(&self, month: NaiveDate) -> Result<(), Error> {
         if !self.months().contains(&month) {
             db::query(&self.db.system().await?, sql!("taps/make_partition"), &[&month]).await?;

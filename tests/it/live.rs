@@ -721,3 +721,60 @@ async fn a_token_whose_taps_are_gone_is_refused_before_the_first_frame() {
     let same = Tokens::new(secret, history, Clock::system());
     opened(&mut client, &same.issue(team.id, 5)).await.unwrap();
 }
+
+#[tokio::test]
+async fn months_that_are_too_old_are_dropped_whole_and_never_replayed_in_part() {
+    let app = App::start().await;
+    let team = prepare(&app).await;
+    let mut client = app.client(&team.key);
+    let now = Utc::now();
+    let at = |days: i64| NewTap {
+        tag_uid: "door".to_owned(),
+        tapped_at: (now - TimeDelta::days(days)).to_rfc3339(),
+        ..NewTap::default()
+    };
+    let taps = vec![at(400), at(150), at(10), at(0)];
+    let written = client.record_taps(RecordTapsRequest { taps }).await.unwrap().into_inner();
+    assert!((written.accepted - 4.0).abs() < 0.5, "{written:?}");
+    let history = db::history(&app.db).await.unwrap();
+    let secret = taps_store::load_secret(&app.db).await.unwrap();
+    let place = |revision| Tokens::new(secret, history, Clock::system()).issue(team.id, revision);
+    let total = |mut client: KeyedClient| async move {
+        let asked =
+            app::query("2010-01-01", &(now.date_naive() + TimeDelta::days(1)).to_string(), "YEAR");
+        client.query_taps(asked).await.unwrap().into_inner().total
+    };
+    assert!((total(client.clone()).await - 4.0).abs() < 0.5);
+    opened(&mut client, &place(0)).await.unwrap();
+
+    let keeps = Options { retention_days: 100, ..Options::default() };
+    let other = App::on(app.store.clone(), keeps).await;
+    eventually("the old months are gone", || async {
+        app.scalar::<i64>("select count(*) from taps").await == 2
+    })
+    .await;
+    assert_roll_up_equals_raw(&app).await;
+    // Also on the replica that had the answer in its cache, within a second.
+    eventually("the old taps are no longer counted", || async {
+        (total(app.client(&team.key)).await - 2.0).abs() < 0.5
+    })
+    .await;
+    for revision in [0, 1] {
+        let status = opened(&mut client, &place(revision)).await.unwrap_err();
+        assert_eq!(status.code(), Code::OutOfRange, "{revision}: {status:?}");
+    }
+    let mut frames = opened(&mut client, &place(2)).await.unwrap();
+    for _ in 0..2 {
+        let frame = frames.message().await.unwrap().unwrap().frame;
+        assert!(matches!(frame, Some(stream_taps_response::Frame::Tap(_))), "{frame:?}");
+    }
+
+    let refused = RecordTapsRequest { taps: vec![at(101), at(99)] };
+    let answer = other.client(&team.key).record_taps(refused).await.unwrap().into_inner();
+    let reasons: Vec<&str> = answer
+        .rejected
+        .iter()
+        .flat_map(|tap| tap.violations.iter().map(|violation| violation.reason.as_str()))
+        .collect();
+    assert_eq!((reasons, answer.rejected[0].index), (vec!["TIMESTAMP_TOO_OLD"], 0));
+}

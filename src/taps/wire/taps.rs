@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
 use uuid::Uuid;
 
-use super::{TAG_UID_FORM, excerpt, int32, number, unknown_value};
+use super::{TAG_UID_FORM, excerpt, instant, int32, number, unknown_value};
 use crate::{
     error::{Error, Violation},
     proto::tap_v1::{self, IngestTapsResponse, RecordTapsResponse, RejectedTap, kind},
     taps::{
-        model::{BATCH_TAPS_MAX, COUNT_MAX, EARLIEST, FUTURE_MAX, Kind, is_tag_uid, whole_micros},
+        model::{BATCH_TAPS_MAX, COUNT_MAX, FUTURE_MAX, Kind, Retention, is_tag_uid, whole_micros},
         record::{Checked, Recording, Rejected, Reported},
     },
 };
@@ -24,7 +25,12 @@ const ATTRIBUTE_VALUE_CHARS_MAX: usize = 256;
 ///
 /// # Errors
 /// [`Error::Invalid`] for a batch that is too large.
-pub fn taps(taps: Vec<tap_v1::NewTap>, now: DateTime<Utc>) -> Result<Checked, Error> {
+pub fn taps(
+    taps: Vec<tap_v1::NewTap>,
+    now: DateTime<Utc>,
+    retention: Retention,
+) -> Result<Checked, Error> {
+    let earliest = retention.earliest(now);
     if taps.len() > BATCH_TAPS_MAX {
         let text = format!("has {} taps: send at most {BATCH_TAPS_MAX} at a time", taps.len());
         return Err(Error::invalid("taps", "TOO_MANY_TAPS", text));
@@ -34,7 +40,7 @@ pub fn taps(taps: Vec<tap_v1::NewTap>, now: DateTime<Utc>) -> Result<Checked, Er
         // To name it by, when it is rejected; not more than could be an id.
         let sent: String = tap.tap_id.chars().take(36).collect();
         let tag_uid = Some(tap.tag_uid.clone()).filter(|uid| is_tag_uid(uid));
-        match one(index, tap, now) {
+        match one(index, tap, now, earliest) {
             Ok(tap) => checked.taps.push(tap),
             Err(violations) => {
                 checked.rejected.push(Rejected { index, tap_id: sent, tag_uid, violations });
@@ -44,7 +50,12 @@ pub fn taps(taps: Vec<tap_v1::NewTap>, now: DateTime<Utc>) -> Result<Checked, Er
     Ok(checked)
 }
 
-fn one(index: usize, tap: tap_v1::NewTap, now: DateTime<Utc>) -> Result<Reported, Vec<Violation>> {
+fn one(
+    index: usize,
+    tap: tap_v1::NewTap,
+    now: DateTime<Utc>,
+    earliest: DateTime<Utc>,
+) -> Result<Reported, Vec<Violation>> {
     let mut bad = Vec::new();
     if tap.tag_uid.is_empty() {
         bad.push(Violation::new("tag_uid", "REQUIRED", "is required: the uid of a tag"));
@@ -52,7 +63,7 @@ fn one(index: usize, tap: tap_v1::NewTap, now: DateTime<Utc>) -> Result<Reported
         bad.push(Violation::new("tag_uid", "MALFORMED_TAG_UID", TAG_UID_FORM));
     }
     let tap_id = tap_id(&tap.tap_id, &mut bad);
-    let tapped_at = tapped_at(&tap, now, &mut bad);
+    let tapped_at = tapped_at(&tap, now, earliest, &mut bad);
     let count = tap.count.unwrap_or(1);
     if !(1..=COUNT_MAX).contains(&count) {
         let text = format!("must be a whole number from 1 to {COUNT_MAX}");
@@ -82,7 +93,12 @@ fn tap_id(text: &str, bad: &mut Vec<Violation>) -> Option<Uuid> {
     id
 }
 
-fn tapped_at(tap: &tap_v1::NewTap, now: DateTime<Utc>, bad: &mut Vec<Violation>) -> DateTime<Utc> {
+fn tapped_at(
+    tap: &tap_v1::NewTap,
+    now: DateTime<Utc>,
+    earliest: DateTime<Utc>,
+    bad: &mut Vec<Violation>,
+) -> DateTime<Utc> {
     if tap.tapped_at.is_empty() {
         if !tap.tap_id.is_empty() {
             bad.push(Violation::new(
@@ -105,8 +121,9 @@ fn tapped_at(tap: &tap_v1::NewTap, now: DateTime<Utc>, bad: &mut Vec<Violation>)
     if at > now + FUTURE_MAX {
         let text = "is more than an hour ahead of our clock: check yours";
         bad.push(Violation::new("tapped_at", "TIMESTAMP_IN_FUTURE", text));
-    } else if at < EARLIEST {
-        let text = format!("lies before {EARLIEST:?}, from which on taps are kept");
+    } else if at < earliest {
+        let text =
+            format!("lies before {}, from which on taps are kept", instant(Tz::UTC, earliest));
         bad.push(Violation::new("tapped_at", "TIMESTAMP_TOO_OLD", text));
     }
     at

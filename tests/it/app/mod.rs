@@ -64,11 +64,18 @@ pub struct Options {
     pub cache_mib: u32,
     pub query_timeout_ms: u32,
     pub drain_ms: u32,
+    pub retention_days: u32,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { clock: Clock::system(), cache_mib: 64, query_timeout_ms: 15_000, drain_ms: 0 }
+        Self {
+            clock: Clock::system(),
+            cache_mib: 64,
+            query_timeout_ms: 15_000,
+            drain_ms: 0,
+            retention_days: 0,
+        }
     }
 }
 
@@ -84,7 +91,7 @@ impl App {
     /// On a database that is migrated already.
     pub async fn on(
         store: config::Store,
-        Options { clock, cache_mib, query_timeout_ms, drain_ms }: Options,
+        Options { clock, cache_mib, query_timeout_ms, drain_ms, retention_days }: Options,
     ) -> Self {
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -99,6 +106,7 @@ impl App {
             drain_ms,
             stop_ms: 5_000,
             country_header: None,
+            retention_days,
             reflection: true,
         };
         let parts = Parts {
