@@ -18,6 +18,7 @@ mod limits;
 mod live;
 mod schema;
 mod seed;
+mod simulate;
 mod sql;
 mod taps;
 mod tidy;
