@@ -16,6 +16,7 @@ mod envoy;
 mod faults;
 mod limits;
 mod live;
+mod resume;
 mod schema;
 mod seed;
 mod simulate;
