@@ -181,6 +181,13 @@ def make_tags(random):
     return tags
 
 
+def destination_url(place, tag):
+    """Where the tap URL of a tag leads to; every tenth tag in the file leads nowhere."""
+    if place % 10 == 0:
+        return ""
+    return f"https://example.com/team-{tag.team}/{tag.label.lower().replace(' ', '-')}"
+
+
 def season(day):
     """The weight of a day by its date: growth, summer dip, December peak."""
     weight = 1_000 + 2 * day_number(day)
@@ -256,8 +263,11 @@ def make_files():
     tags = make_tags(random)
     taps = make_taps(random, tags)
     tags.sort(key=lambda tag: (tag.created, tag.uid))
-    tag_lines = ["tag_uid,team_id,created_at,label,kind"]
-    tag_lines += [f"{t.uid},{t.team},{timestamp(t.created)},{t.label},{t.kind}" for t in tags]
+    tag_lines = ["tag_uid,team_id,created_at,label,kind,destination_url"]
+    tag_lines += [
+        f"{t.uid},{t.team},{timestamp(t.created)},{t.label},{t.kind},{destination_url(place, t)}"
+        for place, t in enumerate(tags, start=1)
+    ]
     tap_lines = ["id,tag_uid,count,created_at"]
     tap_lines += [f"{row},{uid},{count},{timestamp(at)}" for row, uid, count, at in taps]
     return {

@@ -72,7 +72,7 @@ fi
 # The scripts.
 if [ -n "${CI:-}" ] && ! have shellcheck; then need_debian shellcheck; fi
 if have shellcheck; then
-    check "shellcheck" shellcheck -x scripts/*.sh .ci/run
+    check "shellcheck" shellcheck -x scripts/*.sh docs/*.sh .ci/run
 else
     progress "shellcheck: skipped, it is not installed (Debian package shellcheck)"
 fi

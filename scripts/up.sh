@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
 # make up: everything on this machine, in the foreground; Ctrl-C stops all of it.
 #
-# Builds the service, starts PostgreSQL (unless DATABASE_URL is set), makes the schema, loads the
-# sample data, starts the service and Envoy, and says how to use them. All that it makes is in
-# .local: the database (pg), logs (log), and demo.env with addresses and keys for scripts to source.
+# Builds the web page and the service, starts PostgreSQL (unless DATABASE_URL is set), makes the schema,
+# loads the sample data, starts the service and Envoy, has some taps simulated, and says how to use them.
+# All that it makes is in .local: the database (pg), logs (log), and demo.env with addresses and keys for
+# scripts to source.
 #
 #   TAP_HTTP_PORT=3000          Envoy: JSON, gRPC-web, gRPC
 #   TAP_GRPC_PORT=50051         the service itself
 #   TAP_ADMIN_PORT=9464         the service's health and metrics
 #   TAP_ENVOY_ADMIN_PORT=9901   Envoy's own pages
+#   TAP_SIMULATE_RATE=20        simulated taps a second, on average
+#   TAP_SIMULATE=0              simulate none
 #   TAP_PUBLIC=1                let other machines reach Envoy; otherwise only this one can
 set -euo pipefail
 # shellcheck source-path=SCRIPTDIR source=lib.sh
@@ -61,7 +64,7 @@ check_port TAP_ENVOY_ADMIN_PORT "$envoy_admin_port" "Envoy: its own pages"
 
 # --- whatever happens, nothing is left running ------------------------------------------------------
 
-service='' envoy='' own_postgres='' ready=''
+service='' envoy='' simulation='' own_postgres='' ready=''
 
 # end PID NAME SECONDS: asks a part to stop, and makes it stop if it does not.
 end() {
@@ -80,6 +83,7 @@ end() {
 stop_all() {
     trap '' INT TERM HUP
     if [ -n "$envoy$service$own_postgres" ]; then progress "stopping"; fi
+    if [ -n "$simulation" ]; then end "$simulation" "the simulation" 10; fi
     if [ -n "$envoy" ]; then end "$envoy" Envoy 10; fi
     if [ -n "$service" ]; then end "$service" "the service" 25; fi
     if [ -n "$own_postgres" ]; then scripts/postgres.sh stop "$local_dir/pg" 8>&- || true; fi
@@ -115,6 +119,8 @@ need_cargo
 have curl || need_debian curl ca-certificates
 envoy_program=$(scripts/envoy.sh install 8>&-)
 
+# First the page: it becomes part of the program.
+scripts/web.sh 8>&-
 progress "building (the first time takes some minutes)"
 cargo build --release --locked --bin tap-analytics 8>&- ||
     die "the build failed." "If the compiler is too old, type: rustup update stable"
@@ -150,30 +156,34 @@ kept() (
     . "$demo_env" && [ "$DATABASE_URL" = "$now" ] && printf '%s' "${!1:-}"
 )
 
-# key_of TEAM VARIABLE: of this run's seeding, else of the last run if that had this database, else new.
+# key_of TEAM PRESET VARIABLE: a reader's of this run's seeding, else of the last run if that had this
+# database, else new.
 key_of() {
-    local key
-    key=$(awk -v team="$1" '$1 == team { print $2; exit }' <<<"$seeded")
+    local key=''
+    if [ "$2" = reader ]; then
+        key=$(awk -v team="$1" '$1 == team { print $2; exit }' <<<"$seeded")
+    fi
     if [ -z "$key" ] && [ -r "$demo_env" ]; then
-        key=$(kept "$2") || true
+        key=$(kept "$3") || true
     fi
     if [ -z "$key" ]; then
-        key=$("$program" keys create --team "$1" --preset reader --name demo </dev/null 2>"$logs/keys.log" 8>&-) ||
+        key=$("$program" keys create --team "$1" --preset "$2" --name demo </dev/null 2>"$logs/keys.log" 8>&-) ||
             part_failed "no key could be made for $1." .local/log/keys.log
     fi
     printf '%s' "$key"
 }
 
-key=$(key_of team-1 TAP_API_KEY)
-other_key=$(key_of team-2 TAP_OTHER_TEAM_API_KEY)
+key=$(key_of team-1 reader TAP_API_KEY)
+writer_key=$(key_of team-1 writer TAP_WRITER_API_KEY)
+other_key=$(key_of team-2 reader TAP_OTHER_TEAM_API_KEY)
 (
     umask 077
     rm -f "$demo_env.new"
     {
         printf '# Written by make up. Delete it to get new keys at the next start.\n'
         printf '%s=%s\n' TAP_URL "$(quote "$url")" TAP_GRPC "$(quote "localhost:$TAP_GRPC_PORT")" \
-            TAP_API_KEY "$(quote "$key")" TAP_OTHER_TEAM_API_KEY "$(quote "$other_key")" \
-            DATABASE_URL "$(quote "$DATABASE_URL")"
+            TAP_API_KEY "$(quote "$key")" TAP_WRITER_API_KEY "$(quote "$writer_key")" \
+            TAP_OTHER_TEAM_API_KEY "$(quote "$other_key")" DATABASE_URL "$(quote "$DATABASE_URL")"
     } >"$demo_env.new"
     mv "$demo_env.new" "$demo_env"
 )
@@ -212,9 +222,29 @@ until status=$(http_status "http://127.0.0.1:$http_port/v1/taps:query") && [ "$s
 done
 envoy_alive
 
+# --- taps, for something to look at -----------------------------------------------------------------
+
+simulation_alive() {
+    [ -z "$simulation" ] || kill -0 "$simulation" 2>/dev/null ||
+        part_failed "the simulation of taps has stopped." .local/log/simulate.log
+}
+
+if [ "${TAP_SIMULATE:-1}" != 0 ]; then
+    TAP_API_KEY=$writer_key start .local/log/simulate.log "$program" simulate --url "http://localhost:$TAP_GRPC_PORT" \
+        --rate "${TAP_SIMULATE_RATE:-20}"
+    simulation=$!
+    # A rate that is none ends it at once.
+    sleep 0.2 8>&-
+    simulation_alive
+fi
+
+# A tag of the first team that leads somewhere.
+tag=$(awk -F, '$2 == 1 && $6 != "" { print $1; exit }' data/tags.csv)
+
 cat <<END
 
 tap-analytics runs:
+  web page            $url/ (paste the key: $key)
   JSON, gRPC-web      $url (Envoy)
   gRPC                localhost:$TAP_GRPC_PORT
   health, metrics     http://localhost:$TAP_ADMIN_PORT/readyz and /metrics
@@ -226,6 +256,14 @@ Try it:
 curl --request POST --url $url/v1/api/tap/analytics \\
   --header 'Content-Type: application/json' --header 'x-api-key: $key' \\
   --data '{ "startDate": "2023-01-01", "endDate": "2023-12-22", "interval": "week" }'
+
+See taps as they come:
+
+curl --no-buffer --header "x-api-key: $key" --header "accept: text/event-stream" $url/v1/taps:stream
+
+Make one, as a phone does that is held to a tag; then it is led to where the tag leads:
+
+$url/t/team-1/$tag
 
 Look into the database:
 
@@ -249,6 +287,7 @@ while :; do
     wait $! || true
     service_alive
     envoy_alive
+    simulation_alive
     if [ -z "$own_postgres" ] || postgres_alive || postgres=$(scripts/postgres.sh pid "$local_dir/pg" 8>&-); then
         down=0
     elif [ $((down += 1)) -ge 10 ]; then

@@ -13,7 +13,7 @@ use tap_analytics::{
     migrate,
     proto::DESCRIPTORS,
     server::{self, Parts},
-    taps::seed,
+    taps::{seed, simulate},
     telemetry,
 };
 use tokio::net::TcpListener;
@@ -52,6 +52,11 @@ enum Command {
         store: Store,
         #[command(flatten)]
         files: seed::Files,
+    },
+    /// Record made-up taps as a client would, until stopped: for trying things out.
+    Simulate {
+        #[command(flatten)]
+        options: simulate::Options,
     },
     /// Add and show teams.
     Teams {
@@ -124,6 +129,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             // Loading may take its time, and so may waiting for another run.
             store.db_statement_timeout_ms = store.db_statement_timeout_ms.max(SEED_STATEMENT_MS);
             seed::run(&Db::new(&store)?, &clock, &files).await
+        }
+        Command::Simulate { options } => {
+            let stop = CancellationToken::new();
+            tokio::spawn(stop_on_signal(stop.clone()));
+            simulate::run(&clock, &options, stop).await
         }
         Command::Teams { store, command } => command::teams(&Db::new(&store)?, command).await,
         Command::Keys { store, command } => command::keys(&Db::new(&store)?, &clock, command).await,

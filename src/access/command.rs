@@ -209,7 +209,8 @@ fn parse_name(text: &str) -> Result<String, String> {
     }
 }
 
-fn parse_span(text: &str) -> Result<TimeDelta, String> {
+/// A span of the command line, such as `90d`.
+pub(crate) fn parse_span(text: &str) -> Result<TimeDelta, String> {
     let (digits, unit) = text.split_at(text.len().saturating_sub(1));
     let seconds = match unit {
         "s" => 1,

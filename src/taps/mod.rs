@@ -22,6 +22,7 @@ pub mod record;
 pub mod revisions;
 pub mod rpc;
 pub mod seed;
+pub mod simulate;
 pub mod store;
 pub mod tags;
 pub mod tally;

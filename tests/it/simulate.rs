@@ -1,0 +1,264 @@
+//! `simulate`, as an operator runs it.
+
+use std::{
+    io::Write as _,
+    net::SocketAddr,
+    process::{Child, Output, Stdio},
+    time::Duration,
+};
+
+use chrono::TimeDelta;
+use tap_analytics::{access::model::Preset, clock::Clock};
+use tempfile::NamedTempFile;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::{JoinHandle, JoinSet},
+};
+
+use crate::{
+    app::{App, Team, program, query, stderr, stdout},
+    taps::assert_roll_up_equals_raw,
+};
+
+const UIDS: [&str; 5] = ["a", "b", "c", "d", "e"];
+
+struct Simulation {
+    child: Child,
+    tags: NamedTempFile,
+}
+
+impl Simulation {
+    /// Starts the program with tags in a file.
+    fn start(service: SocketAddr, key: &str, arguments: &[&str]) -> Self {
+        let url = format!("http://{service}");
+        Self::start_with(key, &[&["--url", &url], arguments].concat())
+    }
+
+    fn start_with(key: &str, arguments: &[&str]) -> Self {
+        let mut tags = NamedTempFile::new().unwrap();
+        writeln!(tags, "tag_uid,team_id\nof-another-team,2\n{},1", UIDS.join(",1\n")).unwrap();
+        let child = program("")
+            .env_remove("DATABASE_URL")
+            .env("TAP_API_KEY", key)
+            .args(["simulate", "--tags"])
+            .arg(tags.path())
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self { child, tags }
+    }
+
+    /// Waits until it ends by itself.
+    async fn end(self) -> Output {
+        let Self { child, tags } = self;
+        let ended = tokio::task::spawn_blocking(move || child.wait_with_output().unwrap());
+        let output = ended.await.unwrap();
+        drop(tags);
+        println!("{}{}", stderr(&output), stdout(&output));
+        output
+    }
+}
+
+/// The number before a word of the last line.
+fn told(output: &Output, word: &str) -> i64 {
+    let text = stdout(output);
+    assert_eq!(text.lines().count(), 1, "{text}");
+    let words: Vec<&str> = text.split([' ', ',', '\n']).filter(|part| !part.is_empty()).collect();
+    let at = words.iter().position(|part| *part == word);
+    at.map_or(0, |at| words[at - 1].parse().unwrap())
+}
+
+/// A team with tags, and a writer's key.
+async fn team(app: &App) -> (Team, String) {
+    let team = app.team("acme").await;
+    app.tags(team.id, &UIDS).await;
+    let writer = app.key(team.id, None, Preset::Writer.scopes(), None).await;
+    (team, writer)
+}
+
+async fn total(app: &App, team: &Team) -> i64 {
+    let day = |days| (Clock::system().now() + TimeDelta::days(days)).format("%Y-%m-%d").to_string();
+    let query = query(&day(-1), &day(1), "DAY");
+    app.client(&team.key).query_taps(query).await.unwrap().into_inner().total as i64
+}
+
+/// What was said is what is there, and each tap is there once.
+async fn assert_counted_once(app: &App, team: &Team, output: &Output) {
+    let accepted = told(output, "accepted");
+    assert_eq!(total(app, team).await, accepted, "QueryTaps");
+    let distinct: i64 = app.scalar("select count(distinct tap_id) from taps").await;
+    assert_eq!(distinct, accepted);
+    assert_roll_up_equals_raw(app).await;
+    let sum = accepted + told(output, "duplicates") + told(output, "rejected");
+    assert_eq!(told(output, "taps"), sum);
+}
+
+#[tokio::test]
+async fn taps_are_recorded_as_told() {
+    let app = App::start().await;
+    let (team, key) = team(&app).await;
+    let arguments = ["--rate", "2000", "--seed", "7", "--duration", "6s"];
+    let output = Simulation::start(app.grpc, &key, &arguments).end().await;
+    let progress = stderr(&output);
+    assert!(output.status.success(), "{progress}");
+    assert!(!progress.contains(&key));
+    assert!(progress.contains("5 tags of team 1, 0 lines left out"), "{progress}");
+    assert!(progress.lines().any(|line| line.contains("/s: ")), "{progress}");
+
+    assert_counted_once(&app, &team, &output).await;
+    // 12,000, by the rhythm between a third and twice as many; 1 % of them twice, 0.5 % bad.
+    let (accepted, duplicates, rejected) =
+        (told(&output, "accepted"), told(&output, "duplicates"), told(&output, "rejected"));
+    assert!((4_000..24_000).contains(&accepted), "{accepted}");
+    assert!((5..20).contains(&(duplicates * 1000 / accepted)), "{duplicates} of {accepted}");
+    assert!((1..10).contains(&(rejected * 1000 / accepted)), "{rejected} of {accepted}");
+    for reason in ["UNKNOWN_TAG", "TIMESTAMP_IN_FUTURE"] {
+        assert!(stdout(&output).contains(reason), "{}", stdout(&output));
+    }
+    let counts: Vec<i64> = app
+        .sql()
+        .await
+        .query("select count(*) from taps group by tag_id order by tag_id", &[])
+        .await
+        .unwrap()
+        .iter()
+        .map(|row| row.get(0))
+        .collect();
+    assert_eq!(counts.len(), UIDS.len());
+    assert!(counts[0] > 3 * counts[4], "some tags are far busier: {counts:?}");
+    let with: i64 = app
+        .scalar("select count(*) from taps where country is not null and device is not null and attributes is not null")
+        .await;
+    assert!(with > 0);
+}
+
+#[tokio::test]
+async fn a_signal_ends_it_with_a_summary() {
+    let app = App::start().await;
+    let (team, key) = team(&app).await;
+    for signal in ["-TERM", "-INT"] {
+        let before = total(&app, &team).await;
+        let simulation = Simulation::start(app.grpc, &key, &["--rate", "50"]);
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let pid = simulation.child.id().to_string();
+        let killed = std::process::Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(killed.success());
+        let output = simulation.end().await;
+        assert!(output.status.success(), "{}", stderr(&output));
+        let accepted = told(&output, "accepted");
+        assert!((20..300).contains(&accepted), "{accepted}");
+        assert_eq!(total(&app, &team).await - before, accepted);
+        assert!(!stdout(&output).contains("unanswered"), "{}", stdout(&output));
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_is_away_for_a_while_misses_nothing_and_counts_nothing_twice() {
+    let app = App::start().await;
+    let (team, key) = team(&app).await;
+    let mut road = Road::new(app.grpc).await;
+    let simulation = Simulation::start(road.address, &key, &["--rate", "400", "--duration", "9s"]);
+    // Nobody is there at first.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(total(&app, &team).await, 0);
+    // Then calls come through, and are cut off again and again. Of some calls only the answer is lost:
+    // their taps are stored, and sent again.
+    for cut in 0..10_u64 {
+        road.open(cut % 3 != 1).await;
+        tokio::time::sleep(Duration::from_millis(400 + 7 * cut)).await;
+        road.close().await;
+    }
+    road.open(true).await;
+    let output = simulation.end().await;
+    let progress = stderr(&output);
+    assert!(output.status.success(), "{progress}");
+    assert!(progress.contains("no answer from http://127.0.0.1:"), "{progress}");
+    assert!(progress.contains("taps are taken again, after"), "{progress}");
+    assert!(!stdout(&output).contains("unanswered"), "{}", stdout(&output));
+    assert!(!stdout(&output).contains("dropped"), "{}", stdout(&output));
+    assert_counted_once(&app, &team, &output).await;
+    let accepted = told(&output, "accepted");
+    assert!(
+        accepted > 9 * 400 / 3,
+        "those of the time without a service are there too: {accepted}"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_go_on_says_what_to_do() {
+    let app = App::start().await;
+    let (team, _) = team(&app).await;
+    let make = "tap-analytics keys create --team team-1 --name simulate --preset writer";
+    for (key, expected) in [
+        ("tap_1_nobody-knows-this-key", make),
+        (&*team.key, make),
+        (&*team.key, "taps:write"),
+        ("a\nkey", "the API key has characters that no key has"),
+    ] {
+        let output = Simulation::start(app.grpc, key, &[]).end().await;
+        assert!(!output.status.success());
+        assert!(stderr(&output).contains(expected), "{expected:?} is not in {}", stderr(&output));
+    }
+    let output = Simulation::start(app.grpc, &team.key, &["--team", "3"]).end().await;
+    assert!(stderr(&output).contains("has no tags of team 3"), "{}", stderr(&output));
+    for (option, expected) in [
+        ("--rate=0", "0.001 to 10000"),
+        ("--url=localhost:50051", "such as http://localhost:50051"),
+        ("--duration=soon", "such as 90d"),
+    ] {
+        let output = Simulation::start_with(&team.key, &[option]).end().await;
+        assert!(stderr(&output).contains(expected), "{expected:?} is not in {}", stderr(&output));
+    }
+}
+
+/// The way to a service, which can be closed: what is on it is lost.
+struct Road {
+    address: SocketAddr,
+    service: SocketAddr,
+    traffic: Option<JoinHandle<()>>,
+}
+
+impl Road {
+    /// Closed.
+    async fn new(service: SocketAddr) -> Self {
+        let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        Self { address, service, traffic: None }
+    }
+
+    /// Open to calls, and maybe to answers.
+    async fn open(&mut self, to_answers: bool) {
+        let listener = TcpListener::bind(self.address).await.unwrap();
+        let service = self.service;
+        self.traffic = Some(tokio::spawn(async move {
+            // Ends with this task.
+            let mut connections = JoinSet::new();
+            loop {
+                let (client, _) = listener.accept().await.unwrap();
+                connections.spawn(async move {
+                    let (mut calls, mut caller) = client.into_split();
+                    let there = TcpStream::connect(service).await.unwrap();
+                    let (mut answers, mut callee) = there.into_split();
+                    let back = async {
+                        if to_answers {
+                            tokio::io::copy(&mut answers, &mut caller).await.map(drop)
+                        } else {
+                            std::future::pending().await
+                        }
+                    };
+                    let _ended = tokio::select! {
+                        ended = tokio::io::copy(&mut calls, &mut callee) => ended.map(drop),
+                        ended = back => ended,
+                    };
+                });
+            }
+        }));
+    }
+
+    async fn close(&mut self) {
+        let traffic = self.traffic.take().unwrap();
+        traffic.abort();
+        let _aborted = traffic.await;
+    }
+}
