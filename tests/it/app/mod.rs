@@ -1,6 +1,7 @@
 //! A whole installation for one test: a database of its own, a server on free ports, clients.
 
 pub mod envoy;
+pub mod report;
 pub mod wires;
 
 use std::{
@@ -64,11 +65,18 @@ pub struct Options {
     pub cache_mib: u32,
     pub query_timeout_ms: u32,
     pub drain_ms: u32,
+    pub country_header: Option<&'static str>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { clock: Clock::system(), cache_mib: 64, query_timeout_ms: 15_000, drain_ms: 0 }
+        Self {
+            clock: Clock::system(),
+            cache_mib: 64,
+            query_timeout_ms: 15_000,
+            drain_ms: 0,
+            country_header: None,
+        }
     }
 }
 
@@ -84,7 +92,7 @@ impl App {
     /// On a database that is migrated already.
     pub async fn on(
         store: config::Store,
-        Options { clock, cache_mib, query_timeout_ms, drain_ms }: Options,
+        Options { clock, cache_mib, query_timeout_ms, drain_ms, country_header }: Options,
     ) -> Self {
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -98,7 +106,7 @@ impl App {
             query_timeout_ms,
             drain_ms,
             stop_ms: 5_000,
-            country_header: None,
+            country_header: country_header.map(http::HeaderName::from_static),
             reflection: true,
         };
         let parts = Parts {
