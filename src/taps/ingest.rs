@@ -6,7 +6,7 @@ use tonic::{Status, Streaming};
 use super::{record::Recording, rpc::Taps, wire};
 use crate::{
     auth::Caller,
-    error::Error,
+    error::{self, Error},
     limits,
     proto::tap_v1::{IngestTapsRequest, IngestTapsResponse},
     quotas::Class,
@@ -105,7 +105,9 @@ impl Ingest {
         &mut self,
         batch: Option<Result<IngestTapsRequest, Status>>,
     ) -> Result<(), Option<Status>> {
-        let IngestTapsRequest { sequence, taps } = batch.ok_or(None)??;
+        // Such as that it is too large: what tonic says of it lacks our details.
+        let batch = batch.ok_or(None)?.map_err(|status| error::complete(&status))?;
+        let IngestTapsRequest { sequence, taps } = batch;
         if self.last_sequence.is_some_and(|last| sequence <= last) {
             let text = "must be larger with each batch";
             return Err(Some(Error::invalid("sequence", "OUT_OF_SEQUENCE", text).into()));
@@ -116,8 +118,11 @@ impl Ingest {
         limits::charge(&self.caller, Class::Write)?;
 
         let (recorder, team) = (self.taps.recorder.clone(), self.caller.team);
+        // Goes on by itself: while its caller does not read, nobody would go on with it here, and the room
+        // that it holds in the queue would be lost to others.
+        let recording = tokio::spawn(async move { recorder.record(team, checked).await });
         self.under_way.push_back(Box::pin(async move {
-            Ok((sequence, recorder.record(team, checked).await?))
+            Ok((sequence, recording.await.map_err(Error::internal)??))
         }));
         Ok(())
     }

@@ -304,10 +304,11 @@ pub enum Outcome {
     Conflict,
 }
 
-/// An instant as PostgreSQL keeps it: whole microseconds.
+/// An instant as PostgreSQL keeps it: whole microseconds, and a leap second, such as `23:59:60`, is the
+/// second after it.
 #[must_use]
 pub fn whole_micros(at: DateTime<Utc>) -> DateTime<Utc> {
-    at - TimeDelta::nanoseconds((at.timestamp_subsec_nanos() % 1000).into())
+    DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at)
 }
 
 /// Whether a text can be where a tag leads to, as the schema has it.

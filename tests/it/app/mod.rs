@@ -1,6 +1,7 @@
 //! A whole installation for one test: a database of its own, a server on free ports, clients.
 
 pub mod envoy;
+pub mod report;
 pub mod wires;
 
 use std::{
@@ -64,7 +65,11 @@ pub struct Options {
     pub cache_mib: u32,
     pub query_timeout_ms: u32,
     pub drain_ms: u32,
+<<<<<<< HEAD
     pub retention_days: u32,
+=======
+    pub country_header: Option<&'static str>,
+>>>>>>> tests
 }
 
 impl Default for Options {
@@ -74,7 +79,11 @@ impl Default for Options {
             cache_mib: 64,
             query_timeout_ms: 15_000,
             drain_ms: 0,
+<<<<<<< HEAD
             retention_days: 0,
+=======
+            country_header: None,
+>>>>>>> tests
         }
     }
 }
@@ -91,7 +100,11 @@ impl App {
     /// On a database that is migrated already.
     pub async fn on(
         store: config::Store,
+<<<<<<< HEAD
         Options { clock, cache_mib, query_timeout_ms, drain_ms, retention_days }: Options,
+=======
+        Options { clock, cache_mib, query_timeout_ms, drain_ms, country_header }: Options,
+>>>>>>> tests
     ) -> Self {
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -105,8 +118,12 @@ impl App {
             query_timeout_ms,
             drain_ms,
             stop_ms: 5_000,
+<<<<<<< HEAD
             country_header: None,
             retention_days,
+=======
+            country_header: country_header.map(http::HeaderName::from_static),
+>>>>>>> tests
             reflection: true,
         };
         let parts = Parts {
