@@ -86,7 +86,8 @@ begin
         continue when part.month + interval '1 month' > first_kept;
         -- As writers do: first the team. Raised, so that no answer of before is taken for true.
         execute format(
-            'update teams set revision = revision + 1, replay_after = greatest(replay_after, gone.revision)
+            'update teams
+             set revision = teams.revision + 1, replay_after = greatest(replay_after, gone.revision)
              from (select team_id, max(revision) as revision from %I group by team_id) as gone
              where teams.team_id = gone.team_id',
             part.name

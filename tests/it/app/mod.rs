@@ -65,11 +65,8 @@ pub struct Options {
     pub cache_mib: u32,
     pub query_timeout_ms: u32,
     pub drain_ms: u32,
-<<<<<<< HEAD
     pub retention_days: u32,
-=======
     pub country_header: Option<&'static str>,
->>>>>>> tests
 }
 
 impl Default for Options {
@@ -79,11 +76,8 @@ impl Default for Options {
             cache_mib: 64,
             query_timeout_ms: 15_000,
             drain_ms: 0,
-<<<<<<< HEAD
             retention_days: 0,
-=======
             country_header: None,
->>>>>>> tests
         }
     }
 }
@@ -100,11 +94,7 @@ impl App {
     /// On a database that is migrated already.
     pub async fn on(
         store: config::Store,
-<<<<<<< HEAD
-        Options { clock, cache_mib, query_timeout_ms, drain_ms, retention_days }: Options,
-=======
-        Options { clock, cache_mib, query_timeout_ms, drain_ms, country_header }: Options,
->>>>>>> tests
+        Options { clock, cache_mib, query_timeout_ms, drain_ms, retention_days, country_header }: Options,
     ) -> Self {
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -118,12 +108,8 @@ impl App {
             query_timeout_ms,
             drain_ms,
             stop_ms: 5_000,
-<<<<<<< HEAD
-            country_header: None,
             retention_days,
-=======
             country_header: country_header.map(http::HeaderName::from_static),
->>>>>>> tests
             reflection: true,
         };
         let parts = Parts {
