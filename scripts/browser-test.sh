@@ -57,10 +57,8 @@ trap 'exit 143' TERM HUP
 DATABASE_URL=$(scripts/postgres.sh start "$cluster")
 TAP_TEST_CLUSTER=$cluster
 export DATABASE_URL TAP_TEST_CLUSTER TAP_TEST_PROGRAM TAP_TEST_ENVOY TAP_TEST_CHROMIUM
-"$TAP_TEST_PROGRAM" migrate 2>"$cluster/migrate.log" || {
-    cat "$cluster/migrate.log" >&2
-    die "the schema could not be made."
-}
+"$TAP_TEST_PROGRAM" migrate 2>"$local_dir/log/browser-migrate.log" ||
+    die "the schema could not be made." "$(<"$local_dir/log/browser-migrate.log")"
 
 cd web
 export PATH=$node_path:$PATH

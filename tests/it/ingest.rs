@@ -15,15 +15,17 @@ use tap_analytics::{
     clock::Clock,
     db::Db,
     hints::Notices,
-    proto::tap_v1::{
-        IngestTapsRequest, NewTap, RecordTapsRequest, tap_analytics_client::TapAnalyticsClient,
-        tap_analytics_server::TapAnalytics,
+    proto::{
+        tap_v1::{
+            IngestTapsRequest, NewTap, RecordTapsRequest, tap_analytics_client::TapAnalyticsClient,
+        },
+        tap_v1_server::tap_analytics_server::TapAnalytics,
     },
     quotas::{Class, Quotas},
     streams::Streams,
     taps::{
-        answers::Answers, live::Feeds, queue::Queue, record::Recorder, revisions::Revisions,
-        rpc::Taps, tags::Tags, token::Tokens, writer::Writer,
+        answers::Answers, live::Feeds, model::Retention, queue::Queue, record::Recorder,
+        revisions::Revisions, rpc::Taps, tags::Tags, token::Tokens, writer::Writer,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -420,6 +422,7 @@ async fn service(app: &App) -> Taps {
         tokens,
         streams,
         clock,
+        retention: Retention(None),
     }
 }
 
