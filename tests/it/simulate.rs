@@ -150,7 +150,7 @@ async fn a_signal_ends_it_with_a_summary() {
         let accepted = told(&output, "accepted");
         assert!((20..300).contains(&accepted), "{accepted}");
         assert_eq!(total(&app, &team).await - before, accepted);
-        assert!(!stdout(&output).contains("unanswered"), "{}", stdout(&output));
+        assert!(!stdout(&output).contains("wait for an answer"), "{}", stdout(&output));
     }
 }
 
@@ -176,7 +176,7 @@ async fn a_service_that_is_away_for_a_while_misses_nothing_and_counts_nothing_tw
     assert!(output.status.success(), "{progress}");
     assert!(progress.contains("no answer from http://127.0.0.1:"), "{progress}");
     assert!(progress.contains("taps are taken again, after"), "{progress}");
-    assert!(!stdout(&output).contains("unanswered"), "{}", stdout(&output));
+    assert!(!stdout(&output).contains("wait for an answer"), "{}", stdout(&output));
     assert!(!stdout(&output).contains("dropped"), "{}", stdout(&output));
     assert_counted_once(&app, &team, &output).await;
     let accepted = told(&output, "accepted");
