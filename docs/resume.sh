@@ -54,7 +54,7 @@ send_taps() {
     for ((number = 1; number <= taps; number++)); do
         tap=$(printf '{"tagUid": "%s", "tapId": "%s%012d", "tappedAt": "%s"}' \
             "$tag" "$run" $number "$(date -u +%Y-%m-%dT%H:%M:%SZ)")
-        curl --silent --show-error --fail-with-body --retry 5 --retry-all-errors \
+        curl --silent --show-error --fail-with-body --retry 5 --retry-connrefused \
             --header "x-api-key: $TAP_WRITER_API_KEY" --header 'content-type: application/json' \
             --data "{\"taps\": [$tap]}" "$TAP_URL/v1/taps" >"$work/answer"
         grep --quiet '"rejected":\[\]' "$work/answer"
@@ -68,16 +68,17 @@ open_stream() {
     local resume=()
     if [ -n "$token" ]; then resume=(--data-urlencode "resumeToken=$token"); fi
     rm -f "$work/lines"
+    : >"$work/lines"
     curl --silent --show-error --fail-with-body --no-buffer --get "${resume[@]}" \
         --header "x-api-key: $TAP_API_KEY" --header 'accept: application/x-ndjson' \
-        "$TAP_URL/v1/taps:stream" >"$work/lines" 2>&1 &
+        "$TAP_URL/v1/taps:stream" >>"$work/lines" 2>&1 &
     reader=$!
     disown # bash has nothing to say when it is killed: we do
 }
 
 # cut_stream: kills the reader, then takes in what it has read. A line without its end was cut: it counts
 # for nothing, as the token in it is not known, and so it comes again.
-declare -A times
+declare -A times=()
 lines=0 others=0
 cut_stream() {
     local line

@@ -140,7 +140,7 @@ async fn a_signal_ends_it_with_a_summary() {
     let (team, key) = team(&app).await;
     for signal in ["-TERM", "-INT"] {
         let before = total(&app, &team).await;
-        let simulation = Simulation::start(app.grpc, &key, &["--rate", "50"]);
+        let simulation = Simulation::start(app.grpc, &key, &["--rate", "200"]);
         tokio::time::sleep(Duration::from_secs(2)).await;
         let pid = simulation.child.id().to_string();
         let killed = std::process::Command::new("kill").args([signal, &pid]).status().unwrap();
@@ -148,9 +148,9 @@ async fn a_signal_ends_it_with_a_summary() {
         let output = simulation.end().await;
         assert!(output.status.success(), "{}", stderr(&output));
         let accepted = told(&output, "accepted");
-        assert!((20..300).contains(&accepted), "{accepted}");
+        assert!((20..1500).contains(&accepted), "{accepted}");
         assert_eq!(total(&app, &team).await - before, accepted);
-        assert!(!stdout(&output).contains("unanswered"), "{}", stdout(&output));
+        assert!(!stdout(&output).contains("wait for an answer"), "{}", stdout(&output));
     }
 }
 
@@ -176,7 +176,7 @@ async fn a_service_that_is_away_for_a_while_misses_nothing_and_counts_nothing_tw
     assert!(output.status.success(), "{progress}");
     assert!(progress.contains("no answer from http://127.0.0.1:"), "{progress}");
     assert!(progress.contains("taps are taken again, after"), "{progress}");
-    assert!(!stdout(&output).contains("unanswered"), "{}", stdout(&output));
+    assert!(!stdout(&output).contains("wait for an answer"), "{}", stdout(&output));
     assert!(!stdout(&output).contains("dropped"), "{}", stdout(&output));
     assert_counted_once(&app, &team, &output).await;
     let accepted = told(&output, "accepted");

@@ -145,7 +145,7 @@ impl fmt::Display for Tally {
             write!(f, ", {dropped} dropped")?;
         }
         if *waiting > 0 {
-            write!(f, ", {waiting} unanswered")?;
+            write!(f, ", {waiting} wait for an answer")?;
         }
         Ok(())
     }
@@ -194,7 +194,7 @@ mod tests {
         let tally = outbox.tally();
         assert_eq!((tally.dropped, tally.waiting), (3, WAITING_MAX));
         assert_eq!(outbox.take().await.unwrap().taps[0], taps[3].tap);
-        assert!(tally.to_string().ends_with("3 dropped, 50000 unanswered"), "{tally}");
+        assert!(tally.to_string().ends_with("3 dropped, 50000 wait for an answer"), "{tally}");
     }
 
     #[test]
