@@ -21,7 +21,10 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 
 /// The page.
 pub fn router() -> Router {
-    Router::new().route("/", get(index)).route("/assets/{*path}", get(asset))
+    Router::new()
+        .route("/", get(index))
+        .route("/assets/", get(async || StatusCode::NOT_FOUND))
+        .route("/assets/{*path}", get(asset))
 }
 
 async fn index(headers: HeaderMap) -> Response {

@@ -9,7 +9,7 @@ use axum::{
     Router,
     extract::{Path, State},
     response::{Html, IntoResponse, Response},
-    routing::get,
+    routing::{any, get},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use uuid::Uuid;
@@ -34,7 +34,9 @@ pub struct Link {
 
 /// The tap URL.
 pub fn router(link: Link) -> Router {
-    Router::new().route("/t/{team}/{tag_uid}", get(tap)).with_state(Arc::new(link))
+    // Whatever else begins so is no tag either: to gRPC it must not come, whose answers are no pages.
+    let tags = Router::new().route("/{team}/{tag_uid}", get(tap)).fallback(unknown);
+    Router::new().nest("/t", tags.with_state(Arc::new(link))).route("/t/", any(unknown))
 }
 
 async fn tap(
@@ -45,8 +47,7 @@ async fn tap(
 ) -> Response {
     let found = link.tags.find_by_slug(&slug, &uid).filter(|(_, tag)| !tag.archived);
     let Some((team, tag)) = found else {
-        count("unknown", None);
-        return page(StatusCode::NOT_FOUND, include_str!("link/unknown.html"));
+        return unknown().await;
     };
 
     let class = visitor::class(&method, &headers);
@@ -66,6 +67,11 @@ async fn tap(
         }
         None => page(StatusCode::OK, include_str!("link/thanks.html")),
     }
+}
+
+async fn unknown() -> Response {
+    count("unknown", None);
+    page(StatusCode::NOT_FOUND, include_str!("link/unknown.html"))
 }
 
 fn count(outcome: &'static str, class: Option<TapClass>) {
