@@ -2,9 +2,18 @@
 #   docker build --target service -t tap-analytics .        the service (also the default)
 #   docker build --target envoy -t tap-analytics-envoy .    Envoy with its configuration
 
+FROM node:24-bookworm-slim AS page
+WORKDIR /build/web
+COPY web/package.json web/package-lock.json ./
+RUN npm ci --ignore-scripts
+COPY web ./
+COPY proto ../proto
+RUN npm run build
+
 FROM rust:1-bookworm AS builder
 WORKDIR /build
 COPY . .
+COPY --from=page /build/web/dist web/dist
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/build/target \
     cargo build --profile dist --locked --bin tap-analytics \

@@ -1,6 +1,6 @@
 # Everything here is a short name for a script or a cargo command.
 .DEFAULT_GOAL := help
-.PHONY: help up test lint fmt bench seed-data clean-local
+.PHONY: help up test browser-test lint fmt web bench seed-data clean-local
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -11,11 +11,18 @@ up: ## build and start everything on this machine; Ctrl-C stops it
 test: ## all tests, with a PostgreSQL and an Envoy of their own; T="name" for some of them
 	@scripts/test.sh $(T)
 
+browser-test: ## the page: its unit tests, and in a headless Chromium through Envoy
+	@scripts/web.sh test
+	@scripts/browser-test.sh $(T)
+
 lint: ## check format, code, proto files, licences and scripts
 	@scripts/lint.sh
 
 fmt: ## format the Rust code
 	cargo fmt
+
+web: ## build the page alone; the program takes it in when it is built next
+	@scripts/web.sh
 
 bench: ## measure; BENCH_ARGS="..." are the arguments
 	cargo bench --bench table -- $(BENCH_ARGS)

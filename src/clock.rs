@@ -34,16 +34,10 @@ impl Clock {
     /// The present, to the microsecond.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
-        match &self.0 {
-            Some(micros) => DateTime::from_timestamp_micros(micros.load(Ordering::SeqCst))
-                .unwrap_or(DateTime::UNIX_EPOCH),
-            #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-            None => {
-                // No finer than the store keeps it: what is told at once and what is read later must
-                // be the same.
-                let now = Utc::now();
-                DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
-            }
-        }
+        #[expect(clippy::disallowed_methods, reason = "this is the clock")]
+        let micros = || Utc::now().timestamp_micros();
+        // No finer than the store keeps it: what is told at once and what is read later must be the same.
+        let micros = self.0.as_ref().map_or_else(micros, |set| set.load(Ordering::SeqCst));
+        DateTime::from_timestamp_micros(micros).unwrap_or(DateTime::UNIX_EPOCH)
     }
 }

@@ -178,7 +178,7 @@ impl Hints {
         match db::history(&self.db).await {
             Ok(history) => self.tokens.set_history(history),
             Err(error) => {
-                tracing::warn!(cause = error.log_text(), "cannot ask the store who it is")
+                tracing::warn!(cause = error.log_text(), "cannot ask the store who it is");
             }
         }
     }

@@ -81,7 +81,6 @@ pub struct Parts {
 pub async fn serve(parts: Parts) -> anyhow::Result<()> {
     let db = Db::new(&parts.store)?;
     let directory = Arc::new(Directory::new(parts.clock.clone()));
-    let revisions = Arc::new(Revisions::default());
     let serving = Arc::new(AtomicBool::new(false));
     let mut tasks = JoinSet::new();
 
@@ -95,58 +94,26 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
             tracing::error!(%error, "the private port failed");
         }
     });
-    let clock = parts.clock;
-    let tags = Arc::new(Tags::new(db.clone()));
-    let Some(tokens) = load(&directory, &tags, &db, &clock, &parts.stop).await else {
-        return Ok(());
-    };
-    let tokens = Arc::new(tokens);
-    let feeds = Feeds::new(db.clone(), Arc::clone(&tags), Arc::clone(&revisions));
-    tasks.spawn(
-        Hints {
-            db: db.clone(),
-            listen: db::system_role(&parts.store)?,
-            directory: Arc::clone(&directory),
-            revisions: Arc::clone(&revisions),
-            feeds: feeds.clone(),
-            tags: Arc::clone(&tags),
-            tokens: Arc::clone(&tokens),
-        }
-        .run(),
-    );
-    tasks.spawn(end_expired(Arc::clone(&directory)));
-    let retention = parts.serve.retention();
-    let writer = Arc::new(Writer::new(db.clone(), clock.clone()));
-    tasks.spawn(keep_partitions(Arc::clone(&writer), clock.clone(), retention));
-    let notices = Notices::default();
-    tasks.spawn(notices.clone().run(db.clone()));
-    let queue = Queue::new(writer, clock.clone(), Arc::clone(&revisions), feeds.clone(), notices);
-    let (waiting, drain) = buffer::buffer(queue.clone());
-    let drain = tokio::spawn(Drain::run(drain));
     if let Some(metrics) = parts.metrics {
         tasks.spawn(keep_up(metrics));
     }
-
+    let tags = Arc::new(Tags::new(db.clone()));
+    let Some(tokens) = load(&directory, &tags, &db, &parts.clock, &parts.stop).await else {
+        return Ok(());
+    };
     let drained = CancellationToken::new();
-    let (cache, timeout) = (parts.serve.cache_bytes(), parts.serve.query_timeout());
-    let streams =
-        Streams { clock: clock.clone(), draining: drained.clone(), history: tokens.histories() };
-    let link = Link {
-        tags: Arc::clone(&tags),
-        buffer: waiting,
-        clock: clock.clone(),
-        country_header: parts.serve.country_header.clone(),
-    };
-    let taps = Taps {
-        answers: Answers::new(db, clock.clone(), revisions, cache, timeout),
-        recorder: Recorder::new(Arc::clone(&tags), queue),
-        feeds,
+    let start = Start {
+        db,
+        store: &parts.store,
+        serve: &parts.serve,
+        clock: parts.clock,
+        directory: Arc::clone(&directory),
         tags,
-        tokens,
-        streams,
-        clock,
-        retention,
+        tokens: Arc::new(tokens),
+        draining: drained.clone(),
     };
+    let (taps, link, drain) = start.start(&mut tasks)?;
+    let drain = tokio::spawn(drain.run());
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<TapAnalyticsServer<Taps>>().await;
     let router = router(directory, health_service, taps, link, parts.serve.reflection)?;
@@ -178,6 +145,67 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
     written.context("taps that waited for the store could not be written in time")??;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// What the work of the service is started from.
+struct Start<'a> {
+    db: Db,
+    store: &'a config::Store,
+    serve: &'a config::Serve,
+    clock: Clock,
+    directory: Arc<Directory>,
+    tags: Arc<Tags>,
+    tokens: Arc<Tokens>,
+    draining: CancellationToken,
+}
+
+impl Start<'_> {
+    /// Starts what goes on in the background; returns what answers calls, the tap URL, and what writes the
+    /// taps of it.
+    fn start(self, tasks: &mut JoinSet<()>) -> anyhow::Result<(Taps, Link, Drain)> {
+        let Self { db, store, serve, clock, directory, tags, tokens, draining } = self;
+        let revisions = Arc::new(Revisions::default());
+        let feeds = Feeds::new(db.clone(), Arc::clone(&tags), Arc::clone(&revisions));
+        let hints = Hints {
+            db: db.clone(),
+            listen: db::system_role(store)?,
+            directory: Arc::clone(&directory),
+            revisions: Arc::clone(&revisions),
+            feeds: feeds.clone(),
+            tags: Arc::clone(&tags),
+            tokens: Arc::clone(&tokens),
+        };
+        tasks.spawn(hints.run());
+        tasks.spawn(end_expired(directory));
+        let retention = serve.retention();
+        let writer = Arc::new(Writer::new(db.clone(), clock.clone()));
+        tasks.spawn(keep_partitions(Arc::clone(&writer), clock.clone(), retention));
+        let notices = Notices::default();
+        tasks.spawn(notices.clone().run(db.clone()));
+
+        let revisions_too = Arc::clone(&revisions);
+        let queue = Queue::new(writer, clock.clone(), revisions_too, feeds.clone(), notices);
+        let (buffer, drain) = buffer::buffer(queue.clone());
+        let link = Link {
+            tags: Arc::clone(&tags),
+            buffer,
+            clock: clock.clone(),
+            country_header: serve.country_header.clone(),
+        };
+        let (cache, timeout) = (serve.cache_bytes(), serve.query_timeout());
+        let history = tokens.histories();
+        let taps = Taps {
+            answers: Answers::new(db, clock.clone(), revisions, cache, timeout),
+            recorder: Recorder::new(Arc::clone(&tags), queue),
+            feeds,
+            tags,
+            tokens,
+            streams: Streams { clock: clock.clone(), draining, history },
+            clock,
+            retention,
+        };
+        Ok((taps, link, drain))
+    }
 }
 
 /// The layers around every call; the last one is the outermost.

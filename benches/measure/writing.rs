@@ -1,4 +1,4 @@
-//! The writer, and RecordTaps by gRPC, beside COPY into the same table without any of their promises.
+//! The writer, and `RecordTaps` by gRPC, beside COPY into the same table without any of their promises.
 //!
 //! Each has a database of its own with the same schema, and gets the same batches of 5,000, in turn with
 //! the other. Every batch is a commit.
@@ -52,7 +52,7 @@ const HALF_YEAR_DAYS: f64 = 180.0;
 const WARM_UP: u32 = 4;
 
 const COPY_TAPS: &str = "copy taps (team_id, revision, tap_id, tag_id, tapped_at, received_at, count, kind) from stdin (format binary)";
-/// Calls of RecordTaps that are under way, as of a service that has more than one thing to tell.
+/// Calls of `RecordTaps` that are under way, as of a service that has more than one thing to tell.
 const CALLS: usize = 3;
 /// Batches that are sent between two rounds of COPY.
 const ROUND: u32 = 10;
@@ -78,7 +78,7 @@ impl fmt::Display for Order {
     }
 }
 
-/// Adds a row for each order, and one for RecordTaps.
+/// Adds a row for each order, and one for `RecordTaps`.
 pub(crate) async fn measure(
     postgres: &Postgres,
     batches: u32,
@@ -139,7 +139,7 @@ async fn measure_order(
     Ok(times.map(|time| per_second(u64::from(batches) * u64::from(BATCH), time)))
 }
 
-/// Rows a second of RecordTaps and of COPY.
+/// Rows a second of `RecordTaps` and of COPY.
 async fn measure_calls(
     postgres: &Postgres,
     batches: u32,

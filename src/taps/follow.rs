@@ -36,11 +36,21 @@ pub struct Follower {
     ready: Ready,
     /// The feed is ahead: the store has what lies between.
     behind: bool,
-    begun: bool,
-    ended: bool,
-    /// Something was given since `quiet_since`.
-    spoke: bool,
+    phase: Phase,
     quiet_since: time::Instant,
+}
+
+/// What was given last.
+#[derive(Debug, PartialEq, Eq)]
+enum Phase {
+    /// Nothing yet.
+    New,
+    /// A frame, since `quiet_since`.
+    Spoke,
+    /// Nothing since `quiet_since`.
+    Quiet,
+    /// The last frame.
+    Ended,
 }
 
 /// Taps that were had and not yet given.
@@ -108,9 +118,7 @@ impl Follower {
             position,
             ready: Ready::None,
             behind: position < state.revision,
-            begun: false,
-            ended: false,
-            spoke: true,
+            phase: Phase::New,
             quiet_since: time::Instant::now(),
         })
     }
@@ -123,13 +131,13 @@ impl Follower {
 
     /// The next frame; `None` after the last. May be dropped while it waits: nothing is lost.
     pub async fn next(&mut self) -> Option<Frame> {
-        if self.ended {
-            return None;
-        }
-        let frame = if self.begun { self.next_frame().await } else { Frame::Hello };
-        self.begun = true;
-        self.ended = matches!(frame, Frame::End(_));
-        self.spoke = true;
+        let frame = match self.phase {
+            Phase::New => Frame::Hello,
+            Phase::Spoke | Phase::Quiet => self.next_frame().await,
+            Phase::Ended => return None,
+        };
+        let last = matches!(frame, Frame::End(_));
+        self.phase = if last { Phase::Ended } else { Phase::Spoke };
         Some(frame)
     }
 
@@ -139,7 +147,8 @@ impl Follower {
                 return frame;
             }
             // Not for each tap: there may be a million a second.
-            if std::mem::take(&mut self.spoke) {
+            if self.phase == Phase::Spoke {
+                self.phase = Phase::Quiet;
                 self.quiet_since = time::Instant::now();
             }
             if let Some(reason) = self.lifeline.has_ended() {
@@ -198,17 +207,15 @@ impl Follower {
                 self.ready = Ready::None;
                 None
             }
-            Ready::Page(taps, upto) => match taps.pop_front() {
-                Some(tap) => {
+            Ready::Page(taps, upto) => {
+                if let Some(tap) = taps.pop_front() {
                     self.position = tap.stored.revision;
-                    Some(Frame::Replayed(Box::new(tap)))
+                    return Some(Frame::Replayed(Box::new(tap)));
                 }
-                None => {
-                    self.position = *upto;
-                    self.ready = Ready::None;
-                    None
-                }
-            },
+                self.position = *upto;
+                self.ready = Ready::None;
+                None
+            }
         }
     }
 }

@@ -47,7 +47,7 @@ pub struct Watcher {
 /// What a reader is given.
 #[derive(Debug)]
 pub enum Frame {
-    Answer(QueryTapsResponse),
+    Answer(Box<QueryTapsResponse>),
     Change(Change),
     Heartbeat,
     End(EndReason),
@@ -99,7 +99,7 @@ impl Watcher {
         let frame = if self.begun {
             self.next_frame().await
         } else {
-            Frame::Answer(self.now.response.clone())
+            Frame::Answer(Box::new(self.now.response.clone()))
         };
         self.begun = true;
         self.ended = matches!(frame, Frame::End(_));
@@ -140,7 +140,9 @@ impl Watcher {
                     match change {
                         Difference::None => {}
                         Difference::Change(change) => return Frame::Change(change),
-                        Difference::Whole => return Frame::Answer(self.now.response.clone()),
+                        Difference::Whole => {
+                            return Frame::Answer(Box::new(self.now.response.clone()));
+                        }
                     }
                 }
                 // The reader hears heartbeats until it can be counted again.
@@ -170,6 +172,7 @@ pub enum Difference {
 }
 
 /// How two answers to the same query differ.
+#[expect(clippy::float_cmp, reason = "counts are whole numbers, exact")]
 #[must_use]
 pub fn difference(old: &QueryTapsResponse, new: &QueryTapsResponse) -> Difference {
     let same_groups = old.groups.len() == new.groups.len()
@@ -203,9 +206,7 @@ pub fn difference(old: &QueryTapsResponse, new: &QueryTapsResponse) -> Differenc
         groups: groups.collect(),
         resume_token: String::new(),
     };
-    #[expect(clippy::float_cmp, reason = "whole numbers, exact")]
-    let same_total = old.total == new.total;
-    if same_total && change.buckets.is_empty() && change.groups.is_empty() {
+    if old.total == new.total && change.buckets.is_empty() && change.groups.is_empty() {
         Difference::None
     } else {
         Difference::Change(change)

@@ -49,7 +49,7 @@ async fn a_killed_postgresql_costs_answers_only_while_it_is_gone() {
         while !stop.load(Ordering::SeqCst) {
             let written = app
                 .writer
-                .write(team.id, &[tap(tag, "2023-05-01T12:00:00Z")], chrono::Utc::now())
+                .write(team.id, &[tap(tag, "2023-05-01T12:00:00Z")], crate::app::now())
                 .await;
             if let Ok(written) = written {
                 let stored = written.stored();

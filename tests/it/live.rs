@@ -56,7 +56,7 @@ async fn prepare(app: &App) -> Team {
 }
 
 fn some_tap(dice: &mut Dice) -> NewTap {
-    let tapped_at = Utc::now() - TimeDelta::seconds(dice.roll(200_000).cast_signed());
+    let tapped_at = app::now() - TimeDelta::seconds(dice.roll(200_000).cast_signed());
     NewTap {
         tag_uid: TAGS[usize::try_from(dice.roll(4)).unwrap()].to_owned(),
         tap_id: Uuid::now_v7().to_string(),
@@ -70,7 +70,7 @@ fn some_tap(dice: &mut Dice) -> NewTap {
 async fn write(mut client: KeyedClient, seed: u64, stop: &AtomicBool, acknowledged: &AtomicU64) {
     let mut dice = Dice(seed * 7919 + 1);
     while !stop.load(Ordering::SeqCst) {
-        let taps: Vec<NewTap> = (0..1 + dice.roll(40)).map(|_| some_tap(&mut dice)).collect();
+        let taps: Vec<NewTap> = (0..=dice.roll(40)).map(|_| some_tap(&mut dice)).collect();
         let mut answers = 0;
         while answers < 1 + u64::from(dice.roll(10) == 0) {
             match client.record_taps(RecordTapsRequest { taps: taps.clone() }).await {
@@ -146,7 +146,7 @@ impl Reader {
 
     /// Reads until `done` says that it has all, and a little more.
     async fn read(mut self, done: impl Fn(usize) -> bool, breaks: bool) -> Vec<Tap> {
-        let give_up = Instant::now() + Duration::from_secs(60);
+        let give_up = Instant::now() + Duration::from_mins(1);
         let mut frames = self.open().await;
         loop {
             if breaks && self.dice.roll(60) == 0 {
@@ -154,8 +154,9 @@ impl Reader {
                 time::sleep(Duration::from_millis(self.dice.roll(150))).await;
                 frames = self.open().await;
             }
-            let wait = if done(self.taps.len()) { 500 } else { 2_000 };
-            match time::timeout(Duration::from_millis(wait), frames.message()).await {
+            let more = Duration::from_millis(500);
+            let wait = if done(self.taps.len()) { more } else { more * 4 };
+            match time::timeout(wait, frames.message()).await {
                 Ok(Ok(Some(frame))) => self.take(frame.frame),
                 Ok(Ok(None) | Err(_)) => frames = self.open().await,
                 Err(_) if done(self.taps.len()) => return self.taps,
@@ -468,7 +469,7 @@ async fn a_chart_that_follows_a_watch_always_shows_what_query_taps_says() {
     let team = prepare(&app).await;
     let revisions = Revisions::of(&app, &team).await;
     let (today, stop, acknowledged) =
-        (Utc::now().date_naive(), AtomicBool::new(false), AtomicU64::new(0));
+        (app::now().date_naive(), AtomicBool::new(false), AtomicU64::new(0));
     let asked = |interval: &str, group: group_by::Value, uids: &[&str]| QueryTapsRequest {
         group_by: group.into(),
         limit: 2,
@@ -490,7 +491,7 @@ async fn a_chart_that_follows_a_watch_always_shows_what_query_taps_says() {
         time::sleep(Duration::from_secs(5)).await;
         stop.store(true, Ordering::SeqCst);
     };
-    let (_, _, shown) = tokio::join!(
+    let ((), _, shown) = tokio::join!(
         end,
         futures_util::future::join_all(writers),
         futures_util::future::join_all(charts)
@@ -642,7 +643,7 @@ async fn streams_end_within_a_second_when_their_key_is_revoked() {
 async fn streams_end_when_their_key_expires() {
     let app = App::start().await;
     let team = prepare(&app).await;
-    let expires_at = Utc::now() + TimeDelta::seconds(4);
+    let expires_at = app::now() + TimeDelta::seconds(4);
     let key = app.key(team.id, None, Scope::ALL, Some(expires_at)).await;
     let mut client = app.client(&key);
     let mut frames = None;
@@ -653,7 +654,7 @@ async fn streams_end_when_their_key_expires() {
     .await;
     frames.replace(opened(&mut client, "").await.unwrap());
     let last = frames.unwrap().message().await.unwrap().unwrap().frame.unwrap();
-    let late = Utc::now() - expires_at;
+    let late = app::now() - expires_at;
     let stream_taps_response::Frame::End(end) = last else { panic!("{last:?}") };
     assert_eq!(end.reason(), end_reason::Value::ApiKeyExpired);
     assert!(late >= TimeDelta::zero() && late < TimeDelta::seconds(1), "{late}");
@@ -727,7 +728,7 @@ async fn months_that_are_too_old_are_dropped_whole_and_never_replayed_in_part() 
     let app = App::start().await;
     let team = prepare(&app).await;
     let mut client = app.client(&team.key);
-    let now = Utc::now();
+    let now = app::now();
     let at = |days: i64| NewTap {
         tag_uid: "door".to_owned(),
         tapped_at: (now - TimeDelta::days(days)).to_rfc3339(),

@@ -158,7 +158,7 @@ async fn query_taps_is_at_most_a_second_behind_when_no_hint_comes() {
 
     // As when the notification is lost: only the transaction, by another process.
     app.writer
-        .write(team.id, &[tap(tag, "2023-02-03T04:05:06Z")], chrono::Utc::now())
+        .write(team.id, &[tap(tag, "2023-02-03T04:05:06Z")], crate::app::now())
         .await
         .unwrap();
     tokio::time::sleep(Duration::from_millis(1100)).await;

@@ -81,7 +81,7 @@ pub fn watch_frame(frame: watch::Frame, token: impl FnOnce() -> String) -> Watch
     use watch_taps_response::Frame;
     let frame = match frame {
         watch::Frame::Answer(answer) => {
-            Frame::Answer(QueryTapsResponse { resume_token: token(), ..answer })
+            Frame::Answer(QueryTapsResponse { resume_token: token(), ..*answer })
         }
         watch::Frame::Change(mut change) => {
             change.resume_token = token();

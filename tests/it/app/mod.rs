@@ -209,7 +209,7 @@ impl App {
 
     /// Writes taps, as an ingesting call would: other processes are told by NOTIFY.
     pub async fn write(&self, team: TeamId, taps: &[NewTap]) -> Written {
-        let written = self.writer.write(team, taps, Utc::now()).await.unwrap();
+        let written = self.writer.write(team, taps, now()).await.unwrap();
         tap_analytics::hints::announce(&self.db, team, written.revision).await.unwrap();
         written
     }
@@ -247,6 +247,11 @@ pub fn keyed_client(address: SocketAddr, key: &str) -> KeyedClient {
 pub fn tap(tag: TagId, at: &str) -> NewTap {
     let tapped_at = instant(at);
     NewTap::new(Uuid::now_v7(), tag, tapped_at, Kind::Nfc)
+}
+
+/// The present, to the microsecond, as the service has it.
+pub fn now() -> DateTime<Utc> {
+    Clock::system().now()
 }
 
 pub fn instant(text: &str) -> DateTime<Utc> {
