@@ -1,6 +1,7 @@
 //! A whole installation for one test: a database of its own, a server on free ports, clients.
 
 pub mod envoy;
+pub mod frames;
 pub mod report;
 pub mod wires;
 

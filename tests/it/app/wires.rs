@@ -84,7 +84,7 @@ impl Wire {
     }
 }
 
-fn with_key<T>(message: T, key: Option<&str>) -> Request<T> {
+pub fn with_key<T>(message: T, key: Option<&str>) -> Request<T> {
     let mut request = Request::new(message);
     if let Some(key) = key {
         request.metadata_mut().insert("x-api-key", key.parse().unwrap());
@@ -110,31 +110,36 @@ fn grpc_outcome(result: Result<Response<QueryTapsResponse>, Status>) -> Outcome 
             let header = |name: &str| {
                 status.metadata().get(name).and_then(|v| v.to_str().ok()?.parse().ok())
             };
-            let details = status.get_error_details();
-            let info = details.error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
-            let violations =
-                details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
+            let (code, failure) = grpc_failure(&status);
             Outcome {
-                code: status.code(),
+                code,
                 answer: None,
                 quota: header("x-ratelimit-limit").zip(header("x-ratelimit-remaining")),
                 retry_after: header("retry-after"),
-                failure: Some(Failure {
-                    message: status.message().to_owned(),
-                    reason: info.reason.clone(),
-                    domain: info.domain.clone(),
-                    violations: violations
-                        .into_iter()
-                        .map(|violation| (violation.field, violation.reason, violation.description))
-                        .collect(),
-                    quota_metric: details
-                        .quota_failure()
-                        .map(|quota| quota.violations[0].quota_metric.clone()),
-                    retry: details.retry_info().is_some(),
-                }),
+                failure: Some(failure),
             }
         }
     }
+}
+
+/// An error of the one shape.
+pub fn grpc_failure(status: &Status) -> (Code, Failure) {
+    let details = status.get_error_details();
+    let info = details.error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
+    let violations =
+        details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
+    let failure = Failure {
+        message: status.message().to_owned(),
+        reason: info.reason.clone(),
+        domain: info.domain.clone(),
+        violations: violations
+            .into_iter()
+            .map(|violation| (violation.field, violation.reason, violation.description))
+            .collect(),
+        quota_metric: details.quota_failure().map(|quota| quota.violations[0].quota_metric.clone()),
+        retry: details.retry_info().is_some(),
+    };
+    (status.code(), failure)
 }
 
 /// The outcome of a request by JSON; the HTTP status must fit the code.
@@ -187,7 +192,7 @@ pub fn json_failure(body: &Value) -> (Code, Failure) {
     (code, failure)
 }
 
-fn http_status(code: Code) -> u16 {
+pub fn http_status(code: Code) -> u16 {
     match code {
         Code::InvalidArgument | Code::OutOfRange => 400,
         Code::Unauthenticated => 401,
@@ -201,7 +206,7 @@ fn http_status(code: Code) -> u16 {
     }
 }
 
-fn pool() -> DescriptorPool {
+pub fn pool() -> DescriptorPool {
     DescriptorPool::decode(DESCRIPTORS).unwrap()
 }
 
