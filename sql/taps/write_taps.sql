@@ -6,8 +6,8 @@
 -- $1 team_id  $2 base revision  $3 received_at
 -- The taps: $4 tap_ids  $5 tag_ids  $6 tapped_ats  $7 counts  $8 kinds  $9 classes; null: all human
 -- $10 countries  $11 devices  $12 attributes, JSON; null: none has any
--- Their sums, for each tag and for the team as tag 0: $13 tag_ids  $14 days  $15 kinds  $16 classes
--- $17 quarters of the day, 0 to 95  $18 counts
+-- Their roll-up, for each tag and for the team as tag 0: $13 tag_ids  $14 days  $15 kinds  $16 classes
+-- $17 totals  $18 quarters of the day that have taps  $19 their running counts; both as array literals
 with stored as (
     insert into taps (
         team_id, revision, tap_id, tag_id, tapped_at, received_at, count, kind, class, country, device, attributes
@@ -31,31 +31,43 @@ with stored as (
     ) with ordinality as taps (
         tap_id, tag_id, tapped_at, count, kind, class, country, device, attributes, nth
     )
-), running as (
-    select *, sum(count) over (partition by tag_id, day, kind, class order by at)::bigint as running
-    from unnest(
-        $13::integer[], $14::date[], $15::text[], $16::text[], $17::integer[], $18::bigint[]
-    ) as sums (tag_id, day, kind, class, at, count)
 ), days as (
     insert into tap_days (team_id, tag_id, day, kind, class, total, quarters, running)
-    select
-        $1, tag_id, day, kind, class, sum(count)::bigint, array_agg(at order by at), array_agg(running order by at)
-    from running
-    group by tag_id, day, kind, class
+    select $1, tag_id, day, kind, class, total, quarters::integer[], running::bigint[]
+    from unnest(
+        $13::integer[], $14::date[], $15::text[], $16::text[], $17::bigint[], $18::text[], $19::text[]
+    ) as days (tag_id, day, kind, class, total, quarters, running)
     on conflict (team_id, tag_id, day, kind, class) do update set
         total = tap_days.total + excluded.total,
-        -- width_bucket says how many quarters of a day are not after one: where its running count is.
-        (quarters, running) = (
-            select
-                array_agg(at order by at),
-                array_agg(
+        -- Mostly taps come in order: what is new goes to the end, perhaps into the last quarter.
+        quarters = case
+            when excluded.quarters[1] = tap_days.quarters[cardinality(tap_days.quarters)]
+                then tap_days.quarters || excluded.quarters[2:]
+            when excluded.quarters[1] > tap_days.quarters[cardinality(tap_days.quarters)]
+                then tap_days.quarters || excluded.quarters
+            else array(
+                select unnest(tap_days.quarters) union select unnest(excluded.quarters) order by 1
+            )
+        end,
+        running = case
+            when excluded.quarters[1] >= tap_days.quarters[cardinality(tap_days.quarters)]
+                then
+                    tap_days.running[: width_bucket(excluded.quarters[1] - 1, tap_days.quarters)]
+                    || array(
+                        select tap_days.total + more
+                        from unnest(excluded.running) with ordinality as more (more, nth)
+                        order by nth
+                    )
+            -- width_bucket says how many quarters of a day are not after one: where its running count is.
+            else array(
+                select
                     coalesce(tap_days.running[width_bucket(at, tap_days.quarters)], 0)
                     + coalesce(excluded.running[width_bucket(at, excluded.quarters)], 0)
-                    order by at
-                )
-            from (
-                select unnest(tap_days.quarters) union select unnest(excluded.quarters)
-            ) as either (at)
-        )
+                from (
+                    select unnest(tap_days.quarters) union select unnest(excluded.quarters)
+                ) as either (at)
+                order by at
+            )
+        end
 )
 update teams set revision = $2 + cardinality($4::uuid[]) where team_id = $1

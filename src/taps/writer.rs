@@ -216,13 +216,17 @@ struct Batch<'a> {
     countries: Option<Vec<Option<&'a str>>>,
     devices: Option<Vec<Option<&'a str>>>,
     attributes: Option<Vec<Option<String>>>,
-    sum_tags: Vec<i32>,
-    sum_days: Vec<NaiveDate>,
-    sum_kinds: Vec<&'static str>,
-    sum_classes: Vec<&'static str>,
-    sum_quarters: Vec<i32>,
-    sums: Vec<i64>,
+    day_tags: Vec<i32>,
+    days: Vec<NaiveDate>,
+    day_kinds: Vec<&'static str>,
+    day_classes: Vec<&'static str>,
+    totals: Vec<i64>,
+    quarters: Vec<String>,
+    running: Vec<String>,
 }
+
+/// A row of the roll-up.
+type DayKey = (TagId, NaiveDate, Kind, TapClass);
 
 impl<'a> Batch<'a> {
     fn new(taps: &[&'a NewTap]) -> Self {
@@ -239,7 +243,7 @@ impl<'a> Batch<'a> {
                 .then(|| all().map(|tap| store::attributes_json(&tap.attributes)).collect()),
             ..Self::default()
         };
-        let mut sums: BTreeMap<(TagId, NaiveDate, Kind, TapClass, i32), i64> = BTreeMap::new();
+        let mut days: BTreeMap<DayKey, BTreeMap<i32, i64>> = BTreeMap::new();
         for tap in taps {
             batch.tap_ids.push(tap.tap_id);
             batch.tags.push(tap.tag.0);
@@ -249,17 +253,22 @@ impl<'a> Batch<'a> {
 
             let (day, quarter) = quarter_of(tap.tapped_at);
             for tag in [tap.tag, TagId::WHOLE_TEAM] {
-                *sums.entry((tag, day, tap.kind, tap.class, quarter)).or_default() +=
-                    i64::from(tap.count);
+                let quarters = days.entry((tag, day, tap.kind, tap.class)).or_default();
+                *quarters.entry(quarter).or_default() += i64::from(tap.count);
             }
         }
-        for ((tag, day, kind, class, quarter), sum) in sums {
-            batch.sum_tags.push(tag.0);
-            batch.sum_days.push(day);
-            batch.sum_kinds.push(kind.as_str());
-            batch.sum_classes.push(class.as_str());
-            batch.sum_quarters.push(quarter);
-            batch.sums.push(sum);
+        for ((tag, day, kind, class), quarters) in days {
+            batch.day_tags.push(tag.0);
+            batch.days.push(day);
+            batch.day_kinds.push(kind.as_str());
+            batch.day_classes.push(class.as_str());
+            batch.totals.push(quarters.values().sum());
+            batch.quarters.push(literal(quarters.keys()));
+            let running = quarters.values().scan(0, |sum, count| {
+                *sum += count;
+                Some(*sum)
+            });
+            batch.running.push(literal(running));
         }
         batch
     }
@@ -269,7 +278,7 @@ impl<'a> Batch<'a> {
         team: &'b i32,
         base: &'b i64,
         received_at: &'b DateTime<Utc>,
-    ) -> [&'b (dyn tokio_postgres::types::ToSql + Sync); 18] {
+    ) -> [&'b (dyn tokio_postgres::types::ToSql + Sync); 19] {
         [
             team,
             base,
@@ -283,14 +292,21 @@ impl<'a> Batch<'a> {
             &self.countries,
             &self.devices,
             &self.attributes,
-            &self.sum_tags,
-            &self.sum_days,
-            &self.sum_kinds,
-            &self.sum_classes,
-            &self.sum_quarters,
-            &self.sums,
+            &self.day_tags,
+            &self.days,
+            &self.day_kinds,
+            &self.day_classes,
+            &self.totals,
+            &self.quarters,
+            &self.running,
         ]
     }
+}
+
+/// Numbers as PostgreSQL writes an array: an array of arrays of different lengths cannot be sent.
+fn literal(numbers: impl IntoIterator<Item: std::fmt::Display>) -> String {
+    let numbers: Vec<String> = numbers.into_iter().map(|number| number.to_string()).collect();
+    format!("{{{}}}", numbers.join(","))
 }
 
 /// The UTC day, and which of its 96 quarters of an hour.
