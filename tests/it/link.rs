@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use chrono::Utc;
 use http::{HeaderMap, Method, StatusCode};
 use hyper_util::{client::legacy, rt::TokioExecutor};
 use tap_analytics::{
@@ -15,7 +14,7 @@ use crate::{
     app::{
         App, Options, OwnPostgres, Team,
         envoy::Envoy,
-        eventually, instant, query,
+        eventually, instant, now, query,
         report::{Following, record, rejections, report},
         store,
     },
@@ -80,7 +79,7 @@ async fn cafe(app: &App) -> Team {
     eventually("the tags are known", || {
         let mut client = client.clone();
         async move {
-            let answer = record(&mut client, vec![report("gone", Utc::now())]).await;
+            let answer = record(&mut client, vec![report("gone", now())]).await;
             rejections(&answer.rejected)[&0] == [("tag_uid", "TAG_ARCHIVED")]
         }
     })
@@ -120,7 +119,7 @@ async fn a_tap_leads_to_the_stored_address_and_is_counted_each_time() {
         [(envoy.url("/t/cafe/menu"), false), (format!("http://{}/t/cafe/menu", app.grpc), true)]
     {
         for _ in 0..2 {
-            let before = Utc::now() - chrono::TimeDelta::microseconds(1);
+            let before = now() - chrono::TimeDelta::microseconds(1);
             let agent = [("user-agent", IPHONE)];
             let answer = send_by(straight, Method::GET, &url, &agent).await;
             assert_eq!((answer.status, answer.header("location")), (StatusCode::FOUND, MENU));
@@ -130,7 +129,7 @@ async fn a_tap_leads_to_the_stored_address_and_is_counted_each_time() {
             assert_eq!((tap.tag_uid.as_str(), tap.count), ("menu", 1.0));
             assert_eq!(tap.device, "ios");
             assert_eq!(tap.country, "", "nobody was trusted to say it");
-            assert!((before..=Utc::now()).contains(&instant(&tap.tapped_at)));
+            assert!((before..=now()).contains(&instant(&tap.tapped_at)));
         }
     }
     assert_eq!(count(&app, &team, &[]).await, 4.0);
@@ -261,6 +260,8 @@ async fn a_tag_that_leads_nowhere_says_thank_you() {
     .await;
 }
 
+type Headers = &'static [(&'static str, &'static str)];
+
 #[tokio::test]
 async fn previews_and_bots_are_recorded_as_such_and_not_counted() {
     use tap_class::Value::{Bot, Human, Preview};
@@ -276,7 +277,6 @@ async fn previews_and_bots_are_recorded_as_such_and_not_counted() {
     let bot = "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)";
     let desktop =
         "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:133.0) Gecko/20100101 Firefox/133.0";
-    type Headers = &'static [(&'static str, &'static str)];
     let cases: Vec<(Method, &str, Headers, tap_class::Value, &str, &str)> = vec![
         (Method::GET, IPHONE, &[("cf-ipcountry", "CH")], Human, "ios", "CH"),
         (Method::GET, ANDROID, &[("cf-ipcountry", "XX")], Human, "android", ""),
@@ -358,7 +358,7 @@ async fn people_are_led_on_while_the_store_is_down_and_their_taps_are_there_afte
     assert!(longest < Duration::from_millis(500), "{longest:?}");
     let unknown = get(&envoy.url("/t/cafe/nobodys"), IPHONE).await;
     assert_eq!(unknown.status, StatusCode::NOT_FOUND);
-    let back = Utc::now();
+    let back = now();
     tokio::task::block_in_place(|| postgres.start_again());
 
     let taps = 1 + times.len() as i64;

@@ -4,7 +4,13 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 #![expect(clippy::too_many_lines, reason = "a table of cases reads best in one piece")]
-#![expect(clippy::float_cmp, clippy::cast_possible_truncation, reason = "counts are whole numbers")]
+#![expect(
+    clippy::float_cmp,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    clippy::cast_precision_loss,
+    reason = "counts are whole numbers, and small"
+)]
 #![expect(unreachable_pub, reason = "there is no outside here")]
 
 mod app;

@@ -24,7 +24,7 @@ use crate::{
     app::{
         App, Options, Team,
         envoy::Envoy,
-        eventually, instant, query,
+        eventually, instant, now, query,
         report::{Following, outcome, record, rejections, report, reports},
         tap,
         wires::json_failure,
@@ -64,7 +64,7 @@ async fn each_tap_has_an_outcome_of_its_own_with_everything_that_is_wrong() {
     eventually("the archived tag is known", || {
         let mut client = client.clone();
         async move {
-            let answer = record(&mut client, vec![report("gone", Utc::now())]).await;
+            let answer = record(&mut client, vec![report("gone", now)]).await;
             rejections(&answer.rejected)[&0] == [("tag_uid", "TAG_ARCHIVED")]
         }
     })
@@ -176,7 +176,7 @@ async fn each_tap_has_an_outcome_of_its_own_with_everything_that_is_wrong() {
 
 #[tokio::test]
 async fn a_tap_that_is_sent_again_is_not_counted_again() {
-    let (app, now) = (App::start().await, Utc::now());
+    let (app, now) = (App::start().await, now());
     let team = app.reporting_team("acme", &["a", "b"]).await;
     let mut client = app.client(&team.key);
     let batch = reports("a", instant("2023-04-30T23:59:59.9Z"), 300);
@@ -268,7 +268,7 @@ async fn a_leap_second_is_the_second_after_it_everywhere() {
     let team = app.reporting_team("acme", &["a"]).await;
     let mut client = app.client(&team.key);
     for at in ["2016-12-31T23:59:60.5Z", "2023-05-01T12:14:60Z"] {
-        let leap = NewTap { tapped_at: at.to_owned(), ..report("a", Utc::now()) };
+        let leap = NewTap { tapped_at: at.to_owned(), ..report("a", now()) };
         let answer = record(&mut client, vec![leap.clone()]).await;
         assert_eq!(outcome(&answer), (1.0, 0.0, 0), "{at}");
         let again = record(&mut client, vec![leap]).await;
@@ -354,15 +354,15 @@ async fn a_tag_that_was_made_a_moment_ago_can_be_tapped() {
     let mut client = app.client(&team.key);
     // By hand, and nobody was told.
     app.tags(team.id, &["quiet"]).await;
-    let answer = record(&mut client, vec![report("quiet", Utc::now())]).await;
+    let answer = record(&mut client, vec![report("quiet", now())]).await;
     assert_eq!(outcome(&answer), (1.0, 0.0, 0));
 
     // Asked for before it was there: it is looked for once a second at most.
-    let answer = record(&mut client, vec![report("late", Utc::now())]).await;
+    let answer = record(&mut client, vec![report("late", now())]).await;
     assert_eq!(rejections(&answer.rejected)[&0], [("tag_uid", "UNKNOWN_TAG")]);
     app.tags(team.id, &["late"]).await;
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
-    let answer = record(&mut client, vec![report("late", Utc::now())]).await;
+    let answer = record(&mut client, vec![report("late", now())]).await;
     assert_eq!(outcome(&answer), (1.0, 0.0, 0));
 
     // As the service itself would: everybody is told. And a label that changes is seen.
@@ -370,7 +370,7 @@ async fn a_tag_that_was_made_a_moment_ago_can_be_tapped() {
     change_tags(&app, &team, "update tags set label = 'New name' where uid = 'a'").await;
     let mut label = String::new();
     for _ in 0..100 {
-        record(&mut client, vec![report("a", Utc::now())]).await;
+        record(&mut client, vec![report("a", now())]).await;
         label = following.taps(1).await.remove(0).tag_label;
         if label == "New name" {
             break;

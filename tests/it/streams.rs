@@ -229,9 +229,10 @@ async fn what_is_wrong_before_the_first_frame_is_an_error_of_the_one_shape_by_ev
     for (key, asked, code, reason) in cases {
         let mut outcomes = Vec::new();
         for wire in STREAM_WIRES {
-            let Err((got, mut failure)) = wire.open(&envoy, key, &asked).await else {
+            let Err(refused) = wire.open(&envoy, key, &asked).await else {
                 panic!("{asked:?} by {wire:?} was opened")
             };
+            let (got, mut failure) = *refused;
             assert_eq!((got, failure.reason.as_str()), (code, reason), "{asked:?} by {wire:?}");
             assert_eq!(failure.domain, "tap-analytics");
             if code == Code::ResourceExhausted {

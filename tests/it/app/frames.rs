@@ -49,21 +49,21 @@ pub struct Frames {
 impl Frames {
     /// The next frame, as the JSON mapping of protobuf has it; `None` after the last.
     pub async fn next(&mut self) -> Option<Value> {
-        time::timeout(PATIENCE, self.frames.next()).await.expect("a frame, or the end")
+        time::timeout(PATIENCE, self.frames.next()).await.unwrap()
     }
 
     /// As many frames.
     pub async fn take(&mut self, count: usize) -> Vec<Value> {
         let mut taken = Vec::new();
         for _ in 0..count {
-            taken.push(self.next().await.expect("no end"));
+            taken.push(self.next().await.unwrap());
         }
         taken
     }
 }
 
 /// An error before the first frame.
-pub type Refused = (Code, Failure);
+pub type Refused = Box<(Code, Failure)>;
 
 impl StreamWire {
     /// Opens a stream through Envoy.
@@ -121,7 +121,7 @@ fn grpc_frames<T: Message + 'static, C: Send + 'static>(
     answer: Result<Response<Streaming<T>>, tonic::Status>,
     client: C,
 ) -> Result<Frames, Refused> {
-    let messages = answer.map_err(|status| grpc_failure(&status))?.into_inner();
+    let messages = answer.map_err(|status| Box::new(grpc_failure(&status)))?.into_inner();
     let descriptor = pool().get_message_by_name(name).unwrap();
     // The client is held for as long as its stream is.
     let frames = messages.map(move |message| {
@@ -169,7 +169,7 @@ async fn by_http(
         assert_eq!(headers["content-type"], "application/json");
         let (code, failure) = json_failure(&answer.json().await.unwrap());
         assert_eq!(status, http_status(code), "HTTP status of {code:?}");
-        return Err((code, failure));
+        return Err(Box::new((code, failure)));
     }
     assert_eq!(headers["content-type"], accept);
     // Nobody on the way may keep it, or wait for more of it.

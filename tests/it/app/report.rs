@@ -103,13 +103,12 @@ impl Ingesting {
 
     /// The next answer; `None` when the stream has ended well.
     pub async fn next(&mut self) -> Result<Option<IngestTapsResponse>, Status> {
-        let next = time::timeout(PATIENCE, self.answers.message()).await;
-        next.expect("an answer, or the end")
+        time::timeout(PATIENCE, self.answers.message()).await.unwrap()
     }
 
     /// The next answer, which must be there.
     pub async fn answer(&mut self) -> IngestTapsResponse {
-        self.next().await.unwrap().expect("an answer")
+        self.next().await.unwrap().unwrap()
     }
 }
 
@@ -132,8 +131,8 @@ impl Following {
     pub async fn taps(&mut self, count: usize) -> Vec<Tap> {
         let mut taps = Vec::new();
         while taps.len() < count {
-            let next = time::timeout(PATIENCE, self.frames.message()).await;
-            let frame = next.expect("a frame").unwrap().expect("no end").frame;
+            let next = time::timeout(PATIENCE, self.frames.message()).await.unwrap();
+            let frame = next.unwrap().unwrap().frame;
             match frame {
                 Some(Frame::Tap(tap)) => {
                     self.token.clone_from(&tap.resume_token);
