@@ -42,17 +42,7 @@ progress "building the program"
 cargo build --quiet --locked --bin tap-analytics || die "the build failed."
 TAP_TEST_PROGRAM=$(realpath -- "${CARGO_TARGET_DIR:-target}")/debug/tap-analytics
 
-cluster=$(mktemp -d "${TMPDIR:-/tmp}/tap-test.XXXXXX")
-export TAP_PG_TEST=1
-trap '"$top/scripts/postgres.sh" remove "$cluster" || true' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-# Should this shell be killed, the cluster goes all the same.
-(
-    trap '' INT TERM HUP
-    tail --pid=$$ -f /dev/null
-    exec "$top/scripts/postgres.sh" remove "$cluster"
-) </dev/null >/dev/null 2>&1 &
+throw_away_cluster
 
 DATABASE_URL=$(scripts/postgres.sh start "$cluster")
 TAP_TEST_CLUSTER=$cluster

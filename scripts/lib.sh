@@ -112,3 +112,18 @@ quote() { printf "'%s'" "${1//\'/\'\\\'\'}"; }
 port_in_use() {
     (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null || (exec 3<>"/dev/tcp/::1/$1") 2>/dev/null
 }
+
+# throw_away_cluster: sets cluster, a folder for a PostgreSQL without durability that goes with this shell.
+throw_away_cluster() {
+    cluster=$(mktemp -d "${TMPDIR:-/tmp}/tap-test.XXXXXX")
+    export TAP_PG_TEST=1
+    trap '"$top/scripts/postgres.sh" remove "$cluster" || true' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+    # Should this shell be killed, the cluster goes all the same.
+    (
+        trap '' INT TERM HUP
+        tail --pid=$$ -f /dev/null
+        exec "$top/scripts/postgres.sh" remove "$cluster"
+    ) </dev/null >/dev/null 2>&1 &
+}

@@ -15,17 +15,7 @@ if ! cargo nextest --version >/dev/null 2>&1; then
 fi
 TAP_TEST_ENVOY=$("$top/scripts/envoy.sh" install)
 
-cluster=$(mktemp -d "${TMPDIR:-/tmp}/tap-test.XXXXXX")
-export TAP_PG_TEST=1
-trap '"$top/scripts/postgres.sh" remove "$cluster" || true' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-# Should this shell be killed, the cluster goes all the same.
-(
-    trap '' INT TERM HUP
-    tail --pid=$$ -f /dev/null
-    exec "$top/scripts/postgres.sh" remove "$cluster"
-) </dev/null >/dev/null 2>&1 &
+throw_away_cluster
 
 TAP_TEST_DATABASE_URL=$("$top/scripts/postgres.sh" start "$cluster")
 export TAP_TEST_DATABASE_URL TAP_TEST_ENVOY

@@ -66,6 +66,12 @@ fn some_tap(dice: &mut Dice) -> NewTap {
     }
 }
 
+/// Whether an error is of a service that is gone or has no store.
+fn is_away(status: &Status) -> bool {
+    use Code::{Cancelled, Internal, Unavailable, Unknown};
+    matches!(status.code(), Unavailable | Unknown | Cancelled | Internal)
+}
+
 /// Sends batches until told to stop, each again and again until it is answered, and sometimes once more.
 async fn write(mut client: KeyedClient, seed: u64, stop: &AtomicBool, acknowledged: &AtomicU64) {
     let mut dice = Dice(seed * 7919 + 1);
@@ -82,13 +88,7 @@ async fn write(mut client: KeyedClient, seed: u64, stop: &AtomicBool, acknowledg
                     answers += 1;
                 }
                 Err(status) => {
-                    assert!(
-                        matches!(
-                            status.code(),
-                            Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal
-                        ),
-                        "{status:?}"
-                    );
+                    assert!(is_away(&status), "{status:?}");
                     time::sleep(Duration::from_millis(20)).await;
                 }
             }
@@ -120,13 +120,7 @@ impl Reader {
             let mut frames = match opened {
                 Ok(answer) => answer.into_inner(),
                 Err(status) => {
-                    assert!(
-                        matches!(
-                            status.code(),
-                            Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal
-                        ),
-                        "{status:?}"
-                    );
+                    assert!(is_away(&status), "{status:?}");
                     time::sleep(Duration::from_millis(20)).await;
                     continue;
                 }
