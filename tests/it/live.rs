@@ -262,6 +262,35 @@ async fn every_reader_ends_with_exactly_what_is_stored() {
     assert_roll_up_equals_raw(&app).await;
 }
 
+/// A lone reader that comes and goes: each time the feed of the team begins anew, among commits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_feed_that_begins_among_commits_leaves_nothing_out() {
+    let app = App::start().await;
+    let team = prepare(&app).await;
+    let revisions = Revisions::of(&app, &team).await;
+    let (stop, acknowledged) = (AtomicBool::new(false), AtomicU64::new(0));
+    let writers = (0..6).map(|at| write(app.client(&team.key), at + 20, &stop, &acknowledged));
+    let reading = async {
+        for _ in 0..150 {
+            let mut reader = Reader::new(app.client(&team.key), 3, &[]);
+            let mut frames = reader.open().await;
+            // Revisions have no gaps: each tap follows the one before.
+            for _ in 0..5 {
+                let before = revisions.read(&reader.request.resume_token);
+                let Ok(frame) = time::timeout(Duration::from_millis(100), frames.message()).await
+                else {
+                    break;
+                };
+                reader.take(frame.unwrap().unwrap().frame);
+                let after = revisions.read(&reader.request.resume_token);
+                assert_eq!(after, before + 1, "{} taps were left out", after - before - 1);
+            }
+        }
+        stop.store(true, Ordering::SeqCst);
+    };
+    tokio::join!(futures_util::future::join_all(writers), reading);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn readers_of_one_replica_get_what_another_one_stores() {
     let app = App::start().await;
@@ -538,6 +567,10 @@ async fn a_chart_that_follows_a_watch_always_shows_what_query_taps_says() {
                 }
             }
             assert!((chart.total - total).abs() < 0.5);
+            for group in &chart.groups {
+                let sum: f64 = group.counts.iter().sum();
+                assert!((group.total - sum).abs() < 0.5, "{group:?} at {revision}");
+            }
         }
     }
 }
