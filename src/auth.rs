@@ -141,7 +141,9 @@ impl Directory {
                 || Arc::new(Quotas::new(key.queries_per_hour)),
                 |old| Arc::clone(&old.caller.quotas),
             );
-            let life = old.map_or_else(Arc::default, |old| Arc::clone(&old.caller.life));
+            // One that ended, as by a clock that was wrong for a moment, begins anew.
+            let life = old.map(|old| &old.caller.life).filter(|life| !life.ended.is_cancelled());
+            let life = life.map_or_else(Arc::default, Arc::clone);
             let expires_at = key.expires_at;
             let entry = Entry {
                 caller: Caller { team: key.team, key: key.id, quotas, life, expires_at },

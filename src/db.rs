@@ -166,8 +166,17 @@ pub async fn query_in(
     transaction.query(&statement, params).await.map_err(|error| failed(sql, error))
 }
 
-/// Runs an insert in a transaction. `false` when something is there already: then the transaction can
-/// only be rolled back.
+/// What came of an insert. After anything but `Done` the transaction can only be rolled back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    Done,
+    /// Something is there already.
+    SomeIsThere,
+    /// There is no partition for some of it.
+    NoPartition,
+}
+
+/// Runs an insert in a transaction.
 ///
 /// # Errors
 /// As [`query`].
@@ -175,12 +184,22 @@ pub async fn insert_in(
     transaction: &deadpool_postgres::Transaction<'_>,
     sql: Sql,
     params: Params<'_>,
-) -> Result<bool, Error> {
+) -> Result<Inserted, Error> {
     let statement =
         transaction.prepare_cached(sql.text).await.map_err(|error| failed(sql, error))?;
     match transaction.execute(&statement, params).await {
-        Ok(_) => Ok(true),
-        Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => Ok(false),
+        Ok(_) => Ok(Inserted::Done),
+        Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
+            Ok(Inserted::SomeIsThere)
+        }
+        // A constraint of a table has a name, the want of a partition has not.
+        Err(error)
+            if error.as_db_error().is_some_and(|error| {
+                *error.code() == SqlState::CHECK_VIOLATION && error.constraint().is_none()
+            }) =>
+        {
+            Ok(Inserted::NoPartition)
+        }
         Err(error) => Err(failed(sql, error)),
     }
 }
@@ -208,9 +227,10 @@ pub fn sql_error(error: PgError) -> Error {
     let class = state.code().get(..2).unwrap_or_default();
     match class {
         _ if state == SqlState::QUERY_CANCELED => Error::TooSlow,
-        // Connections refused, resources gone, shutting down or starting, and on a replica that
-        // was just demoted.
-        "08" | "53" | "57" | "58" => Error::store_unavailable(error),
+        // Connections refused, transactions that lost against others, resources gone, shutting down or
+        // starting, and on a replica that was just demoted.
+        "08" | "40" | "53" | "57" | "58" => Error::store_unavailable(error),
+        _ if state == SqlState::LOCK_NOT_AVAILABLE => Error::store_unavailable(error),
         _ if state == SqlState::READ_ONLY_SQL_TRANSACTION => Error::store_unavailable(error),
         _ => Error::internal(error),
     }
@@ -261,6 +281,8 @@ pub fn administrator(config: &config::Store) -> anyhow::Result<tokio_postgres::C
         .connect_timeout(CONNECT_TIMEOUT)
         // A server that vanished without a word is noticed within seconds, not hours.
         .keepalives_idle(Duration::from_secs(5))
+        .keepalives_interval(Duration::from_secs(3))
+        .keepalives_retries(3)
         .tcp_user_timeout(Duration::from_secs(10));
     Ok(pg)
 }

@@ -58,6 +58,8 @@ const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 const SMALL_BYTES_MAX: usize = 4096;
 const START_RETRY: Duration = Duration::from_secs(1);
 const PARTITIONS_INTERVAL: Duration = Duration::from_hours(6);
+/// How long the last taps of the tap URL may take to be written when the service stops.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
 /// How often to look for keys that have expired.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 
@@ -113,7 +115,7 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         draining: drained.clone(),
     };
     let (taps, link, drain) = start.start(&mut tasks)?;
-    let drain = tokio::spawn(drain.run());
+    let mut drain = tokio::spawn(drain.run());
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<TapAnalyticsServer<Taps>>().await;
     let router = router(directory, health_service, taps, link, parts.serve.reflection)?;
@@ -135,14 +137,19 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         drained.cancel();
         time::sleep(Duration::from_millis(stop_ms.into())).await;
     };
-    tokio::select! {
-        ended = server => ended.context("the server failed")?,
+    let in_time = tokio::select! {
+        ended = server => {
+            ended.context("the server failed")?;
+            true
+        }
         ended = tasks.join_next() => anyhow::bail!("a part of the service ended: {ended:?}"),
-        () = deadline => anyhow::bail!("calls in flight did not end in {stop_ms} ms and were cut off"),
-    }
+        ended = &mut drain => anyhow::bail!("a part of the service ended: {ended:?}"),
+        () = deadline => false,
+    };
     // The last taps of the tap URL, now that nobody brings more.
-    let written = time::timeout(Duration::from_millis(stop_ms.into()), drain).await;
+    let written = time::timeout(DRAIN_TIMEOUT, drain).await;
     written.context("taps that waited for the store could not be written in time")??;
+    anyhow::ensure!(in_time, "calls in flight did not end in {stop_ms} ms and were cut off");
     tracing::info!("stopped");
     Ok(())
 }
@@ -305,9 +312,8 @@ async fn keep_partitions(writer: Arc<Writer>, clock: Clock, retention: Retention
     let keep = || async {
         writer.make_partitions_ahead().await?;
         if retention.0.is_some() {
-            let months = writer.drop_before(retention.earliest(clock.now())).await?;
-            if months > 0 {
-                tracing::info!(months, "dropped taps that are older than they are kept");
+            while writer.drop_oldest(retention.earliest(clock.now())).await? {
+                tracing::info!("dropped a month of taps that is older than they are kept");
             }
         }
         Ok::<_, Error>(())

@@ -11,7 +11,7 @@ comment on column teams.tags_revision is 'raised with each change of the team''s
 comment on column teams.replay_after is
     'taps up to this revision may be gone by retention: a stream can be resumed from here on';
 
-grant update (tags_revision, replay_after) on teams to tap_system;
+grant update (tags_revision) on teams to tap_system;
 
 alter table tags
     add column destination_url text,
@@ -63,45 +63,49 @@ grant select on secrets to tap_system;
 insert into secrets (name, secret)
 values ('tokens', sha256(convert_to(gen_random_uuid()::text || gen_random_uuid()::text, 'UTF8')));
 
--- Drops the taps of the months that end on or before a day, their roll-up too, and says how many months
--- these were. A stream that has yet to send some of them can no longer be resumed.
+-- Drops the oldest month of taps that ends on or before a day, its roll-up too, and says whether there was
+-- one. A stream that has yet to send some of them can no longer be resumed. One month at a time, as nobody
+-- can write meanwhile.
 --
 -- Security definer, as only the owner can drop a partition.
-create function drop_taps_before(first_kept date) returns integer
+create function drop_oldest_taps(first_kept date) returns boolean
     language plpgsql security definer
     set search_path = public, pg_temp
     -- Whoever reads the table would wait behind us: rather try again later.
     set lock_timeout = '2s'
 as $$
 declare
-    part    record;
-    dropped integer := 0;
+    part  text;
+    month date;
 begin
-    for part in
-        select c.relname::text as name, to_date(right(c.relname, 7), 'YYYY_MM') as month
-        from pg_inherits join pg_class c on c.oid = inhrelid
-        where inhparent = 'taps'::regclass
-        order by c.relname
-    loop
-        continue when part.month + interval '1 month' > first_kept;
-        -- As writers do: first the team. Raised, so that no answer of before is taken for true.
-        execute format(
-            'update teams
-             set revision = teams.revision + 1, replay_after = greatest(replay_after, gone.revision)
-             from (select team_id, max(revision) as revision from %I group by team_id) as gone
-             where teams.team_id = gone.team_id',
-            part.name
-        );
-        delete from tap_days where day >= part.month and day < part.month + interval '1 month';
-        execute format('alter table taps detach partition %I', part.name);
-        execute format('drop table %I', part.name);
-        dropped := dropped + 1;
-    end loop;
-    return dropped;
+    select c.relname, to_date(right(c.relname, 7), 'YYYY_MM') into part, month
+    from pg_inherits join pg_class c on c.oid = inhrelid
+    where inhparent = 'taps'::regclass
+    order by c.relname
+    limit 1;
+    if part is null or month + interval '1 month' > first_kept then
+        return false;
+    end if;
+
+    -- As writers do: first the teams, then the taps.
+    perform from teams order by team_id for update;
+    lock table taps in access exclusive mode;
+    -- Raised, so that no answer of before is taken for true.
+    execute format(
+        'update teams
+         set revision = teams.revision + 1, replay_after = greatest(replay_after, gone.revision)
+         from (select team_id, max(revision) as revision from %I group by team_id) as gone
+         where teams.team_id = gone.team_id',
+        part
+    );
+    delete from tap_days where day >= month and day < month + interval '1 month';
+    execute format('alter table taps detach partition %I', part);
+    execute format('drop table %I', part);
+    return true;
 end
 $$;
 
-comment on function drop_taps_before is 'drops the taps of the months that end on or before a day, and says how many months these were';
+comment on function drop_oldest_taps is 'drops the oldest month of taps that ends on or before a day, and says whether there was one';
 
-revoke execute on function drop_taps_before from public;
-grant execute on function drop_taps_before to tap_system;
+revoke execute on function drop_oldest_taps from public;
+grant execute on function drop_oldest_taps to tap_system;

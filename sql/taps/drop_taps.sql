@@ -1,4 +1,4 @@
 -- taps.drop_taps
--- Drops the months of taps that end on or before a day, with their roll-up.
+-- Drops the oldest month of taps that ends on or before a day, with its roll-up.
 -- $1 the first day that is kept
-select drop_taps_before($1) as months
+select drop_oldest_taps($1) as dropped

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    db::{self, Db},
+    db::{self, Db, Inserted},
     error::Error,
     ids::{TagId, TeamId},
     sql,
@@ -42,6 +42,15 @@ pub struct Written {
     pub revision: i64,
     /// One for each tap.
     pub outcomes: Vec<Outcome>,
+}
+
+/// What came of a transaction.
+enum Attempt {
+    Written(Written),
+    /// Taps were there that were not looked up.
+    SomeAreThere,
+    /// Another replica dropped a month that we thought was there.
+    NoPartition,
 }
 
 impl Written {
@@ -72,27 +81,38 @@ impl Writer {
         taps: &[NewTap],
         received_at: DateTime<Utc>,
     ) -> Result<Written, Error> {
+        self.make_partitions(taps).await?;
+        // Mostly none is there; only when the store says so is each looked up.
+        let mut look = false;
+        for _ in 0..3 {
+            match self.attempt(team, taps, received_at, look).await? {
+                Attempt::Written(written) => return Ok(written),
+                Attempt::SomeAreThere => look = true,
+                Attempt::NoPartition => {
+                    self.months().clear();
+                    self.make_partitions(taps).await?;
+                }
+            }
+        }
+        Err(Error::internal(anyhow::anyhow!("a batch that cannot be written, however often")))
+    }
+
+    async fn make_partitions(&self, taps: &[NewTap]) -> Result<(), Error> {
         let months: BTreeSet<NaiveDate> = taps.iter().map(|tap| month_of(tap.tapped_at)).collect();
         for month in months {
             self.make_partition(month).await?;
         }
-        // Mostly none is there; only when the store says so is each looked up.
-        for look in [false, true] {
-            if let Some(written) = self.attempt(team, taps, received_at, look).await? {
-                return Ok(written);
-            }
-        }
-        Err(Error::internal(anyhow::anyhow!("taps that were looked up are there all the same")))
+        Ok(())
     }
 
-    /// One transaction; `None` when a tap was there that was not looked up.
+    /// One transaction.
     async fn attempt(
         &self,
         team: TeamId,
         taps: &[NewTap],
         received_at: DateTime<Utc>,
         look: bool,
-    ) -> Result<Option<Written>, Error> {
+    ) -> Result<Attempt, Error> {
         let mut client = self.db.system().await?;
         let transaction = client.transaction().await.map_err(db::sql_error)?;
         let locked = db::query_in(&transaction, sql!("taps/lock_team"), &[&team.0]).await?;
@@ -105,13 +125,15 @@ impl Writer {
         if !fresh.is_empty() {
             let batch = Batch::new(&fresh);
             let params = batch.params(&team.0, &base, &received_at);
-            if !db::insert_in(&transaction, sql!("taps/write_taps"), &params).await? {
-                return Ok(None);
+            match db::insert_in(&transaction, sql!("taps/write_taps"), &params).await? {
+                Inserted::Done => {}
+                Inserted::SomeIsThere => return Ok(Attempt::SomeAreThere),
+                Inserted::NoPartition => return Ok(Attempt::NoPartition),
             }
         }
         transaction.commit().await.map_err(db::sql_error)?;
         let revision = base + i64::try_from(fresh.len()).map_err(Error::internal)?;
-        Ok(Some(Written { base, revision, outcomes }))
+        Ok(Attempt::Written(Written { base, revision, outcomes }))
     }
 
     /// Makes the partitions of this month and the two after it, so that no tap has to wait for one.
@@ -127,18 +149,22 @@ impl Writer {
         Ok(())
     }
 
-    /// Drops the months of taps that are wholly older than an instant; says how many these were.
+    /// Drops the oldest month of taps if it is wholly older than an instant; says whether it was.
     ///
     /// # Errors
     /// As [`db::query`].
-    pub async fn drop_before(&self, earliest: DateTime<Utc>) -> Result<i32, Error> {
-        let client = self.db.system().await?;
-        let rows = db::query(&client, sql!("taps/drop_taps"), &[&earliest.date_naive()]).await?;
-        let months = rows.first().map_or(0, |row| row.get("months"));
-        if months > 0 {
+    pub async fn drop_oldest(&self, earliest: DateTime<Utc>) -> Result<bool, Error> {
+        let mut client = self.db.system().await?;
+        let transaction = client.transaction().await.map_err(db::sql_error)?;
+        db::query_in(&transaction, sql!("db/allow_minutes"), &[]).await?;
+        let params: db::Params<'_> = &[&earliest.date_naive()];
+        let rows = db::query_in(&transaction, sql!("taps/drop_taps"), params).await?;
+        transaction.commit().await.map_err(db::sql_error)?;
+        let dropped = rows.first().is_some_and(|row| row.get("dropped"));
+        if dropped {
             self.months().clear();
         }
-        Ok(months)
+        Ok(dropped)
     }
 
     async fn make_partition(&self, month: NaiveDate) -> Result<(), Error> {
@@ -185,19 +211,21 @@ fn judge<'a>(
     let mut next = base;
     let outcomes = taps.iter().enumerate().map(|(at, tap)| {
         let first = *firsts.entry((tap.tap_id, tap.tapped_at)).or_insert(tap);
-        if !std::ptr::eq(first, tap) {
-            return if first == tap { Outcome::Duplicate } else { Outcome::Conflict };
-        }
+        let is_first = std::ptr::eq(first, tap);
         match there.get(&at) {
-            None => {
+            Some(stored) if stored.tap != *tap => Outcome::Conflict,
+            // By an attempt of ours that was not answered.
+            Some(stored) if is_first && stored.received_at == received_at => {
+                Outcome::Stored(stored.revision)
+            }
+            Some(_) => Outcome::Duplicate,
+            None if is_first => {
                 fresh.push(tap);
                 next += 1;
                 Outcome::Stored(next)
             }
-            Some(stored) if stored.tap != *tap => Outcome::Conflict,
-            // By an attempt of ours that was not answered.
-            Some(stored) if stored.received_at == received_at => Outcome::Stored(stored.revision),
-            Some(_) => Outcome::Duplicate,
+            None if first == tap => Outcome::Duplicate,
+            None => Outcome::Conflict,
         }
     });
     (outcomes.collect(), fresh)

@@ -22,15 +22,24 @@ export class Headline {
   #answer: Answer | undefined;
   #ahead = false;
   #spokenAt = 0;
+  #asked = false;
 
   constructor() {
     this.#table.addEventListener("toggle", () => this.#drawTable());
+  }
+
+  // Something else was asked: nothing is read aloud before its answer, and that at once.
+  ask(): void {
+    this.#asked = true;
+    setText(this.#spoken, "");
   }
 
   // `tag` is what the chosen tag is called, or empty.
   show(answer: Answer, ahead: boolean, tag: string): void {
     this.#answer = answer;
     this.#ahead = ahead;
+    if (this.#asked) this.#spokenAt = 0;
+    this.#asked = false;
     this.passTime();
     const { query, buckets, total } = answer;
     const end = buckets.at(-1)?.end ?? "";
@@ -54,7 +63,7 @@ export class Headline {
     if (this.#change.textContent?.trim() !== text) {
       this.#change.replaceChildren(make("strong", { text: size }), ` ${rest}`);
     }
-    if (Date.now() - this.#spokenAt >= SPEAK_EVERY_MS) {
+    if (!this.#asked && Date.now() - this.#spokenAt >= SPEAK_EVERY_MS) {
       this.#spokenAt = Date.now();
       setText(this.#spoken, `${taps(answer.total)} ${text}`.trim());
     }

@@ -53,6 +53,7 @@ export class Heatmap {
 
   show(answer: Answer): void {
     this.#trouble = "";
+    this.#read.classList.remove("failed");
     this.#counts = this.#cells.map(() => 0);
     for (const { key, total } of answer.groups) {
       const hour = Number(key);
@@ -73,6 +74,7 @@ export class Heatmap {
   // It cannot be shown, and why.
   fail(message: string): void {
     this.#trouble = message;
+    this.#read.classList.add("failed");
     this.#say();
   }
 

@@ -95,7 +95,7 @@ function sayKey(message: string, calm = false): void {
 // --- what a session brings -------------------------------------------------------------------------
 
 let ahead = false;
-let latest: { counts?: Answer; hours?: Answer } = {};
+let latest: { counts?: Answer | undefined; hours?: Answer | undefined } = {};
 
 // Changes come faster than they need to be drawn.
 const draw = beforeFrame(() => {
@@ -118,8 +118,8 @@ function plan(next: Plan): void {
 function counts(answer: Answer | undefined): void {
   busy(countsCard, !answer);
   busy(byId("groups", HTMLOListElement).parentElement, !answer);
-  if (!answer) return;
   latest.counts = answer;
+  if (!answer) return headline.ask();
   draw();
   open();
   if (answer.query?.groupBy !== GroupBy.TAG) return;
@@ -128,8 +128,8 @@ function counts(answer: Answer | undefined): void {
 
 function hours(answer: Answer | undefined): void {
   busy(byId("heat", HTMLDivElement).parentElement, !answer);
-  if (!answer) return;
   latest.hours = answer;
+  if (!answer) return;
   draw();
 }
 

@@ -87,6 +87,11 @@ export class Session {
     if (this.#ended) return;
     const plan = (this.#plan = planOf(this.#settings, Date.now()));
     this.#listener.plan(plan);
+    if (this.#hours && !same(this.#hours.query, plan.hours)) {
+      // It answers an earlier question. It stays open, for this one may be refused and that one come back.
+      this.#hours.listener = () => undefined;
+      this.#listener.hours(undefined);
+    }
     this.#counts = this.#watch("counts", this.#counts, plan.counts, (answer) => {
       this.#listener.counts(answer);
       // The others wait for this one: then a bad key or a bad question fails once, and the stream goes

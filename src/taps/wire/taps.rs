@@ -31,6 +31,10 @@ pub fn taps(
     retention: Retention,
 ) -> Result<Checked, Error> {
     let earliest = retention.earliest(now);
+    if taps.is_empty() {
+        let text = "is required: at least one tap, as {\"taps\": [{\"tagUid\": \"...\"}]}";
+        return Err(Error::invalid("taps", "REQUIRED", text));
+    }
     if taps.len() > BATCH_TAPS_MAX {
         let text = format!("has {} taps: send at most {BATCH_TAPS_MAX} at a time", taps.len());
         return Err(Error::invalid("taps", "TOO_MANY_TAPS", text));

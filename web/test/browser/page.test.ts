@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Browser, Page } from "puppeteer-core";
 import { assertCalm, close, enter, launch, live, says, tapIds, text, visit } from "./browser";
 import { Installation, makeKey, makeTeam, revokeReaders } from "./installation";
@@ -70,8 +71,11 @@ test("the controls ask for what they say, and nothing wrong happens on the way",
 
   await retype(page, "zone", "asia/tokyo\n");
   await says(page, "span", /Asia\/Tokyo$/);
+  const widths = () => page.$$eval(".fields > .field", (fields) => fields.map((field) => field.getBoundingClientRect().width));
+  const wide = await widths();
   await retype(page, "zone", "Mars/Olympus\n");
   await says(page, "notice", /no such time zone/);
+  assert.deepEqual(await widths(), wide);
   await retype(page, "zone", "UTC\n");
   await says(page, "total", "3");
   await says(page, "notice", "");
@@ -79,6 +83,7 @@ test("the controls ask for what they say, and nothing wrong happens on the way",
   await page.click("#groups button");
   await says(page, "total", "2");
   await says(page, "total-title", "Taps of b");
+  await says(page, "spoken", /^2 taps /, 500);
   assert.deepEqual(await bars(page), ["NFC 0", "QR code 2", "Link 0"]);
 
   // The ticker has taps of this tag only, also of the time in between.
@@ -95,6 +100,16 @@ test("the controls ask for what they say, and nothing wrong happens on the way",
 
   await page.type("#tag", "nobody\n");
   await says(page, "notice", /nobody/);
+  // What is still shown is no answer to that, whatever is recorded meanwhile.
+  const stale = () => page.$$eval("[data-busy] h2", (titles) => titles.map(({ id }) => id));
+  assert.deepEqual(await stale(), ["total-title", "groups-title", "hours-title"]);
+  await says(page, "spoken", "");
+  await installation.record(team.writer, [{ tagUid: "a" }]);
+  await sleep(500);
+  assert.deepEqual(await stale(), ["total-title", "groups-title", "hours-title"]);
+  await retype(page, "tag", "\n");
+  await says(page, "total", "7");
+  await page.waitForFunction(() => !document.querySelector("[data-busy]"));
   await close(page);
 });
 
