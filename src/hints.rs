@@ -121,10 +121,7 @@ impl Hints {
                     }
                     self.act(heard_now.drain(..)).await;
                 }
-                _ = refresh.tick() => {
-                    self.refresh_keys().await;
-                    self.refresh_tags().await;
-                }
+                _ = refresh.tick() => self.refresh_keys().await,
                 _ = ping.tick() => {
                     let pong = time::timeout(PING_TIMEOUT, listener.client.check_connection()).await;
                     if !matches!(pong, Ok(Ok(()))) {
@@ -152,9 +149,7 @@ impl Hints {
             self.refresh_keys().await;
         }
         for team in tags_changed {
-            if let Err(error) = self.tags.refresh_team(team).await {
-                tracing::warn!(cause = error.log_text(), "cannot load tags again");
-            }
+            self.tags.hear(team);
         }
     }
 
@@ -174,21 +169,13 @@ impl Hints {
     async fn look(&self) {
         self.revisions.forget();
         self.refresh_keys().await;
-        self.refresh_tags().await;
-        match db::history(&self.db).await {
+        self.tags.hear_all();
+        let history = time::timeout(CONNECT_TIMEOUT, db::history(&self.db)).await;
+        match history.unwrap_or_else(|silent| Err(Error::store_unavailable(silent))) {
             Ok(history) => self.tokens.set_history(history),
             Err(error) => {
                 tracing::warn!(cause = error.log_text(), "cannot ask the store who it is");
             }
-        }
-    }
-
-    async fn refresh_tags(&self) {
-        if let Err(error) = self.tags.refresh().await {
-            tracing::warn!(
-                cause = error.log_text(),
-                "cannot load the tags again; those that are known go on working"
-            );
         }
     }
 

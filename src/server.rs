@@ -183,6 +183,7 @@ impl Start<'_> {
             tokens: Arc::clone(&tokens),
         };
         tasks.spawn(hints.run());
+        tasks.spawn(Arc::clone(&tags).run());
         tasks.spawn(end_expired(directory));
         let retention = serve.retention();
         let writer = Arc::new(Writer::new(db.clone(), clock.clone()));

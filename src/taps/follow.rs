@@ -9,8 +9,8 @@ use std::{collections::VecDeque, sync::Arc};
 use tokio::{sync::broadcast, time};
 
 use super::{
-    live::{Batch, Feed, Feeds, Filter, LiveTap, PAGE_TAPS},
-    model::NamedTap,
+    live::{Batch, Feed, Feeds, LiveTap, Page},
+    model::{Filter, NamedTap},
 };
 use crate::{
     error::Error,
@@ -20,6 +20,9 @@ use crate::{
 
 /// How long to wait when the store cannot be read.
 const RETRY_WAIT: time::Duration = time::Duration::from_millis(500);
+
+/// After so many frames to look whether the stream has to end.
+const LOOK_AFTER: u32 = 64;
 
 /// One reader of a team's taps.
 #[derive(Debug)]
@@ -38,6 +41,8 @@ pub struct Follower {
     behind: bool,
     phase: Phase,
     quiet_since: time::Instant,
+    /// Counts what was given.
+    given: u32,
 }
 
 /// What was given last.
@@ -119,6 +124,7 @@ impl Follower {
             ready: Ready::None,
             behind: position < state.revision,
             phase: Phase::New,
+            given: 0,
             quiet_since: time::Instant::now(),
         })
     }
@@ -143,6 +149,13 @@ impl Follower {
 
     async fn next_frame(&mut self) -> Frame {
         loop {
+            // Who reads slowly must not go on reading for long when it may no longer.
+            self.given = self.given.wrapping_add(1);
+            if self.given.is_multiple_of(LOOK_AFTER)
+                && let Some(reason) = self.lifeline.has_ended()
+            {
+                return Frame::End(reason);
+            }
             if let Some(frame) = self.take_ready() {
                 return frame;
             }
@@ -160,15 +173,17 @@ impl Follower {
                     reason = self.lifeline.ended() => return Frame::End(reason),
                     () = silence => return Frame::Heartbeat,
                     page = self.feeds.read(self.team, self.position, &self.filter) => match page {
-                        Ok((_, state)) if self.position < state.replay_after => {
+                        Ok(Page { state, .. }) if self.position < state.replay_after => {
                             return Frame::End(EndReason::TokenExpired);
                         }
-                        Ok((taps, state)) => {
-                            let full = i64::try_from(taps.len()).unwrap_or(0) >= PAGE_TAPS;
-                            let last = taps.last().filter(|_| full);
-                            let upto = last.map_or(state.revision, |tap| tap.stored.revision);
-                            self.behind = full;
-                            self.ready = Ready::Page(taps.into(), upto.max(self.position));
+                        Ok(Page { taps, upto, state }) => {
+                            self.behind = upto < state.revision;
+                            self.ready = Ready::Page(taps.into(), upto);
+                        }
+                        Err(error @ Error::Internal(_)) => {
+                            let cause = error.log_text();
+                            tracing::error!(team = self.team.0, cause, "a stream cannot go on");
+                            return Frame::End(EndReason::Failed);
                         }
                         // The reader hears heartbeats until the store is back.
                         Err(_) => time::sleep(RETRY_WAIT).await,

@@ -18,8 +18,8 @@ use tokio::{
 };
 
 use super::{
-    model::{NamedTap, StoredTap},
-    revisions::Revisions,
+    model::{Filter, NamedTap, StoredTap},
+    revisions::{Revisions, TEAMS_MAX},
     store::{self, StreamState},
     tags::Tags,
 };
@@ -29,16 +29,25 @@ use crate::{db::Db, error::Error, ids::TeamId};
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Taps that are read at a time.
 pub const PAGE_TAPS: i64 = 1_000;
+/// Taps of a batch at most.
+const BATCH_TAPS: usize = 1_000;
 /// Batches that a follower may be behind before it reads the store.
-const BATCHES_KEPT: usize = 64;
+const BATCHES_KEPT: usize = 32;
 /// Commits that a reader may be behind before it reads the store.
 const COMMITS_KEPT: usize = 64;
 /// Each follower that is woken costs some time: with many of them taps are gathered for a moment before
 /// they are sent, so that one waking brings several. For one follower, and at most.
 const GATHER_FOR_ONE: Duration = Duration::from_micros(20);
 const GATHER_MAX: Duration = Duration::from_millis(20);
-/// Pages that are read for followers at a time.
+/// Pages that are read at a time: for all followers, for those of one team, and for feeds.
 const READS_MAX: usize = 6;
+const TEAM_READS_MAX: usize = 2;
+const FEED_READS_MAX: usize = 4;
+/// Revisions that a page is looked for in; four times as many as long as there is nothing in them.
+const WINDOW: i64 = 4_000;
+const WINDOW_MAX: i64 = 1_000_000;
+/// How long a page may be looked for: then the reader has come further, if to no tap.
+const LOOK_FOR: Duration = Duration::from_secs(2);
 
 /// What one commit of this replica added.
 #[derive(Debug)]
@@ -77,6 +86,18 @@ struct Inner {
     revisions: Arc<Revisions>,
     feeds: Mutex<HashMap<TeamId, Weak<Feed>>>,
     reads: Semaphore,
+    shares: moka::sync::Cache<TeamId, Arc<Semaphore>>,
+    feed_reads: Semaphore,
+}
+
+/// Taps after a revision.
+#[derive(Debug)]
+pub struct Page {
+    pub taps: Vec<NamedTap>,
+    /// All up to here that were asked for are among them.
+    pub upto: i64,
+    /// How far the team's taps go.
+    pub state: StreamState,
 }
 
 /// The taps of one team. Its reader ends when nobody holds it any longer.
@@ -107,8 +128,15 @@ impl Feeds {
     /// No feed yet.
     #[must_use]
     pub fn new(db: Db, tags: Arc<Tags>, revisions: Arc<Revisions>) -> Self {
-        let (feeds, reads) = (Mutex::default(), Semaphore::new(READS_MAX));
-        Self(Arc::new(Inner { db, tags, revisions, feeds, reads }))
+        Self(Arc::new(Inner {
+            db,
+            tags,
+            revisions,
+            feeds: Mutex::default(),
+            reads: Semaphore::new(READS_MAX),
+            shares: moka::sync::Cache::new(TEAMS_MAX),
+            feed_reads: Semaphore::new(FEED_READS_MAX),
+        }))
     }
 
     /// The feed of a team. It runs for as long as somebody holds it.
@@ -156,28 +184,36 @@ impl Feeds {
         self.0.feeds().get(&team).and_then(Weak::upgrade)
     }
 
-    /// Reads a page of a team's taps after a revision, and how far the team's taps go. A page that is not
-    /// full has all there are.
+    /// Reads taps of a team after a revision, for a follower.
     ///
     /// # Errors
     /// As [`crate::db::query`].
-    pub async fn read(
-        &self,
-        team: TeamId,
-        after: i64,
-        filter: &Filter,
-    ) -> Result<(Vec<NamedTap>, StreamState), Error> {
+    pub async fn read(&self, team: TeamId, after: i64, filter: &Filter) -> Result<Page, Error> {
+        // First the team's own: who waits for that must not hold what others need.
+        let share = || Arc::new(Semaphore::new(TEAM_READS_MAX));
+        let share = self.0.shares.get_with(team, share);
+        let _of_team = share.acquire().await.map_err(Error::internal)?;
         let _permit = self.0.reads.acquire().await.map_err(Error::internal)?;
+        self.read_page(team, after, filter).await
+    }
+
+    async fn read_page(&self, team: TeamId, after: i64, filter: &Filter) -> Result<Page, Error> {
+        let start = time::Instant::now();
         let read = self.0.db.team(team).await?;
         let state = store::stream_state(&read, team).await?;
-        let taps = if state.revision > after {
-            let (tags, classes) = (filter.tags.as_deref(), filter.classes.as_deref());
-            store::read_taps(&read, team, after, PAGE_TAPS, tags, classes).await?
-        } else {
-            Vec::new()
-        };
+        let (mut upto, mut window, mut taps) = (after, WINDOW, Vec::new());
+        // Bounded pieces: with a filter that lets little through, all taps after the token would be read.
+        while taps.is_empty() && upto < state.revision && start.elapsed() < LOOK_FOR {
+            let from = upto;
+            upto = state.revision.min(from.saturating_add(window));
+            taps = store::read_taps(&read, team, from..upto, PAGE_TAPS, filter).await?;
+            window = WINDOW_MAX.min(window * 4);
+        }
         read.end().await?;
-        Ok((taps, state))
+        if i64::try_from(taps.len()).unwrap_or(0) >= PAGE_TAPS {
+            upto = taps.last().map_or(upto, |last| last.stored.revision);
+        }
+        Ok(Page { taps, upto: upto.max(after), state })
     }
 
     /// How far a team's taps go, by the store.
@@ -185,7 +221,6 @@ impl Feeds {
     /// # Errors
     /// As [`crate::db::query`].
     pub async fn state(&self, team: TeamId) -> Result<StreamState, Error> {
-        let _permit = self.0.reads.acquire().await.map_err(Error::internal)?;
         let read = self.0.db.team(team).await?;
         let state = store::stream_state(&read, team).await?;
         read.end().await?;
@@ -200,24 +235,6 @@ impl Inner {
     }
 }
 
-/// Which taps a follower wants.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// `None`: all.
-    pub tags: Option<Vec<crate::ids::TagId>>,
-    /// `None`: all.
-    pub classes: Option<Vec<super::model::TapClass>>,
-}
-
-impl Filter {
-    /// Whether a tap is wanted.
-    #[must_use]
-    pub fn wants(&self, tap: &super::model::NewTap) -> bool {
-        self.tags.as_ref().is_none_or(|tags| tags.binary_search(&tap.tag).is_ok())
-            && self.classes.as_ref().is_none_or(|classes| classes.contains(&tap.class))
-    }
-}
-
 impl Feed {
     fn hear(&self, revision: i64) {
         self.heard.send_if_modified(|heard| {
@@ -228,11 +245,22 @@ impl Feed {
     }
 
     /// Passes a batch on.
-    fn send(&self, after: i64, last: i64, taps: Vec<NamedTap>) {
-        let taps = taps.into_iter().map(|named| LiveTap { named, encoded: OnceLock::new() });
-        let batch = Batch { after, last, taps: taps.collect() };
-        // Nobody may be listening at this moment.
-        let _listeners = self.batches.send(Arc::new(batch));
+    fn send(&self, feeds: &Feeds, mut after: i64, last: i64, taps: Vec<NamedTap>) {
+        // Who is told of a position must find it.
+        feeds.0.revisions.raise(self.team, last);
+        let mut taps = taps.into_iter().map(|named| LiveTap { named, encoded: OnceLock::new() });
+        // What is kept for a slow follower is counted by batches: they are small.
+        loop {
+            let some: Vec<LiveTap> = taps.by_ref().take(BATCH_TAPS).collect();
+            let rest = taps.len() > 0;
+            let upto = some.last().filter(|_| rest).map_or(last, |tap| tap.named.stored.revision);
+            // Nobody may be listening at this moment.
+            let _listeners = self.batches.send(Arc::new(Batch { after, last: upto, taps: some }));
+            after = upto;
+            if !rest {
+                break;
+            }
+        }
         self.position.send_replace(last);
     }
 }
@@ -292,7 +320,7 @@ impl Feed {
     ) -> Result<(), Error> {
         let after = *self.position.borrow();
         if after < 0 {
-            return Ok(()); // the first look will have it
+            return self.catch_up(feeds, 0).await;
         }
         let (mut last, mut taps) = (after, Vec::new());
         // The newest of those that do not follow.
@@ -308,7 +336,7 @@ impl Feed {
             }
         }
         if last > after {
-            self.send(after, last, taps);
+            self.send(feeds, after, last, taps);
         }
         match missed {
             Some(revision) => self.catch_up(feeds, revision).await,
@@ -327,7 +355,7 @@ impl Feed {
         let mut position = *self.position.borrow();
         if position < 0 {
             position = feeds.state(self.team).await?.revision;
-            self.send(position, position, Vec::new());
+            self.send(feeds, position, position, Vec::new());
             return Ok(());
         }
         if heard <= position {
@@ -337,19 +365,16 @@ impl Feed {
                 return Ok(());
             }
         }
+        let _permit = feeds.0.feed_reads.acquire().await.map_err(Error::internal)?;
         loop {
-            let (taps, state) = feeds.read(self.team, position, &Filter::default()).await?;
-            let full = i64::try_from(taps.len()).unwrap_or(0) >= PAGE_TAPS;
-            let last = match taps.last() {
-                Some(last) if full => last.stored.revision,
-                _ => state.revision,
-            };
-            if last <= position {
+            let Page { taps, upto, state } =
+                feeds.read_page(self.team, position, &Filter::default()).await?;
+            if upto <= position {
                 return Ok(());
             }
-            self.send(position, last, taps);
-            position = last;
-            if !full {
+            self.send(feeds, position, upto, taps);
+            position = upto;
+            if upto >= state.revision {
                 return Ok(());
             }
         }

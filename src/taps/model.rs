@@ -319,3 +319,21 @@ pub fn is_destination_url(text: &str) -> bool {
     text.chars().count() <= 2048
         && web.is_some_and(|rest| !rest.is_empty() && rest.chars().all(plain))
 }
+
+/// Which taps a reader wants.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Sorted. `None`: all.
+    pub tags: Option<Vec<TagId>>,
+    /// `None`: all.
+    pub classes: Option<Vec<TapClass>>,
+}
+
+impl Filter {
+    /// Whether a tap is wanted.
+    #[must_use]
+    pub fn wants(&self, tap: &NewTap) -> bool {
+        self.tags.as_ref().is_none_or(|tags| tags.binary_search(&tap.tag).is_ok())
+            && self.classes.as_ref().is_none_or(|classes| classes.contains(&tap.class))
+    }
+}

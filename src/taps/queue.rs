@@ -24,15 +24,20 @@ use crate::{clock::Clock, error::Error, hints::Notices, ids::TeamId};
 
 /// Taps of one commit, unless a single batch has more.
 const COMMIT_TAPS: usize = BATCH_TAPS_MAX;
-/// Taps that may wait, of all teams and of one.
+/// Taps that may wait, of all teams and of one. One with many attributes counts as several.
 const WAITING_TAPS_MAX: usize = 100_000;
 const TEAM_WAITING_TAPS_MAX: usize = 25_000;
 /// Commits that are under way at a time.
 const COMMITS_MAX: usize = 6;
 /// How long a caller may wait for room.
 const ROOM_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a commit is tried again while the store is down. Harmless, as taps have their ids by then.
+/// Bytes of attributes that count as another tap.
+const ATTRIBUTES_OF_A_TAP: usize = 256;
+/// How long after a batch came a failed commit of it is still tried again, while the store is down or
+/// locked. Harmless, as taps have their ids by then.
 const RETRY_FOR: Duration = Duration::from_secs(5);
+/// How long a batch may take in all, once there is room for it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 const RETRY_WAIT: Duration = Duration::from_millis(100);
 
 /// The lines of all teams.
@@ -48,7 +53,7 @@ struct Inner {
     notices: Notices,
     room: Arc<Semaphore>,
     rooms: moka::sync::Cache<TeamId, Arc<Semaphore>>,
-    commits: Semaphore,
+    commits: Arc<Semaphore>,
     /// The lines of the teams that have a commit under way.
     lines: Mutex<HashMap<TeamId, VecDeque<Waiting>>>,
 }
@@ -57,6 +62,7 @@ struct Inner {
 #[derive(Debug)]
 struct Waiting {
     taps: Vec<NewTap>,
+    since: Instant,
     done: oneshot::Sender<Result<Recorded, Error>>,
     room: [OwnedSemaphorePermit; 2],
 }
@@ -88,7 +94,7 @@ impl Queue {
             notices,
             room: Arc::new(Semaphore::new(WAITING_TAPS_MAX)),
             rooms: moka::sync::Cache::new(TEAMS_MAX),
-            commits: Semaphore::new(COMMITS_MAX),
+            commits: Arc::new(Semaphore::new(COMMITS_MAX)),
             lines: Mutex::default(),
         }))
     }
@@ -99,12 +105,13 @@ impl Queue {
     /// # Errors
     /// [`Error::Busy`] when too much waits, or as [`Writer::write`].
     pub async fn write(&self, team: TeamId, taps: Vec<NewTap>) -> Result<Recorded, Error> {
-        let entering = self.0.room_for(team, taps.len());
+        let entering = self.0.room_for(team, weight(&taps));
         let room =
             tokio::time::timeout(ROOM_TIMEOUT, entering).await.map_err(|_| Error::Busy)??;
         let (done, answer) = oneshot::channel();
-        self.0.join_line(team, Waiting { taps, done, room });
-        answer.await.map_err(Error::internal)?
+        self.0.join_line(team, Waiting { taps, since: Instant::now(), done, room });
+        let answer = tokio::time::timeout(WRITE_TIMEOUT, answer).await;
+        answer.map_err(Error::store_unavailable)?.map_err(Error::internal)?
     }
 }
 
@@ -112,9 +119,9 @@ impl Inner {
     async fn room_for(
         &self,
         team: TeamId,
-        taps: usize,
+        weight: usize,
     ) -> Result<[OwnedSemaphorePermit; 2], Error> {
-        let permits = u32::try_from(taps).map_err(Error::internal)?;
+        let permits = u32::try_from(weight.min(TEAM_WAITING_TAPS_MAX)).map_err(Error::internal)?;
         let own = self.rooms.get_with(team, || Arc::new(Semaphore::new(TEAM_WAITING_TAPS_MAX)));
         // The team's own first: who waits for that must not hold room of others.
         let own = own.acquire_many_owned(permits).await.map_err(Error::internal)?;
@@ -135,9 +142,15 @@ impl Inner {
 
     /// Commits until nobody waits.
     async fn serve_line(self: Arc<Self>, team: TeamId) {
-        while let Some(group) = self.next_group(team) {
-            self.commit(team, group).await;
+        // Should this ever panic, who waits is told, and the next one begins a new line.
+        let gone = Gone(&self, team);
+        loop {
+            // First the turn, then the group: it grows while it waits for its turn.
+            let Ok(turn) = Arc::clone(&self.commits).acquire_owned().await else { break };
+            let Some(group) = self.next_group(team) else { break };
+            self.commit(team, group, turn).await;
         }
+        std::mem::forget(gone);
     }
 
     /// What is committed together next; `None`, and the line is gone, when nobody waits.
@@ -159,8 +172,8 @@ impl Inner {
         Some(group)
     }
 
-    async fn commit(&self, team: TeamId, group: Vec<Waiting>) {
-        let Ok(_permit) = self.commits.acquire().await else { return };
+    async fn commit(&self, team: TeamId, group: Vec<Waiting>, turn: OwnedSemaphorePermit) {
+        let since = group.iter().map(|one| one.since).min().unwrap_or_else(Instant::now);
         let mut taps = Vec::new();
         let mut callers = Vec::new();
         for one in group {
@@ -169,11 +182,12 @@ impl Inner {
             callers.push((from..taps.len(), one.done, one.room));
         }
 
-        match self.write_patiently(team, &taps).await {
+        match self.write_patiently(team, &taps, since, Some(turn)).await {
             // One of them may be what the store cannot take: the others must not suffer for it.
             Err(Error::Internal(_)) if callers.len() > 1 => {
                 for (range, done, _room) in callers {
-                    let _caller_gone = done.send(self.write_patiently(team, &taps[range]).await);
+                    let _caller_gone =
+                        done.send(self.write_patiently(team, &taps[range], since, None).await);
                 }
             }
             Err(error) => {
@@ -191,13 +205,31 @@ impl Inner {
     }
 
     /// Writes taps, again and again while the store is down for a moment, and tells who listens.
-    async fn write_patiently(&self, team: TeamId, taps: &[NewTap]) -> Result<Recorded, Error> {
+    async fn write_patiently(
+        &self,
+        team: TeamId,
+        taps: &[NewTap],
+        since: Instant,
+        mut turn: Option<OwnedSemaphorePermit>,
+    ) -> Result<Recorded, Error> {
         let (start, received_at) = (Instant::now(), self.clock.now());
         let written = loop {
-            match self.writer.write(team, taps, received_at).await {
-                Err(Error::StoreUnavailable(_)) if start.elapsed() < RETRY_FOR => {
+            let turn = match turn.take() {
+                Some(turn) => turn,
+                None => {
+                    let turn = Arc::clone(&self.commits).acquire_owned().await;
+                    turn.map_err(Error::internal)?
+                }
+            };
+            let written = self.writer.write(team, taps, received_at).await;
+            // Others have theirs while we wait.
+            drop(turn);
+            match written {
+                Err(Error::StoreUnavailable(_) | Error::TooSlow) if since.elapsed() < RETRY_FOR => {
                     tokio::time::sleep(RETRY_WAIT).await;
                 }
+                // Not the caller's query: somebody holds the team's row.
+                Err(Error::TooSlow) => return Err(Error::Busy),
                 done => break done?,
             }
         };
@@ -215,6 +247,23 @@ impl Inner {
     fn lines(&self) -> MutexGuard<'_, HashMap<TeamId, VecDeque<Waiting>>> {
         // Nothing can be half done under the lock.
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How much of the room a batch takes.
+fn weight(taps: &[NewTap]) -> usize {
+    let attributes = |tap: &NewTap| -> usize {
+        tap.attributes.iter().map(|(key, value)| key.len() + value.len()).sum()
+    };
+    taps.iter().map(|tap| 1 + attributes(tap) / ATTRIBUTES_OF_A_TAP).sum()
+}
+
+/// Removes a line that is no longer served.
+struct Gone<'a>(&'a Inner, TeamId);
+
+impl Drop for Gone<'_> {
+    fn drop(&mut self) {
+        self.0.lines().remove(&self.1);
     }
 }
 

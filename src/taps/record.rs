@@ -1,6 +1,9 @@
 //! Records what callers report: finds the tags, writes, and says what became of each tap.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -82,15 +85,13 @@ impl Recorder {
     /// As [`Queue::write`].
     pub async fn record(&self, team: TeamId, batch: Checked) -> Result<Recording, Error> {
         let Checked { taps, mut rejected } = batch;
-        let unknown = |uid: &str| self.tags.find(team, uid).is_none();
+        let unknown = |uid: &&str| self.tags.find(team, uid).is_none();
         let bad = rejected.iter().filter_map(|tap| tap.tag_uid.as_deref());
-        if taps.iter().map(|tap| tap.tag_uid.as_str()).chain(bad).any(unknown) {
-            // A tag that was made a moment ago. While the store is down nobody can have made one.
-            match self.tags.look_again(team).await {
-                Err(error @ Error::StoreUnavailable(_)) => return Err(error),
-                Err(error) => tracing::warn!(cause = error.log_text(), "cannot load tags"),
-                Ok(()) => {}
-            }
+        let uids = taps.iter().map(|tap| tap.tag_uid.as_str()).chain(bad);
+        let unknown: BTreeSet<&str> = uids.filter(unknown).collect();
+        if !unknown.is_empty() {
+            let unknown: Vec<String> = unknown.into_iter().map(str::to_owned).collect();
+            self.tags.look_again(team, &unknown).await?;
         }
 
         // Everything that is wrong with a tap is told at once.

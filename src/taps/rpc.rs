@@ -9,8 +9,8 @@ use super::{
     answers::{Answered, Answers},
     follow::Follower,
     ingest::Ingest,
-    live::{Feeds, Filter},
-    model::Retention,
+    live::Feeds,
+    model::{Filter, Retention},
     record::Recorder,
     tags::Tags,
     token::{self, Tokens},
@@ -158,7 +158,7 @@ impl Taps {
         }
         let find = |uid: &String| self.tags.find(team, uid).map(|tag| tag.id);
         if uids.iter().any(|uid| find(uid).is_none()) {
-            self.tags.look_again(team).await?;
+            self.tags.look_again(team, uids).await?;
         }
         let missing: Vec<&str> =
             uids.iter().filter(|uid| find(uid).is_none()).map(String::as_str).collect();

@@ -8,7 +8,7 @@ use futures_util::TryStreamExt as _;
 use tokio_postgres::Row;
 
 use super::{
-    model::{GroupBy, Kind, NamedTap, NewTap, StoredTap, Tag, TapClass},
+    model::{Filter, GroupBy, Kind, NamedTap, NewTap, StoredTap, Tag, TapClass},
     tally::{Cell, Days, Tally},
 };
 use crate::{
@@ -205,20 +205,20 @@ pub async fn stream_state(read: &TeamRead, team: TeamId) -> Result<StreamState, 
     }))
 }
 
-/// The taps after a revision in the order in which they were stored, at most `limit`.
+/// The taps after a revision and up to another, in the order in which they were stored, at most `limit`.
 ///
 /// # Errors
 /// As [`db::query`].
 pub async fn read_taps(
     read: &TeamRead,
     team: TeamId,
-    after: i64,
+    std::ops::Range { start: after, end: upto }: std::ops::Range<i64>,
     limit: i64,
-    tags: Option<&[TagId]>,
-    classes: Option<&[TapClass]>,
+    filter: &Filter,
 ) -> Result<Vec<NamedTap>, Error> {
+    let (tags, classes) = (filter.tags.as_deref(), filter.classes.as_deref());
     let params: db::Params<'_> =
-        &[&team.0, &after, &limit, &tags.map(numbers), &classes.map(names)];
+        &[&team.0, &after, &upto, &limit, &tags.map(numbers), &classes.map(names)];
     let rows = read.query(sql!("taps/read_taps"), params).await?;
     rows.iter()
         .map(|row| {

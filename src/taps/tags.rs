@@ -1,17 +1,20 @@
 //! Every tag in memory: what is tapped is looked up here, also while the store is down.
 //!
-//! Loaded whole at the start; after that the tags of a team are loaded again when a hint or a look every
-//! 15 seconds says that they have changed.
+//! Loaded whole at the start; after that the tags of a team are loaded again when a hint, a look every 15
+//! seconds or a tap of an unknown tag says that they have changed.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use tokio::sync::Mutex;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::TryChunksError};
+use tokio::sync::{Mutex, Notify};
 
 use super::{
     model::Tag,
-    revisions::TEAMS_MAX,
     store::{self, TeamTags},
 };
 use crate::{
@@ -24,8 +27,10 @@ use crate::{
 const TEAMS_AT_A_TIME: usize = 4;
 /// How long loading may take: a store that is silent is a store that is down.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a tag that is not known makes us look again.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// Teams of which is known what was loaded, while others are still loaded.
+const TEAMS_KNOWN_AT_ONCE: usize = 256;
+/// How often to look without being told.
+const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Every tag of every team.
 #[derive(Debug)]
@@ -34,7 +39,16 @@ pub struct Tags {
     known: ArcSwap<Known>,
     /// Held by whoever changes `known`.
     loading: Mutex<()>,
-    looked: moka::future::Cache<TeamId, ()>,
+    /// What is to be loaded again soon.
+    wanted: std::sync::Mutex<Wanted>,
+    some_wanted: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Wanted {
+    teams: HashSet<TeamId>,
+    /// Of all teams whatever has changed.
+    all: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -54,9 +68,53 @@ impl Tags {
     /// Knows no tag yet.
     #[must_use]
     pub fn new(db: Db) -> Self {
-        let looked =
-            moka::future::Cache::builder().max_capacity(TEAMS_MAX).time_to_live(LOOK_AGAIN).build();
-        Self { db, known: ArcSwap::default(), loading: Mutex::default(), looked }
+        Self {
+            db,
+            known: ArcSwap::default(),
+            loading: Mutex::default(),
+            wanted: std::sync::Mutex::default(),
+            some_wanted: Notify::new(),
+        }
+    }
+
+    /// The tags of a team have changed.
+    pub fn hear(&self, team: TeamId) {
+        self.want(|wanted| {
+            wanted.teams.insert(team);
+        });
+    }
+
+    /// Any tags may have changed.
+    pub fn hear_all(&self) {
+        self.want(|wanted| wanted.all = true);
+    }
+
+    fn want(&self, what: impl FnOnce(&mut Wanted)) {
+        what(&mut self.wanted.lock().unwrap_or_else(PoisonError::into_inner));
+        self.some_wanted.notify_one();
+    }
+
+    /// Loads what is heard of, for ever. Apart from other hints, as it may take its time.
+    pub async fn run(self: Arc<Self>) {
+        loop {
+            let heard = tokio::time::timeout(REFRESH_INTERVAL, self.some_wanted.notified()).await;
+            let mut wanted =
+                std::mem::take(&mut *self.wanted.lock().unwrap_or_else(PoisonError::into_inner));
+            wanted.all |= heard.is_err();
+            let mut loaded = Ok(());
+            for team in wanted.teams {
+                loaded = loaded.and(self.refresh_team(team).await);
+            }
+            if wanted.all {
+                loaded = loaded.and(self.refresh().await);
+            }
+            if let Err(error) = loaded {
+                tracing::warn!(
+                    cause = error.log_text(),
+                    "cannot load tags again; those that are known go on working"
+                );
+            }
+        }
     }
 
     /// Loads what has changed since the last time.
@@ -74,12 +132,20 @@ impl Tags {
         let revision_of = |team: &TeamId| known.teams.get(team).map(|team| team.revision);
         let mut changed = store::tag_revisions(&self.db).await?;
         changed.retain(|(team, revision)| revision_of(team) != Some(*revision));
-        let loaded: Vec<_> = stream::iter(changed)
+        // Also what was loaded before an error is known then: the next time there is less to load.
+        let mut loaded = stream::iter(changed)
             .map(|(team, _)| async move { Ok((team, store::list_tags(&self.db, team).await?)) })
             .buffer_unordered(TEAMS_AT_A_TIME)
-            .try_collect()
-            .await?;
-        self.put(loaded);
+            .try_chunks(TEAMS_KNOWN_AT_ONCE);
+        while let Some(chunk) = loaded.next().await {
+            match chunk {
+                Ok(loaded) => self.put(loaded),
+                Err(TryChunksError(loaded, error)) => {
+                    self.put(loaded);
+                    return Err(error);
+                }
+            }
+        }
         Ok(())
     }
 
@@ -94,13 +160,19 @@ impl Tags {
         Ok(())
     }
 
-    /// Loads the tags of a team if that was not just done, as a tag was asked for that is not known.
+    /// Looks for tags that are not known: one may have been made a moment ago. All of the team's are loaded
+    /// only when there is one.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn look_again(&self, team: TeamId) -> Result<(), Error> {
-        let looked = self.looked.try_get_with(team, self.refresh_team(team)).await;
-        looked.map_err(|shared| Error::clone(&shared))
+    pub async fn look_again(&self, team: TeamId, uids: &[String]) -> Result<(), Error> {
+        let read = self.db.team(team).await?;
+        let there = store::find_tags(&read, team, uids).await?;
+        read.end().await?;
+        if there.iter().any(|(_, uid)| self.find(team, uid).is_none()) {
+            self.refresh_team(team).await?;
+        }
+        Ok(())
     }
 
     fn put(&self, loaded: Vec<(TeamId, Option<TeamTags>)>) {
