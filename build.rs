@@ -30,8 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             .skip_protoc_run()
     };
     configure().build_server(false).compile_protos(PROTO_FILES, &["proto"])?;
-    // The server's side uses the same messages, but for the frames that one tap makes for many readers:
-    // these are encoded once.
+    // The server's side uses the same messages, but for the frames that one tap makes for many readers,
+    // which are encoded once, and for batches, which are read with a bound.
     let server = out.join("server");
     fs::create_dir_all(&server)?;
     configure()
@@ -39,6 +39,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .out_dir(&server)
         .extern_path(".tap.v1", "crate::proto::tap_v1")
         .extern_path(".tap.v1.StreamTapsResponse", "crate::proto::Encoded")
+        .extern_path(".tap.v1.RecordTapsRequest", "crate::proto::RecordBatch")
+        .extern_path(".tap.v1.IngestTapsRequest", "crate::proto::IngestBatch")
         .compile_protos(PROTO_FILES, &["proto"])?;
     page(&out.join("page"))?;
     Ok(())
@@ -47,6 +49,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Copies the page to where the program takes it from: what `web/` was built into, or, for who builds the
 /// service alone, a page that says how to build it.
 fn page(to: &Path) -> Result<(), Box<dyn Error>> {
+    // What is missing counts as changed, each time.
+    fs::create_dir_all("web/dist")?;
     println!("cargo::rerun-if-changed=web/dist");
     if to.exists() {
         fs::remove_dir_all(to)?;

@@ -75,10 +75,10 @@ pub struct Serve {
     #[arg(long, env = "TAP_STOP_MS", default_value_t = 20_000, value_name = "MS")]
     pub stop_ms: u32,
 
-    /// Days for which taps are kept. 0 keeps them for ever. Months that are wholly older are dropped, and
-    /// taps that are older are not taken.
+    /// Days for which taps are kept, 30 at least; 0 keeps them for ever. Months that are wholly older are
+    /// dropped, and taps that are older are not taken.
     #[arg(long, env = "TAP_RETENTION_DAYS", default_value_t = 0, value_name = "DAYS",
-          value_parser = clap::value_parser!(u32).range(0..=36_500))]
+          value_parser = parse_days)]
     pub retention_days: u32,
 
     /// Name of the header in which a proxy in front of Envoy, that nobody can go round, says the country
@@ -89,6 +89,11 @@ pub struct Serve {
     /// Whether gRPC reflection is served, for grpcurl and the like.
     #[arg(long, env = "TAP_REFLECTION", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub reflection: bool,
+}
+
+fn parse_days(text: &str) -> Result<u32, String> {
+    let days = text.parse().ok().filter(|days| *days == 0 || (30..=36_500).contains(days));
+    days.ok_or_else(|| "write 30 to 36500, or 0 to keep taps for ever".to_owned())
 }
 
 /// How the program speaks of what it does.

@@ -11,26 +11,44 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time,
+};
 use tonic::{Code, Status, body::Body, metadata::MetadataMap};
 use tonic_types::{QuotaViolation, StatusExt};
 use tower::{Layer, Service};
 
 use crate::{
     auth::{Caller, Route},
-    error,
+    error::{self, Error},
     quotas::{Class, Standing},
 };
 
+/// Batches of taps that are read and worked on at a time, of all keys: each may take some megabytes. Further
+/// ones are not read from the connection until it is their turn.
+const WRITES_AT_A_TIME: usize = 64;
+/// How long a batch may wait for its turn.
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Takes calls out of the caller's bucket and writes the headers. Sits inside the interceptor that
 /// finds out who calls.
-#[derive(Clone, Copy, Debug)]
-pub struct LimitLayer;
+#[derive(Clone, Debug)]
+pub struct LimitLayer {
+    writes: Arc<Semaphore>,
+}
+
+impl Default for LimitLayer {
+    fn default() -> Self {
+        Self { writes: Arc::new(Semaphore::new(WRITES_AT_A_TIME)) }
+    }
+}
 
 impl<S> Layer<S> for LimitLayer {
     type Service = Limit<S>;
 
     fn layer(&self, inner: S) -> Limit<S> {
-        Limit { inner }
+        Limit { inner, writes: Arc::clone(&self.writes) }
     }
 }
 
@@ -38,6 +56,7 @@ impl<S> Layer<S> for LimitLayer {
 #[derive(Clone, Debug)]
 pub struct Limit<S> {
     inner: S,
+    writes: Arc<Semaphore>,
 }
 
 impl<S, B> Service<Request<B>> for Limit<S>
@@ -56,10 +75,14 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let class = request.extensions().get::<Route>().and_then(Route::class);
-        let quotas = request.extensions().get::<Caller>().map(|caller| Arc::clone(&caller.quotas));
-        let (Some(class), Some(quotas)) = (class, quotas) else {
+        let caller = request.extensions().get::<Caller>();
+        let (Some(class), Some(caller)) = (class, caller) else {
             return Box::pin(self.inner.call(request));
         };
+        let quotas = Arc::clone(&caller.quotas);
+        // First the key's own turn: who waits for that must not hold what others need.
+        let turns = [Arc::clone(&caller.life.writes), Arc::clone(&self.writes)];
+        let turns = (class == Class::Write).then_some(turns);
 
         if let Err(standing) = quotas.bucket(class).take() {
             metrics::counter!("tap_quota_refusals_total", "class" => class.as_str()).increment(1);
@@ -69,7 +92,17 @@ where
         }
         let answer = self.inner.call(request);
         Box::pin(async move {
-            let mut response = answer.await?;
+            let answer = async {
+                let _turns = match turns {
+                    Some(turns) => Some(take_turns(turns).await?),
+                    None => None,
+                };
+                Ok::<_, Error>(answer.await)
+            };
+            let mut response = match answer.await {
+                Ok(answer) => answer?,
+                Err(busy) => Status::from(busy).into_http(),
+            };
             let bucket = quotas.bucket(class);
             if unanswered(response.headers()) {
                 bucket.give_back();
@@ -81,6 +114,14 @@ where
             Ok(response)
         })
     }
+}
+
+async fn take_turns([own, all]: [Arc<Semaphore>; 2]) -> Result<[OwnedSemaphorePermit; 2], Error> {
+    let turns = async {
+        let own = own.acquire_owned().await.map_err(Error::internal)?;
+        Ok([own, all.acquire_owned().await.map_err(Error::internal)?])
+    };
+    time::timeout(TURN_TIMEOUT, turns).await.map_err(|_| Error::Busy)?
 }
 
 /// Takes a call of another class out of the caller's quota: for what a path alone does not tell.

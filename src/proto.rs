@@ -1,10 +1,12 @@
-//! The generated protobuf code, and messages that are encoded already.
+//! The generated protobuf code, messages that are encoded already, and messages that are read with a bound.
 
 use bytes::{Buf, BufMut, Bytes};
 use prost::{
     DecodeError, Message,
     encoding::{DecodeContext, WireType},
 };
+
+use crate::taps::model::BATCH_TAPS_MAX;
 
 /// Package `tap.v1`: the messages and the client.
 #[expect(
@@ -26,6 +28,100 @@ pub mod tap_v1 {
 )]
 pub mod tap_v1_server {
     tonic::include_proto!("server/tap.v1");
+}
+
+/// A batch of taps as the server reads it: no more of them than it takes, as a message of 4 MiB could hold
+/// two million empty ones.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// Of `IngestTaps` only.
+    pub sequence: i64,
+    /// At most [`Batch::TAPS_MAX`].
+    pub taps: Vec<tap_v1::NewTap>,
+}
+
+impl Batch {
+    /// One more than a batch may have: enough to see that it has too many.
+    pub const TAPS_MAX: usize = BATCH_TAPS_MAX + 1;
+
+    fn merge_tap(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buf: &mut impl Buf,
+        ctx: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        if self.taps.len() < Self::TAPS_MAX {
+            prost::encoding::message::merge_repeated(wire_type, &mut self.taps, buf, ctx)
+        } else {
+            prost::encoding::skip_field(wire_type, tag, buf, ctx)
+        }
+    }
+}
+
+/// A `RecordTapsRequest`, read with a bound.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RecordBatch(pub Batch);
+
+/// An `IngestTapsRequest`, read with a bound.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct IngestBatch(pub Batch);
+
+impl Message for RecordBatch {
+    fn encode_raw(&self, buf: &mut impl BufMut) {
+        prost::encoding::message::encode_repeated(1, &self.0.taps, buf);
+    }
+
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buf: &mut impl Buf,
+        ctx: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        match tag {
+            1 => self.0.merge_tap(tag, wire_type, buf, ctx),
+            _ => prost::encoding::skip_field(wire_type, tag, buf, ctx),
+        }
+    }
+
+    fn encoded_len(&self) -> usize {
+        prost::encoding::message::encoded_len_repeated(1, &self.0.taps)
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Message for IngestBatch {
+    fn encode_raw(&self, buf: &mut impl BufMut) {
+        prost::encoding::int64::encode(1, &self.0.sequence, buf);
+        prost::encoding::message::encode_repeated(2, &self.0.taps, buf);
+    }
+
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buf: &mut impl Buf,
+        ctx: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        match tag {
+            1 => prost::encoding::int64::merge(wire_type, &mut self.0.sequence, buf, ctx),
+            2 => self.0.merge_tap(tag, wire_type, buf, ctx),
+            _ => prost::encoding::skip_field(wire_type, tag, buf, ctx),
+        }
+    }
+
+    fn encoded_len(&self) -> usize {
+        prost::encoding::int64::encoded_len(1, &self.0.sequence)
+            + prost::encoding::message::encoded_len_repeated(2, &self.0.taps)
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
 }
 
 /// The encoded descriptor set of every proto file, HTTP annotations and comments included. Envoy,

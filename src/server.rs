@@ -266,7 +266,7 @@ fn router(
         // Who calls, and may they? Refuses without asking the store.
         .layer(InterceptorLayer::new(Authenticate { directory }))
         // May they still? Writes the quota headers.
-        .layer(LimitLayer)
+        .layer(LimitLayer::default())
         .add_routes(routes.into()))
 }
 

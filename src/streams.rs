@@ -12,6 +12,9 @@ pub const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Streams that a key may have open.
 pub const STREAMS_MAX: usize = 100;
 
+/// Batches of taps that a key may have under way; further ones wait for their turn.
+const WRITES_MAX: usize = 16;
+
 /// Why a stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
@@ -35,17 +38,23 @@ pub struct Streams {
     pub history: watch::Receiver<u32>,
 }
 
-/// How long a key lives, and how many streams it has open. Shared by all that it opens.
+/// How long a key lives, and what it has under way. Shared by all that it opens.
 #[derive(Debug)]
 pub struct KeyLife {
     /// Cancelled when the key is revoked or has expired.
     pub ended: CancellationToken,
     open: Arc<Semaphore>,
+    /// Held by each batch that is read and worked on.
+    pub writes: Arc<Semaphore>,
 }
 
 impl Default for KeyLife {
     fn default() -> Self {
-        Self { ended: CancellationToken::new(), open: Arc::new(Semaphore::new(STREAMS_MAX)) }
+        Self {
+            ended: CancellationToken::new(),
+            open: Arc::new(Semaphore::new(STREAMS_MAX)),
+            writes: Arc::new(Semaphore::new(WRITES_MAX)),
+        }
     }
 }
 

@@ -78,6 +78,10 @@ declare
     part  text;
     month date;
 begin
+    -- Whoever may call this may not do away with what is new.
+    if first_kept > current_date - 29 then
+        raise exception 'taps are kept for 30 days at least' using errcode = 'invalid_parameter_value';
+    end if;
     select c.relname, to_date(right(c.relname, 7), 'YYYY_MM') into part, month
     from pg_inherits join pg_class c on c.oid = inhrelid
     where inhparent = 'taps'::regclass

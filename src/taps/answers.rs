@@ -43,13 +43,22 @@ struct CacheKey {
     epoch: u64,
 }
 
-/// An answer, without a resume token: that is made when it is given.
+/// An answer, without a resume token: that is made when it is given. Shared by all that ask the same.
 #[derive(Clone, Debug)]
-pub struct Answered {
-    pub response: QueryTapsResponse,
+pub struct Answered(Arc<Answer>);
+
+impl Answered {
+    /// The answer.
+    #[must_use]
+    pub fn response(&self) -> &QueryTapsResponse {
+        &self.0.response
+    }
+
     /// The team's revision that was counted.
-    pub revision: i64,
-    states_until: Option<DateTime<Utc>>,
+    #[must_use]
+    pub fn revision(&self) -> i64 {
+        self.0.revision
+    }
 }
 
 #[derive(Debug)]
@@ -97,7 +106,7 @@ impl Answers {
     /// When the state of a bucket of this answer will be another one, without a tap.
     #[must_use]
     pub fn stale_at(&self, answered: &Answered) -> Option<tokio::time::Instant> {
-        let left = answered.states_until? - self.clock.now();
+        let left = answered.0.states_until? - self.clock.now();
         // A clock that was set must not make us ask without end.
         let left = left.to_std().unwrap_or_default().max(Duration::from_millis(250));
         tokio::time::Instant::now().checked_add(left)
@@ -111,13 +120,13 @@ impl Answers {
         if let Some(answer) = self.cache.get(&key).await {
             if answer.states_until.is_none_or(|until| self.clock.now() < until) {
                 metrics::counter!("tap_answers_total", "from" => "cache").increment(1);
-                return Ok(answer.answered());
+                return Ok(Answered(answer));
             }
             self.cache.invalidate(&key).await;
         }
         let counted = self.cache.try_get_with(key.clone(), self.count(team, &key.query)).await;
         match counted {
-            Ok(answer) => Ok(answer.answered()),
+            Ok(answer) => Ok(Answered(answer)),
             Err(shared) => Err(Error::clone(&shared)),
         }
     }
@@ -134,15 +143,5 @@ impl Answers {
         let states_until = counts.bounds.iter().skip(1).find(|end| **end > now).copied();
         let response = wire::answer(query, &counts, now);
         Ok(Arc::new(Answer { response, revision: counts.revision, states_until }))
-    }
-}
-
-impl Answer {
-    fn answered(&self) -> Answered {
-        Answered {
-            response: self.response.clone(),
-            revision: self.revision,
-            states_until: self.states_until,
-        }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     auth::Caller,
     error::{self, Error},
     limits,
-    proto::tap_v1::{IngestTapsRequest, IngestTapsResponse},
+    proto::{Batch, IngestBatch, tap_v1::IngestTapsResponse},
     quotas::Class,
     streams::{EndReason, Lifeline},
 };
@@ -24,7 +24,7 @@ type Done = Result<(i64, Recording), Error>;
 pub struct Ingest {
     taps: Taps,
     caller: Caller,
-    batches: Streaming<IngestTapsRequest>,
+    batches: Streaming<IngestBatch>,
     lifeline: Lifeline,
     under_way: FuturesOrdered<BoxFuture<'static, Done>>,
     last_sequence: Option<i64>,
@@ -46,7 +46,7 @@ impl Ingest {
     pub fn new(
         taps: Taps,
         caller: Caller,
-        batches: Streaming<IngestTapsRequest>,
+        batches: Streaming<IngestBatch>,
         lifeline: Lifeline,
     ) -> Self {
         Self {
@@ -101,13 +101,10 @@ impl Ingest {
     }
 
     /// Starts work on a batch, or says that there are no more, and with which error if any.
-    fn take(
-        &mut self,
-        batch: Option<Result<IngestTapsRequest, Status>>,
-    ) -> Result<(), Option<Status>> {
+    fn take(&mut self, batch: Option<Result<IngestBatch, Status>>) -> Result<(), Option<Status>> {
         // Such as that it is too large: what tonic says of it lacks our details.
         let batch = batch.ok_or(None)?.map_err(|status| error::complete(&status))?;
-        let IngestTapsRequest { sequence, taps } = batch;
+        let IngestBatch(Batch { sequence, taps }) = batch;
         if self.last_sequence.is_some_and(|last| sequence <= last) {
             let text = "must be larger with each batch";
             return Err(Some(Error::invalid("sequence", "OUT_OF_SEQUENCE", text).into()));

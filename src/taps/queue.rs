@@ -214,12 +214,10 @@ impl Inner {
     ) -> Result<Recorded, Error> {
         let (start, received_at) = (Instant::now(), self.clock.now());
         let written = loop {
-            let turn = match turn.take() {
-                Some(turn) => turn,
-                None => {
-                    let turn = Arc::clone(&self.commits).acquire_owned().await;
-                    turn.map_err(Error::internal)?
-                }
+            let turn = if let Some(turn) = turn.take() {
+                turn
+            } else {
+                Arc::clone(&self.commits).acquire_owned().await.map_err(Error::internal)?
             };
             let written = self.writer.write(team, taps, received_at).await;
             // Others have theirs while we wait.

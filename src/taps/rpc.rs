@@ -6,14 +6,14 @@ use futures_util::{Stream, stream};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
-    answers::{Answered, Answers},
+    answers::Answers,
     follow::Follower,
     ingest::Ingest,
     live::Feeds,
     model::{Filter, Retention},
     record::Recorder,
     tags::Tags,
-    token::{self, Tokens},
+    token::Tokens,
     watch::Watcher,
     wire,
 };
@@ -24,11 +24,10 @@ use crate::{
     ids::{TagId, TeamId},
     limits,
     proto::{
-        Encoded,
+        Encoded, IngestBatch, RecordBatch,
         tap_v1::{
-            IngestTapsRequest, IngestTapsResponse, QueryTapsRequest, QueryTapsResponse,
-            RecordTapsRequest, RecordTapsResponse, StreamTapsRequest, WatchTapsRequest,
-            WatchTapsResponse,
+            IngestTapsResponse, QueryTapsRequest, QueryTapsResponse, RecordTapsResponse,
+            StreamTapsRequest, WatchTapsRequest, WatchTapsResponse,
         },
         tap_v1_server::tap_analytics_server::TapAnalytics,
     },
@@ -58,16 +57,15 @@ impl TapAnalytics for Taps {
         let caller = Caller::of(&request)?;
         let query = wire::query(request.into_inner())?;
 
-        let Answered { response, revision, .. } =
-            self.answers.query_taps(caller.team, query).await?;
+        let answered = self.answers.query_taps(caller.team, query).await?;
 
-        let resume_token = self.tokens.issue(caller.team, revision);
-        Ok(Response::new(QueryTapsResponse { resume_token, ..response }))
+        let resume_token = self.tokens.issue(caller.team, answered.revision());
+        Ok(Response::new(QueryTapsResponse { resume_token, ..answered.response().clone() }))
     }
 
-    async fn record_taps(&self, request: Request<RecordTapsRequest>) -> Reply<RecordTapsResponse> {
+    async fn record_taps(&self, request: Request<RecordBatch>) -> Reply<RecordTapsResponse> {
         let caller = Caller::of(&request)?;
-        let batch = wire::taps(request.into_inner().taps, self.clock.now(), self.retention)?;
+        let batch = wire::taps(request.into_inner().0.taps, self.clock.now(), self.retention)?;
 
         let recording = self.recorder.record(caller.team, batch).await?;
 
@@ -79,7 +77,7 @@ impl TapAnalytics for Taps {
 
     async fn ingest_taps(
         &self,
-        request: Request<Streaming<IngestTapsRequest>>,
+        request: Request<Streaming<IngestBatch>>,
     ) -> Reply<Self::IngestTapsStream> {
         let caller = Caller::of(&request)?;
         let lifeline = self.streams.open(&caller, "ingest")?;
@@ -101,26 +99,33 @@ impl TapAnalytics for Taps {
         let caller = Caller::of(&request)?;
         let (team, tokens) = (caller.team, Arc::clone(&self.tokens));
         let request = wire::stream_request(request.into_inner())?;
-        let token = request.resume_token.map(|token| tokens.read(team, &token)).transpose()?;
+        let sent = request.resume_token;
+        let token = sent.as_ref().map(|sent| tokens.read(team, sent)).transpose()?;
         if token.is_some_and(|token| token.other_history) {
             return Err(Error::ResumeTokenExpired.into());
         }
         let lifeline = self.streams.open(&caller, "taps")?;
-        let tags = self.find_tags(team, &request.tag_uids).await?;
-        let filter = Filter { tags, classes: request.classes };
-
+        let charged = Charged::unless(token.is_some_and(|token| token.fresh), &caller)?;
         let after = token.map(|token| token.revision);
-        let follower = Follower::open(&self.feeds, team, after, filter, lifeline).await?;
+        let open = async {
+            let tags = self.find_tags(team, &request.tag_uids).await?;
+            let filter = Filter { tags, classes: request.classes };
+            Follower::open(&self.feeds, team, after, filter, lifeline).await
+        };
+        let follower = charged.for_work(open).await?;
 
-        let frames = stream::unfold(follower, move |mut follower| {
+        let frames = stream::unfold((follower, sent), move |(mut follower, sent)| {
             let tokens = Arc::clone(&tokens);
             async move {
                 let frame = follower.next().await?;
-                let token = || tokens.issue(follower.team, follower.position());
-                Some((Ok(wire::stream_frame(frame, token)), follower))
+                // Back at the same place a token is as old as it was.
+                let token =
+                    || sent.unwrap_or_else(|| tokens.issue(follower.team, follower.position()));
+                let frame = wire::stream_frame(frame, token);
+                Some((Ok(frame), (follower, None)))
             }
         });
-        opened(&caller, token.is_some_and(|token| token.fresh), Box::pin(frames))
+        Ok(charged.show(Box::pin(frames) as Self::StreamTapsStream))
     }
 
     type WatchTapsStream = Frames<WatchTapsResponse>;
@@ -130,12 +135,15 @@ impl TapAnalytics for Taps {
         let (team, tokens) = (caller.team, Arc::clone(&self.tokens));
         let WatchTapsRequest { query, resume_token } = request.into_inner();
         let query = wire::query(query.unwrap_or_default())?;
-        let watched = token::fingerprint(&query);
+        let watched = tokens.fingerprint(&query);
         let token = Some(resume_token).filter(|token| !token.is_empty());
         let token = token.map(|token| tokens.read(team, &token)).transpose()?;
         let lifeline = self.streams.open(&caller, "watch")?;
 
-        let watcher = Watcher::open(&self.answers, &self.feeds, team, query, lifeline).await?;
+        let resumed = token.is_some_and(|token| token.fresh && token.query == watched);
+        let charged = Charged::unless(resumed, &caller)?;
+        let open = Watcher::open(&self.answers, &self.feeds, team, query, lifeline);
+        let watcher = Box::pin(charged.for_work(open)).await?;
 
         let frames = stream::unfold(watcher, move |mut watcher| {
             let tokens = Arc::clone(&tokens);
@@ -145,8 +153,7 @@ impl TapAnalytics for Taps {
                 Some((Ok(wire::watch_frame(frame, token)), watcher))
             }
         });
-        let resumed = token.is_some_and(|token| token.fresh && token.query == watched);
-        opened(&caller, resumed, Box::pin(frames))
+        Ok(charged.show(Box::pin(frames) as Self::WatchTapsStream))
     }
 }
 
@@ -171,12 +178,35 @@ impl Taps {
     }
 }
 
-/// A stream that could be opened: now it is charged for. One that was just cut costs no query.
-fn opened<T>(caller: &Caller, resumed: bool, frames: Frames<T>) -> Reply<Frames<T>> {
-    let mut response = Response::new(frames);
-    if !resumed {
-        let standing = limits::charge(caller, Class::Query)?;
-        limits::show(response.metadata_mut(), Class::Query, standing);
+/// What opening a stream costs: a query, or nothing when it goes on where it was just cut.
+struct Charged<'a>(Option<&'a Caller>);
+
+impl<'a> Charged<'a> {
+    fn unless(resumed: bool, caller: &'a Caller) -> Result<Self, Status> {
+        if resumed {
+            return Ok(Self(None));
+        }
+        limits::charge(caller, Class::Query)?;
+        Ok(Self(Some(caller)))
     }
-    Ok(response)
+
+    /// Gives the query back when there was no work for it, as for other calls.
+    async fn for_work<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let done = work.await;
+        if let (Some(caller), Err(Error::Invalid(_) | Error::StoreUnavailable(_))) = (self.0, &done)
+        {
+            caller.quotas.bucket(Class::Query).give_back();
+        }
+        done
+    }
+
+    /// The answer, which says what is left.
+    fn show<T>(&self, frames: T) -> Response<T> {
+        let mut response = Response::new(frames);
+        if let Some(caller) = self.0 {
+            let standing = caller.quotas.bucket(Class::Query).standing();
+            limits::show(response.metadata_mut(), Class::Query, standing);
+        }
+        response
+    }
 }

@@ -34,8 +34,8 @@ pub struct Token {
     pub other_history: bool,
     /// Made a moment ago.
     pub fresh: bool,
-    /// See [`fingerprint`]; 0 for a token that is not of a watch.
-    pub query: u32,
+    /// See [`Tokens::fingerprint`]; 0 for a token that is not of a watch.
+    pub query: u64,
 }
 
 impl Tokens {
@@ -68,9 +68,9 @@ impl Tokens {
 
     /// A token of a watch.
     #[must_use]
-    pub fn issue_for(&self, team: TeamId, revision: i64, query: u32) -> String {
+    pub fn issue_for(&self, team: TeamId, revision: i64, query: u64) -> String {
         let minted = u32::try_from(self.clock.now().timestamp()).unwrap_or(u32::MAX);
-        let mut bytes = Vec::with_capacity(1 + 4 + 4 + 8 + 4 + 4 + SIGNATURE_BYTES);
+        let mut bytes = Vec::with_capacity(1 + 4 + 4 + 8 + 4 + 8 + SIGNATURE_BYTES);
         bytes.push(VERSION);
         bytes.extend(team.0.to_be_bytes());
         bytes.extend(self.history().to_be_bytes());
@@ -118,8 +118,19 @@ impl Tokens {
             revision: i64::from_be_bytes(*revision),
             other_history: u32::from_be_bytes(*history) != self.history(),
             fresh: self.clock.now() - minted <= FRESH,
-            query: u32::from_be_bytes(*query),
+            query: u64::from_be_bytes(*query),
         })
+    }
+
+    /// Tells watches of different queries apart. Never 0. Keyed, so that nobody can look for two that are
+    /// taken for one.
+    #[must_use]
+    pub fn fingerprint(&self, query: &Query) -> u64 {
+        // The same on all replicas of one version; after a change of version a watch costs a query once.
+        let hash = blake3::keyed_hash(&self.secret, format!("{query:?}").as_bytes());
+        let mut first = [0; 8];
+        first.copy_from_slice(&hash.as_bytes()[..8]);
+        u64::from_be_bytes(first).max(1)
     }
 
     fn sign(&self, bytes: &[u8]) -> [u8; SIGNATURE_BYTES] {
@@ -128,15 +139,6 @@ impl Tokens {
         signature.copy_from_slice(&hash.as_bytes()[..SIGNATURE_BYTES]);
         signature
     }
-}
-
-/// Tells watches of different queries apart. Never 0.
-#[must_use]
-pub fn fingerprint(query: &Query) -> u32 {
-    // Stable between replicas of one version; after a change of version a watch costs a query once.
-    let hash = blake3::hash(format!("{query:?}").as_bytes());
-    let [a, b, c, d, ..] = *hash.as_bytes();
-    u32::from_be_bytes([a, b, c, d]).max(1)
 }
 
 #[cfg(test)]
@@ -153,7 +155,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_issued_can_be_read(team in 1_i32.., revision in 0_i64.., query in any::<u32>()) {
+        fn what_was_issued_can_be_read(team in 1_i32.., revision in 0_i64.., query in any::<u64>()) {
             let tokens = tokens(&Clock::system());
             let text = tokens.issue_for(TeamId(team), revision, query);
             let token = tokens.read(TeamId(team), &text).unwrap();

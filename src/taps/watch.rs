@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use tokio::{sync::watch, time};
 
 use super::{
@@ -37,6 +38,7 @@ pub struct Watcher {
     position: watch::Receiver<i64>,
     lifeline: Lifeline,
     now: Answered,
+    work: Option<Work>,
     begun: bool,
     ended: bool,
     quiet_since: time::Instant,
@@ -78,6 +80,7 @@ impl Watcher {
             position,
             lifeline,
             now,
+            work: None,
             begun: false,
             ended: false,
             quiet_since,
@@ -88,7 +91,7 @@ impl Watcher {
     /// The revision that the reader has counted.
     #[must_use]
     pub fn revision(&self) -> i64 {
-        self.now.revision
+        self.now.revision()
     }
 
     /// The next frame; `None` after the last. May be dropped while it waits: nothing is lost.
@@ -99,7 +102,7 @@ impl Watcher {
         let frame = if self.begun {
             self.next_frame().await
         } else {
-            Frame::Answer(Box::new(self.now.response.clone()))
+            Frame::Answer(Box::new(self.now.response().clone()))
         };
         self.begun = true;
         self.ended = matches!(frame, Frame::End(_));
@@ -109,49 +112,67 @@ impl Watcher {
 
     async fn next_frame(&mut self) -> Frame {
         loop {
-            let counted = self.now.revision;
-            // A bucket that is open now will be past: its state changes without a tap.
-            let stale_at = self.answers.stale_at(&self.now);
-            let work = async {
-                tokio::select! {
-                    moved = self.position.wait_for(|position| *position > counted) => {
-                        if moved.is_err() {
-                            return None; // cannot be: we hold the feed
-                        }
-                    }
-                    () = sleep_until(stale_at) => {}
-                }
-                time::sleep_until(self.rest_until).await;
-                let start = time::Instant::now();
-                let answer = self.answers.query_taps(self.team, self.query.clone()).await;
-                self.rest_until = start + FRAME_INTERVAL.max(start.elapsed() * (REST_FACTOR + 1));
-                Some(answer)
+            let work = match &mut self.work {
+                Some(work) => work,
+                None => self.work.insert(self.begin_work()),
             };
-            let answer = tokio::select! {
+            let (answer, rest_until) = tokio::select! {
                 biased;
                 reason = self.lifeline.ended() => return Frame::End(reason),
-                answer = work => answer,
+                done = &mut work.0 => done,
+                // The work goes on.
                 () = time::sleep_until(self.quiet_since + HEARTBEAT) => return Frame::Heartbeat,
             };
+            (self.work, self.rest_until) = (None, rest_until);
             match answer {
-                Some(Ok(answer)) => {
-                    let change = difference(&self.now.response, &answer.response);
+                Ok(answer) => {
+                    let change = difference(self.now.response(), answer.response());
                     self.now = answer;
                     match change {
                         Difference::None => {}
                         Difference::Change(change) => return Frame::Change(change),
                         Difference::Whole => {
-                            return Frame::Answer(Box::new(self.now.response.clone()));
+                            return Frame::Answer(Box::new(self.now.response().clone()));
                         }
                     }
                 }
                 // The reader hears heartbeats until it can be counted again.
-                Some(Err(Error::StoreUnavailable(_) | Error::TooSlow)) => {
+                Err(Error::StoreUnavailable(_) | Error::TooSlow) => {
                     self.rest_until = time::Instant::now() + RETRY_WAIT;
                 }
-                Some(Err(_)) | None => return Frame::End(EndReason::Failed),
+                Err(_) => return Frame::End(EndReason::Failed),
             }
         }
+    }
+}
+
+/// Waits until the answer may be another, and counts it: what it is, and until when to rest.
+struct Work(BoxFuture<'static, (Result<Answered, Error>, time::Instant)>);
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Work")
+    }
+}
+
+impl Watcher {
+    fn begin_work(&self) -> Work {
+        let (answers, team, query) = (self.answers.clone(), self.team, self.query.clone());
+        let (mut position, counted) = (self.position.clone(), self.now.revision());
+        // A bucket that is open now will be past: its state changes without a tap.
+        let (stale_at, rest_until) = (answers.stale_at(&self.now), self.rest_until);
+        Work(Box::pin(async move {
+            tokio::select! {
+                // The feed is held: its position is told for as long as we are here.
+                _ = position.wait_for(|position| *position > counted) => {}
+                () = sleep_until(stale_at) => {}
+            }
+            time::sleep_until(rest_until).await;
+            let start = time::Instant::now();
+            let answer = answers.query_taps(team, query).await;
+            let rest = FRAME_INTERVAL.max(start.elapsed() * (REST_FACTOR + 1));
+            (answer, start + rest)
+        }))
     }
 }
 
