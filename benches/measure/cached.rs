@@ -8,11 +8,11 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tap_analytics::{
     config,
     proto::{
-        Encoded,
+        Encoded, IngestBatch, RecordBatch,
         tap_v1::{
-            IngestTapsRequest, IngestTapsResponse, QueryTapsRequest, QueryTapsResponse,
-            RecordTapsRequest, RecordTapsResponse, StreamTapsRequest, WatchTapsRequest,
-            WatchTapsResponse, interval, tap_analytics_client::TapAnalyticsClient,
+            IngestTapsResponse, QueryTapsRequest, QueryTapsResponse, RecordTapsResponse,
+            StreamTapsRequest, WatchTapsRequest, WatchTapsResponse, interval,
+            tap_analytics_client::TapAnalyticsClient,
         },
         tap_v1_server::tap_analytics_server::{TapAnalytics, TapAnalyticsServer},
     },
@@ -58,7 +58,7 @@ impl TapAnalytics for Empty {
 
     async fn record_taps(
         &self,
-        _: Request<RecordTapsRequest>,
+        _: Request<RecordBatch>,
     ) -> Result<Response<RecordTapsResponse>, Status> {
         Err(Status::unimplemented("not measured here"))
     }
@@ -67,7 +67,7 @@ impl TapAnalytics for Empty {
 
     async fn ingest_taps(
         &self,
-        _: Request<Streaming<IngestTapsRequest>>,
+        _: Request<Streaming<IngestBatch>>,
     ) -> Result<Response<Self::IngestTapsStream>, Status> {
         Err(Status::unimplemented("not measured here"))
     }

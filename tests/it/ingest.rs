@@ -16,6 +16,7 @@ use tap_analytics::{
     db::Db,
     hints::Notices,
     proto::{
+        IngestBatch,
         tap_v1::{
             IngestTapsRequest, NewTap, RecordTapsRequest, tap_analytics_client::TapAnalyticsClient,
         },
@@ -450,7 +451,7 @@ async fn each_batch_costs_a_write_and_the_stream_ends_when_there_is_none_left() 
         body.extend(batch);
     }
     let body = tonic::body::Body::new(axum::body::Body::from(body.freeze()));
-    let codec = tonic_prost::ProstDecoder::<IngestTapsRequest>::default();
+    let codec = tonic_prost::ProstDecoder::<IngestBatch>::default();
     let batches = tonic::Streaming::new_request(codec, body, None, None);
     let mut request = Request::new(batches);
     request.extensions_mut().insert(caller);
