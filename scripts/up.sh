@@ -76,14 +76,15 @@ end() {
     while kill -0 "$1" 2>/dev/null; do
         if [ $SECONDS -ge $until ]; then
             say "$2 does not stop within $3 s: killed."
-            kill -KILL "$1" 2>/dev/null || true
+            make_end "$1"
             break
         fi
         sleep 0.05
     done
-    # Without a word of bash about how it ended.
-    wait "$1" 2>/dev/null || true
 }
+
+# make_end PID: at once, without a word of bash about it.
+make_end() { { kill -KILL "$1" && wait "$1"; } 2>/dev/null || true; }
 
 # stop_time: how many seconds the service may take to stop, and some more. It has TAP_STOP_MS for the
 # calls in flight, and as long again for what is yet to be written.
@@ -102,7 +103,7 @@ stop_all() {
     if [ -n "$envoy$service$own_postgres" ]; then progress "stopping"; fi
     if [ -n "$simulation" ]; then
         # Without the service nobody answers it: it would wait in vain.
-        kill -0 "$service" 2>/dev/null || kill -KILL "$simulation" 2>/dev/null || true
+        kill -0 "$service" 2>/dev/null || make_end "$simulation"
         end "$simulation" "the simulation" 10
     fi
     if [ -n "$service" ]; then end "$service" "the service" "$(stop_time)"; fi
