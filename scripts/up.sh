@@ -3,6 +3,7 @@
 #
 # Builds the web page and the service, starts PostgreSQL (unless DATABASE_URL is set), makes the schema,
 # loads the sample data, starts the service and Envoy, has some taps simulated, and says how to use them.
+# The first time the two weeks before are filled with simulated taps too.
 # All that it makes is in .local: the database (pg), logs (log), and demo.env with addresses and keys for
 # scripts to source.
 #
@@ -65,27 +66,48 @@ check_port TAP_ENVOY_ADMIN_PORT "$envoy_admin_port" "Envoy: its own pages"
 # --- whatever happens, nothing is left running ------------------------------------------------------
 
 service='' envoy='' simulation='' own_postgres='' ready=''
+# Where bash would speak of processes that ended, stderr is closed; to us it is open here.
+exec 7>&2
 
 # end PID NAME SECONDS: asks a part to stop, and makes it stop if it does not.
 end() {
     local until=$((SECONDS + $3))
-    kill -TERM "$1" 2>/dev/null || return 0
+    kill -TERM "$1" 2>/dev/null || true
     while kill -0 "$1" 2>/dev/null; do
         if [ $SECONDS -ge $until ]; then
             say "$2 does not stop within $3 s: killed."
-            kill -KILL "$1" 2>/dev/null || true
+            make_end "$1"
             break
         fi
         sleep 0.05
     done
 }
 
+# make_end PID: at once, without a word of bash about it.
+make_end() { { kill -KILL "$1" && wait "$1"; } 2>/dev/null || true; }
+
+# stop_time: how many seconds the service may take to stop, and some more. It has TAP_STOP_MS for the
+# calls in flight, and as long again for what is yet to be written.
+stop_time() {
+    local drain=${TAP_DRAIN_MS:-0} stop=${TAP_STOP_MS:-20000}
+    [[ $drain =~ ^[0-9]{1,9}$ ]] || drain=0
+    [[ $stop =~ ^[0-9]{1,9}$ ]] || stop=20000
+    printf '%s' $(((10#$drain + 2 * 10#$stop) / 1000 + 5))
+}
+
+# The service before Envoy, so that an open stream gets its last frame, and before PostgreSQL, so that
+# what it holds is written.
 stop_all() {
     trap '' INT TERM HUP
+    exec 2>&7
     if [ -n "$envoy$service$own_postgres" ]; then progress "stopping"; fi
-    if [ -n "$simulation" ]; then end "$simulation" "the simulation" 10; fi
+    if [ -n "$simulation" ]; then
+        # Without the service nobody answers it: it would wait in vain.
+        kill -0 "$service" 2>/dev/null || make_end "$simulation"
+        end "$simulation" "the simulation" 10
+    fi
+    if [ -n "$service" ]; then end "$service" "the service" "$(stop_time)"; fi
     if [ -n "$envoy" ]; then end "$envoy" Envoy 10; fi
-    if [ -n "$service" ]; then end "$service" "the service" 25; fi
     if [ -n "$own_postgres" ]; then scripts/postgres.sh stop "$local_dir/pg" 8>&- || true; fi
     : >"$local_dir/up.lock"
 }
@@ -94,12 +116,25 @@ trap stop_all EXIT
 trap '[ -n "$ready" ] && exit 0; exit 130' INT
 trap '[ -n "$ready" ] && exit 0; exit 143' TERM HUP
 
-# part_failed NAME LOG
+# part_failed WHAT LOG
 part_failed() {
+    exec 2>&7
     say ""
     say "the last lines of $2:"
     tail -n 20 "$2" | sed 's/^/  | /' >&2 || true
     die "$1" "All of its log is in $2."
+}
+
+# alive PID NAME LOG: or all of it ends.
+alive() {
+    local status=0
+    ! kill -0 "$1" 2>/dev/null || return 0
+    wait "$1" 2>/dev/null || status=$?
+    if [ $status -gt 128 ]; then
+        exec 2>&7
+        die "$2 was killed (signal $((status - 128))): its log is $3, and 'make up' starts it again."
+    fi
+    part_failed "$2 has stopped." "$3"
 }
 
 # start LOG CMD..: in the background, away from the terminal: Ctrl-C must not stop all parts at once,
@@ -109,8 +144,7 @@ start() {
     shift
     if have setsid; then away+=(setsid); fi
     if have setpriv && setpriv --pdeathsig TERM true 2>/dev/null; then away+=(setpriv --pdeathsig TERM --); fi
-    "${away[@]}" "$@" </dev/null >"$log" 2>&1 8>&- &
-    disown # bash has nothing to say when it ends: we do
+    "${away[@]}" "$@" </dev/null >"$log" 2>&1 7>&- 8>&- &
 }
 
 # --- what is needed ---------------------------------------------------------------------------------
@@ -135,7 +169,7 @@ if [ -n "${DATABASE_URL:-}" ] && [ "$DATABASE_URL" != "$private" ]; then
 else
     progress "starting PostgreSQL"
     own_postgres=1
-    DATABASE_URL=$(scripts/postgres.sh start "$local_dir/pg" 8>&-)
+    DATABASE_URL=$(scripts/postgres.sh start "$local_dir/pg" 7>&- 8>&-)
 fi
 export DATABASE_URL
 
@@ -200,15 +234,15 @@ scripts/envoy.sh render "$http_port" "$TAP_GRPC_PORT" "$envoy_admin_port" .local
 # http_status URL: 000 when nobody answers.
 http_status() { curl --silent --output /dev/null --max-time 5 --noproxy '*' --write-out '%{http_code}' "$1" 8>&- || true; }
 
-service_alive() { kill -0 "$service" 2>/dev/null || part_failed "the service has stopped." .local/log/service.log; }
-envoy_alive() { kill -0 "$envoy" 2>/dev/null || part_failed "Envoy has stopped." .local/log/envoy.log; }
+service_alive() { alive "$service" "the service" .local/log/service.log; }
+envoy_alive() { alive "$envoy" Envoy .local/log/envoy.log; }
 
 until_second=$((SECONDS + 60))
 until [ "$(http_status "http://127.0.0.1:$TAP_ADMIN_PORT/readyz")" = 200 ]; do
     service_alive
     [ $SECONDS -lt $until_second ] || part_failed "the service is not ready after 60 s." .local/log/service.log
     sleep 0.1
-done
+done 2>/dev/null
 service_alive
 
 start .local/log/envoy.log "$envoy_program" -c .local/envoy/envoy.yaml --disable-hot-restart --log-level warning
@@ -219,19 +253,20 @@ until status=$(http_status "http://127.0.0.1:$http_port/v1/taps:query") && [ "$s
     service_alive
     [ $SECONDS -lt $until_second ] || part_failed "Envoy does not answer after 60 s." .local/log/envoy.log
     sleep 0.1
-done
+done 2>/dev/null
 envoy_alive
 
 # --- taps, for something to look at -----------------------------------------------------------------
 
-simulation_alive() {
-    [ -z "$simulation" ] || kill -0 "$simulation" 2>/dev/null ||
-        part_failed "the simulation of taps has stopped." .local/log/simulate.log
-}
+simulation_alive() { [ -z "$simulation" ] || alive "$simulation" "the simulation of taps" .local/log/simulate.log; }
+
+# Two weeks to look at, where this run has made the team: a database that was there before is left as it is.
+since=()
+if grep -q '^team-1 ' <<<"$seeded"; then since=(--since 14d); fi
 
 if [ "${TAP_SIMULATE:-1}" != 0 ]; then
     TAP_API_KEY=$writer_key start .local/log/simulate.log "$program" simulate --url "http://localhost:$TAP_GRPC_PORT" \
-        --rate "${TAP_SIMULATE_RATE:-20}"
+        --rate "${TAP_SIMULATE_RATE:-20}" "${since[@]}"
     simulation=$!
     # A rate that is none ends it at once.
     sleep 0.2 8>&-
@@ -293,4 +328,4 @@ while :; do
     elif [ $((down += 1)) -ge 10 ]; then
         part_failed "PostgreSQL has stopped." .local/pg/log
     fi
-done
+done 2>/dev/null

@@ -54,6 +54,9 @@ enum Command {
         files: seed::Files,
     },
     /// Record made-up taps as a client would, until stopped: for trying things out.
+    ///
+    /// About one tap in a hundred is sent twice and one in two hundred is wrong, on purpose: so that
+    /// duplicates and rejected taps are seen too.
     Simulate {
         #[command(flatten)]
         options: simulate::Options,

@@ -8,7 +8,11 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use tap_analytics::{access::model::Preset, clock::Clock};
+use tap_analytics::{
+    access::{key::ApiKey, model::Preset},
+    clock::Clock,
+    ids::TeamId,
+};
 use tempfile::NamedTempFile;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -16,7 +20,7 @@ use tokio::{
 };
 
 use crate::{
-    app::{App, Team, program, query, stderr, stdout},
+    app::{App, Team, now, program, query, stderr, stdout},
     taps::assert_roll_up_equals_raw,
 };
 
@@ -80,7 +84,7 @@ async fn team(app: &App) -> (Team, String) {
 
 async fn total(app: &App, team: &Team) -> i64 {
     let day = |days| (Clock::system().now() + TimeDelta::days(days)).format("%Y-%m-%d").to_string();
-    let query = query(&day(-1), &day(1), "DAY");
+    let query = query(&day(-30), &day(1), "DAY");
     app.client(&team.key).query_taps(query).await.unwrap().into_inner().total as i64
 }
 
@@ -105,6 +109,12 @@ async fn taps_are_recorded_as_told() {
     assert!(output.status.success(), "{progress}");
     assert!(!progress.contains(&key));
     assert!(progress.contains("5 tags of team 1, 0 lines left out"), "{progress}");
+    let first = progress.lines().next().unwrap();
+    for expected in
+        ["of team 1 at", "one in a hundred is sent twice", "one in two hundred is wrong"]
+    {
+        assert!(first.contains(expected), "{first}");
+    }
     assert!(progress.lines().any(|line| line.contains("/s: ")), "{progress}");
 
     assert_counted_once(&app, &team, &output).await;
@@ -132,6 +142,63 @@ async fn taps_are_recorded_as_told() {
         .scalar("select count(*) from taps where country is not null and device is not null and attributes is not null")
         .await;
     assert!(with > 0);
+}
+
+#[tokio::test]
+async fn the_past_is_recorded_once() {
+    let app = App::start().await;
+    let (team, key) = team(&app).await;
+    // Hardly anything is made in the present.
+    let arguments = ["--rate", "0.001", "--since", "8d", "--duration", "1s"];
+    let start = now();
+    let first = Simulation::start(app.grpc, &key, &arguments).end().await;
+    assert!(first.status.success(), "{}", stderr(&first));
+    assert_counted_once(&app, &team, &first).await;
+    let accepted = told(&first, "accepted");
+    assert!((7_000..9_000).contains(&accepted), "{accepted}");
+    assert!(stderr(&first).contains("the past is recorded"), "{}", stderr(&first));
+    let sql = app.sql().await;
+    let days = sql
+        .query(
+            "select count(*) from taps where tapped_at >= $1 and tapped_at < $2
+             group by floor(extract(epoch from tapped_at - $1) / 86400) order by 1",
+            &[&(start - TimeDelta::days(8)), &start],
+        )
+        .await
+        .unwrap();
+    let days: Vec<i64> = days.iter().map(|day| day.get(0)).collect();
+    assert_eq!(days.len(), 8);
+    assert!(days[0] > 700 && days[7] < 1_300, "as many each day: {days:?}");
+
+    let second = Simulation::start(app.grpc, &key, &arguments).end().await;
+    assert!(second.status.success(), "what is there already is no failure: {}", stderr(&second));
+    let (more, again) = (told(&second, "accepted"), told(&second, "duplicates"));
+    assert!(more < 50 && again > accepted - 50, "{more} {again}");
+    assert_eq!(told(&second, "rejected"), 0, "they are the same in everything");
+    assert_eq!(total(&app, &team).await, accepted + more);
+    let distinct: i64 = app.scalar("select count(distinct tap_id) from taps").await;
+    assert_eq!(distinct, accepted + more);
+    assert_roll_up_equals_raw(&app).await;
+}
+
+#[tokio::test]
+async fn it_fails_when_not_one_tap_was_taken() {
+    let app = App::start().await;
+    let team = app.team("acme").await;
+    let key = app.key(team.id, None, Preset::Writer.scopes(), None).await;
+    let arguments = ["--rate", "100", "--duration", "2s"];
+    // The tags are not there.
+    let output = Simulation::start(app.grpc, &key, &arguments).end().await;
+    assert!(!output.status.success());
+    assert!(told(&output, "rejected") > 0);
+    for expected in ["not one tap was taken", "UNKNOWN_TAG", "tap-analytics seed"] {
+        assert!(stderr(&output).contains(expected), "{}", stderr(&output));
+    }
+    // Nor is the service.
+    let nobody = Road::new(app.grpc).await;
+    let output = Simulation::start(nobody.address, &key, &arguments).end().await;
+    assert!(!output.status.success());
+    assert!(stderr(&output).contains("Check that the service runs"), "{}", stderr(&output));
 }
 
 #[tokio::test]
@@ -191,22 +258,25 @@ async fn what_cannot_go_on_says_what_to_do() {
     let app = App::start().await;
     let (team, _) = team(&app).await;
     let make = "tap-analytics keys create --team team-1 --name simulate --preset writer";
+    let (unknown, other) =
+        (ApiKey::generate(team.id).unwrap(), ApiKey::generate(TeamId(3)).unwrap());
     for (key, expected) in [
-        ("tap_1_nobody-knows-this-key", make),
+        (unknown.reveal(), make),
         (&*team.key, make),
         (&*team.key, "taps:write"),
-        ("a\nkey", "the API key has characters that no key has"),
+        (&team.key[..20], "this is not an API key"),
+        ("a\nkey", "this is not an API key"),
+        (other.reveal(), "has no tags of team 3"),
     ] {
         let output = Simulation::start(app.grpc, key, &[]).end().await;
         assert!(!output.status.success());
         assert!(stderr(&output).contains(expected), "{expected:?} is not in {}", stderr(&output));
     }
-    let output = Simulation::start(app.grpc, &team.key, &["--team", "3"]).end().await;
-    assert!(stderr(&output).contains("has no tags of team 3"), "{}", stderr(&output));
     for (option, expected) in [
         ("--rate=0", "0.001 to 10000"),
         ("--url=localhost:50051", "such as http://localhost:50051"),
         ("--duration=soon", "such as 90d"),
+        ("--since=1w", "such as 90d"),
     ] {
         let output = Simulation::start_with(&team.key, &[option]).end().await;
         assert!(stderr(&output).contains(expected), "{expected:?} is not in {}", stderr(&output));

@@ -35,10 +35,16 @@ const CAMPAIGNS: [&str; 4] = ["spring", "summer", "autumn", "winter"];
 #[derive(Debug)]
 pub struct Crowd {
     random: Rng,
+    habits: Habits,
+    recent: VecDeque<NewTap>,
+}
+
+/// Which tags are tapped how often, and with what.
+#[derive(Debug)]
+pub struct Habits {
     uids: Vec<String>,
     /// The running sums of how busy each tag is.
     sums: Vec<f64>,
-    recent: VecDeque<NewTap>,
 }
 
 /// A tap that somebody made.
@@ -50,17 +56,16 @@ pub struct Made {
 }
 
 impl Crowd {
-    /// People who tap these tags: the first by far the most, as if each tag had a place in a ranking
-    /// (Zipf's law). There must be a tag.
+    /// People who tap these tags. There must be a tag.
     #[must_use]
     pub fn new(uids: Vec<String>, random: Rng) -> Self {
-        let mut sum = 0.0;
-        let busy = (1_u32..).zip(&uids).map(|(place, _)| {
-            sum += 1.0 / f64::from(place);
-            sum
-        });
-        let sums = busy.collect();
-        Self { random, uids, sums, recent: VecDeque::with_capacity(RECENT) }
+        Self { random, habits: Habits::new(uids), recent: VecDeque::with_capacity(RECENT) }
+    }
+
+    /// What these people do.
+    #[must_use]
+    pub fn habits(&self) -> &Habits {
+        &self.habits
     }
 
     /// How long it takes until the next one taps, at so many taps a second on average: nobody knows of
@@ -77,7 +82,8 @@ impl Crowd {
         {
             return Made { tap: tap.clone(), repeat: true };
         }
-        let mut tap = self.good_tap(at);
+        // Not from the seed: a second run makes other taps, though of the same people.
+        let mut tap = self.habits.tap(&mut self.random, Uuid::now_v7(), at);
         if chance > 1.0 - BAD {
             if self.random.bool() {
                 UNKNOWN_UID.clone_into(&mut tap.tag_uid);
@@ -90,9 +96,22 @@ impl Crowd {
         }
         Made { tap, repeat: false }
     }
+}
 
-    fn good_tap(&mut self, at: DateTime<Utc>) -> NewTap {
-        let random = &mut self.random;
+impl Habits {
+    /// The first tag is tapped by far the most, as if each had a place in a ranking (Zipf's law).
+    fn new(uids: Vec<String>) -> Self {
+        let mut sum = 0.0;
+        let busy = (1_u32..).zip(&uids).map(|(place, _)| {
+            sum += 1.0 / f64::from(place);
+            sum
+        });
+        let sums = busy.collect();
+        Self { uids, sums }
+    }
+
+    /// A tap as it should be.
+    pub fn tap(&self, random: &mut Rng, id: Uuid, at: DateTime<Utc>) -> NewTap {
         let busy = random.f64() * self.sums.last().copied().unwrap_or_default();
         let place = self.sums.partition_point(|sum| *sum <= busy);
         let mut often = |share: f64| random.f64() < share;
@@ -105,8 +124,7 @@ impl Crowd {
         let kind = random.choice(KINDS).filter(|_| has_kind).unwrap_or(kind::Value::Unset);
         NewTap {
             tag_uid: self.uids.get(place).cloned().unwrap_or_default(),
-            // Not from the seed: a second run makes other taps, though of the same people.
-            tap_id: Uuid::now_v7().to_string(),
+            tap_id: id.to_string(),
             tapped_at: instant(at),
             count: None,
             kind: kind.into(),

@@ -3,12 +3,15 @@
 //! One call is under way at a time; what is made meanwhile waits for the next. A call that failed is made
 //! again with the same taps, which have ids: none is counted twice. While the service is away the taps
 //! wait, and beyond a bound the oldest are dropped.
+//!
+//! What has been before now can be made up first: see [`past`].
 
 pub mod crowd;
 pub mod outbox;
+pub mod past;
 pub mod progress;
 
-use std::{path::PathBuf, pin::pin, time::Duration};
+use std::{cell::Cell, fmt::Write as _, path::PathBuf, pin::pin, time::Duration};
 
 use anyhow::{Context as _, anyhow, bail};
 use chrono::TimeDelta;
@@ -24,15 +27,17 @@ use tonic::{
 use tonic_types::StatusExt as _;
 
 use self::{
-    crowd::{Crowd, rhythm},
-    outbox::{Batch, Outbox},
+    crowd::{Crowd, Made, rhythm},
+    outbox::{Batch, Outbox, Tally},
+    past::Past,
     progress::Progress,
 };
 use super::{lines::Lines, model::is_tag_uid};
 use crate::{
-    access::command::parse_span,
+    access::{command::parse_span, key::ApiKey},
     clock::Clock,
     error::Violation,
+    ids::TeamId,
     proto::tap_v1::{RecordTapsRequest, tap_analytics_client::TapAnalyticsClient},
 };
 
@@ -59,8 +64,8 @@ pub struct Options {
     #[arg(long, default_value = "http://localhost:50051", value_parser = parse_url)]
     url: Uri,
 
-    /// A key that may record taps. Better set by the environment: options can be seen by others on this
-    /// machine.
+    /// A key that may record taps, of the team whose tags are tapped. Better set by the environment:
+    /// options can be seen by others on this machine.
     #[arg(long, env = "TAP_API_KEY", hide_env_values = true, value_name = "KEY")]
     api_key: String,
 
@@ -72,12 +77,12 @@ pub struct Options {
     #[arg(long, value_name = "FILE", default_value = "data/tags.csv")]
     tags: PathBuf,
 
-    /// The number of the team whose tags are tapped: the one of the key.
-    #[arg(long, value_name = "NUMBER", default_value_t = 1,
-          value_parser = clap::value_parser!(i32).range(1..))]
-    team: i32,
+    /// First record the taps of a span before now, such as 14d: about 1,000 a day, whatever the rate.
+    /// They are the same in each run, so none is recorded twice. Default: none.
+    #[arg(long, value_name = "SPAN", value_parser = parse_span)]
+    since: Option<TimeDelta>,
 
-    /// When to end: a span such as 30s or 10m. Default: never.
+    /// When to end: a span such as 30s or 10m of the present. Default: never.
     #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     duration: Option<TimeDelta>,
 
@@ -89,45 +94,73 @@ pub struct Options {
 /// Records taps until the time is over or somebody says stop, and then says on standard output how many.
 ///
 /// # Errors
-/// When the tags cannot be read, or the service refuses for good, such as for a key that it does not
-/// know.
+/// When the tags cannot be read, when the service refuses for good, such as for a key that it does not
+/// know, or when it has taken not one tap.
 pub async fn run(clock: &Clock, options: &Options, stop: CancellationToken) -> anyhow::Result<()> {
-    let uids = read_tags(options)?;
-    let key = options.api_key.parse().context("the API key has characters that no key has")?;
+    let key = ApiKey::parse(&options.api_key).context(
+        "this is not an API key: TAP_API_KEY must be all that tap-analytics keys create has printed, \
+         tap_<team>_<secret>_<checksum>",
+    )?;
+    let team = key.team();
+    let from = options.since.map(|span| clock.now() - span);
+    let mut what =
+        format!("records {} taps a second of team {team} at {}", options.rate, options.url);
+    if let Some(from) = from {
+        write!(what, ", first those since {}", from.format("%Y-%m-%d %H:%M UTC"))?;
+    }
+    let progress = Progress::start(&format!(
+        "{what}; about one in a hundred is sent twice and one in two hundred is wrong, on purpose"
+    ))?;
+    let uids = read_tags(options, team)?;
     let random = options.seed.map_or_else(Rng::new, Rng::with_seed);
     let mut crowd = Crowd::new(uids, random);
     let service =
         Endpoint::from(options.url.clone()).connect_timeout(CONNECT_TIMEOUT).timeout(CALL_TIMEOUT);
-    let client = TapAnalyticsClient::new(service.connect_lazy());
     let outbox = Outbox::default();
-    let progress = Progress::start(&format!(
-        "records {} taps a second of team {} at {}",
-        options.rate, options.team, options.url
-    ))?;
+    let mut sender = Sender {
+        client: TapAnalyticsClient::new(service.connect_lazy()),
+        key: key.reveal().parse()?,
+        options,
+        team,
+        outbox: &outbox,
+        progress: &progress,
+    };
 
-    let mut sending = pin!(send(client, key, options, &outbox, &progress));
-    let over = async {
-        match options.duration.and_then(|span| span.to_std().ok()) {
-            Some(span) => {
-                tokio::select! { () = time::sleep(span) => {}, () = stop.cancelled() => {} }
-            }
-            None => stop.cancelled().await,
-        }
-    };
-    let ended = tokio::select! {
-        ended = &mut sending => ended,
-        () = make(clock, &mut crowd, options.rate, &outbox) => Ok(()),
-        () = progress.follow(|| outbox.tally()) => Ok(()),
-        () = over => {
-            outbox.close();
-            time::timeout(LAST_CALLS, &mut sending).await.unwrap_or(Ok(()))
-        }
-    };
+    let mut ended = Ok(());
+    if let Some(from) = from {
+        let past = Past::new(crowd.habits(), team, from, clock.now());
+        ended = sender.record_past(past, &stop).await;
+    }
+    if ended.is_ok() && !stop.is_cancelled() {
+        ended = sender.record_present(clock, &mut crowd, &stop).await;
+    }
     let tally = outbox.tally();
     if ended.is_ok() || tally.sent() > 0.0 {
         progress.finish(&tally);
     }
-    ended
+    ended.and_then(|()| some_taken(&tally, options, team))
+}
+
+/// An error when taps were sent and not one was taken.
+fn some_taken(tally: &Tally, options: &Options, team: TeamId) -> anyhow::Result<()> {
+    let (url, tags) = (&options.url, options.tags.display());
+    if tally.accepted + tally.duplicates > 0.0 {
+        Ok(())
+    } else if tally.rejected > 0.0 {
+        bail!(
+            "not one tap was taken: {tally}\n\
+             Check that the tags of team {team} in {tags} are loaded (tap-analytics seed) and not \
+             archived, that TAP_API_KEY is a key of the team that is meant, and that the clock of \
+             this machine is right."
+        )
+    } else if tally.waiting > 0 {
+        bail!(
+            "not one tap was taken: there was no answer from {url}\n\
+             Check that the service runs, and that --url is where it takes gRPC."
+        )
+    } else {
+        Ok(())
+    }
 }
 
 fn parse_url(text: &str) -> Result<Uri, String> {
@@ -141,11 +174,11 @@ fn parse_rate(text: &str) -> Result<f64, String> {
 }
 
 /// The tags of the team, the busiest first.
-fn read_tags(options: &Options) -> anyhow::Result<Vec<String>> {
+fn read_tags(options: &Options, team: TeamId) -> anyhow::Result<Vec<String>> {
     let mut lines = Lines::open(&options.tags, &["tag_uid", "team_id"])?;
     let mut uids = Vec::new();
     while let Some(line) = lines.read()? {
-        if line.field("team_id").parse() != Ok(options.team) {
+        if line.field("team_id").parse() != Ok(team.0) {
             continue;
         }
         let uid = line.field("tag_uid");
@@ -156,12 +189,11 @@ fn read_tags(options: &Options) -> anyhow::Result<Vec<String>> {
             lines.report(&line, &[Violation::new("tag_uid", "MALFORMED_TAG_UID", text)]);
         }
     }
-    lines.finish(&format!("{} tags of team {}", uids.len(), options.team));
+    lines.finish(&format!("{} tags of team {team}", uids.len()));
     if uids.is_empty() {
         bail!(
-            "{} has no tags of team {}: choose another team with --team, or another file with --tags",
-            options.tags.display(),
-            options.team
+            "{} has no tags of team {team}, whose key this is: set TAP_API_KEY to a key of another team, or choose another file with --tags",
+            options.tags.display()
         );
     }
     Ok(uids)
@@ -184,42 +216,117 @@ async fn make(clock: &Clock, crowd: &mut Crowd, rate: f64, outbox: &Outbox) {
     }
 }
 
-/// Sends taps until there are no more, or until the service refuses for good.
-async fn send(
-    mut client: TapAnalyticsClient<Channel>,
+/// Brings taps to the service.
+struct Sender<'a> {
+    client: TapAnalyticsClient<Channel>,
     key: MetadataValue<Ascii>,
-    options: &Options,
-    outbox: &Outbox,
-    progress: &Progress,
-) -> anyhow::Result<()> {
-    while let Some(Batch { taps, repeats }) = outbox.take().await {
+    options: &'a Options,
+    team: TeamId,
+    outbox: &'a Outbox,
+    progress: &'a Progress,
+}
+
+impl Sender<'_> {
+    /// Records the past, until told to stop.
+    async fn record_past(
+        &mut self,
+        mut past: Past<'_>,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let (outbox, progress, done) = (self.outbox, self.progress, Cell::new(0.0));
+        let sending = async {
+            while !stop.is_cancelled() {
+                let taps = past.batch();
+                if taps.is_empty() {
+                    progress.say(&format!("the past is recorded: {}", outbox.tally()));
+                    break;
+                }
+                for tap in taps {
+                    outbox.put(Made { tap, repeat: false });
+                }
+                if let Some(batch) = outbox.take().await {
+                    self.deliver(batch).await?;
+                }
+                done.set(past.done());
+            }
+            Ok(())
+        };
+        let stopped = async {
+            stop.cancelled().await;
+            time::sleep(LAST_CALLS).await;
+        };
+        let stage = || format!("{:.0} % of the past, ", 100.0 * done.get());
+        tokio::select! {
+            ended = sending => ended,
+            () = progress.follow(stage, || outbox.tally()) => Ok(()),
+            () = stopped => Ok(()),
+        }
+    }
+
+    /// Records what people make now, until the time is over or somebody says stop.
+    async fn record_present(
+        &mut self,
+        clock: &Clock,
+        crowd: &mut Crowd,
+        stop: &CancellationToken,
+    ) -> anyhow::Result<()> {
+        let (options, outbox, progress) = (self.options, self.outbox, self.progress);
+        let over = async {
+            match options.duration.and_then(|span| span.to_std().ok()) {
+                Some(span) => {
+                    tokio::select! { () = time::sleep(span) => {}, () = stop.cancelled() => {} }
+                }
+                None => stop.cancelled().await,
+            }
+        };
+        let mut sending = pin!(self.send());
+        tokio::select! {
+            ended = &mut sending => ended,
+            () = make(clock, crowd, options.rate, outbox) => Ok(()),
+            () = progress.follow(String::new, || outbox.tally()) => Ok(()),
+            () = over => {
+                outbox.close();
+                time::timeout(LAST_CALLS, &mut sending).await.unwrap_or(Ok(()))
+            }
+        }
+    }
+
+    /// Sends taps until there are no more, or until the service refuses for good.
+    async fn send(&mut self) -> anyhow::Result<()> {
+        while let Some(batch) = self.outbox.take().await {
+            self.deliver(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends a batch until it has an answer, or until the service refuses for good.
+    async fn deliver(&mut self, Batch { taps, repeats }: Batch) -> anyhow::Result<()> {
         let mut trouble: Option<Trouble> = None;
         loop {
             let mut request = Request::new(RecordTapsRequest { taps: taps.clone() });
-            request.metadata_mut().insert("x-api-key", key.clone());
-            match client.record_taps(request).await {
+            request.metadata_mut().insert("x-api-key", self.key.clone());
+            match self.client.record_taps(request).await {
                 Ok(answer) => {
-                    outbox.note(answer.into_inner(), trouble.is_some().then_some(repeats));
+                    self.outbox.note(answer.into_inner(), trouble.is_some().then_some(repeats));
                     if let Some(trouble) = trouble {
-                        progress.say(&trouble.over(outbox));
+                        self.progress.say(&trouble.over(self.outbox));
                     }
-                    break;
+                    return Ok(());
                 }
                 Err(refusal) => {
                     let trouble = trouble.get_or_insert_default();
                     let wait = wait(&refusal, trouble.failures)
-                        .ok_or_else(|| hopeless(&refusal, options.team))?;
+                        .ok_or_else(|| hopeless(&refusal, self.team))?;
                     if trouble.is_worth_a_word() {
-                        let (cause, wait) = (cause(&refusal, options), wait.as_secs_f64());
-                        let tally = outbox.tally();
-                        progress.say(&format!("{cause}; again in {wait:.1} s: {tally}"));
+                        let (cause, wait) = (cause(&refusal, self.options), wait.as_secs_f64());
+                        let tally = self.outbox.tally();
+                        self.progress.say(&format!("{cause}; again in {wait:.1} s: {tally}"));
                     }
                     time::sleep(wait).await;
                 }
             }
         }
     }
-    Ok(())
 }
 
 /// A call that has failed, maybe several times.
@@ -284,7 +391,7 @@ fn cause(refusal: &Status, options: &Options) -> String {
 }
 
 /// What to do about a refusal that will not go away.
-fn hopeless(refusal: &Status, team: i32) -> anyhow::Error {
+fn hopeless(refusal: &Status, team: TeamId) -> anyhow::Error {
     let message = refusal.message();
     match refusal.code() {
         Code::Unauthenticated | Code::PermissionDenied => anyhow!(

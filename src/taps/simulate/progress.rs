@@ -40,12 +40,12 @@ impl Progress {
         self.bar.suspend(|| eprintln!("{text}"));
     }
 
-    /// Shows how it goes on, for ever.
-    pub async fn follow(&self, tally: impl Fn() -> Tally) {
+    /// Shows how it goes on, for ever: how far it is, and how many there are.
+    pub async fn follow(&self, stage: impl Fn() -> String, tally: impl Fn() -> Tally) {
         let terminal = std::io::stderr().is_terminal();
         let mut look = time::interval(if terminal { TERMINAL_INTERVAL } else { PROGRESS_INTERVAL });
         look.tick().await;
-        let (mut since, mut sent_then, mut rate) = (self.started, 0.0, None);
+        let (mut since, mut sent_then, mut rate) = (Instant::now(), tally().sent(), None);
         loop {
             look.tick().await;
             let (tally, elapsed) = (tally(), since.elapsed());
@@ -57,7 +57,7 @@ impl Progress {
                 (since, sent_then, rate) = (Instant::now(), tally.sent(), Some(per_second));
             }
             per_second = rate.unwrap_or(per_second);
-            let line = format!("{} taps sent, {per_second:.1}/s: {tally}", tally.sent());
+            let line = format!("{}{} taps sent, {per_second:.1}/s: {tally}", stage(), tally.sent());
             if terminal {
                 self.bar.set_message(line);
                 self.bar.tick();

@@ -1,0 +1,146 @@
+//! Taps of the time before now, for a chart that is not empty. The same in each run: what a tap is comes
+//! from its team, its minute and its number in it, so a tap that is recorded already is a duplicate.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use fastrand::Rng;
+use uuid::Uuid;
+
+use super::crowd::{Habits, rhythm};
+use crate::{ids::TeamId, proto::tap_v1::NewTap, taps::model::BATCH_TAPS_MAX};
+
+/// How many taps a day has on average.
+const PER_DAY: f64 = 1_000.0;
+const SLOT: TimeDelta = TimeDelta::minutes(1);
+const SLOTS_A_DAY: f64 = 1_440.0;
+/// How many taps a slot may have: each is made or not, by the rhythm.
+const PER_SLOT: u8 = 4;
+
+/// The taps of a span, in the order of time.
+#[derive(Debug)]
+pub struct Past<'a> {
+    habits: &'a Habits,
+    team: TeamId,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+    /// The start of the slot that comes next.
+    slot: DateTime<Utc>,
+}
+
+impl<'a> Past<'a> {
+    /// What the people of a team did from then until then.
+    #[must_use]
+    pub fn new(
+        habits: &'a Habits,
+        team: TeamId,
+        from: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Self {
+        let into_slot = from.timestamp().rem_euclid(SLOT.num_seconds());
+        let slot = DateTime::from_timestamp(from.timestamp() - into_slot, 0).unwrap_or(from);
+        Self { habits, team, from, until, slot }
+    }
+
+    /// The next taps, as many as a call takes; none at the end.
+    pub fn batch(&mut self) -> Vec<NewTap> {
+        let mut batch = Vec::new();
+        while self.slot < self.until && batch.len() + usize::from(PER_SLOT) <= BATCH_TAPS_MAX {
+            let mut taps: Vec<_> = (0..PER_SLOT).filter_map(|number| self.tap(number)).collect();
+            taps.sort_by_key(|(at, _)| *at);
+            batch.extend(taps.into_iter().map(|(_, tap)| tap));
+            self.slot += SLOT;
+        }
+        batch
+    }
+
+    /// How much of the span is made, up to 1.
+    #[must_use]
+    pub fn done(&self) -> f64 {
+        let seconds = |span: TimeDelta| span.as_seconds_f64();
+        (seconds(self.slot - self.from) / seconds(self.until - self.from)).clamp(0.0, 1.0)
+    }
+
+    /// A tap of this slot, if there is one with this number in the span.
+    fn tap(&self, number: u8) -> Option<(DateTime<Utc>, NewTap)> {
+        let name = format!("simulated tap {} {} {number}", self.team, self.slot.timestamp());
+        let mut hash = blake3::Hasher::new().update(name.as_bytes()).finalize_xof();
+        let (mut id, mut instant, mut chance, mut seed) = ([0; 16], [0; 4], [0; 4], [0; 8]);
+        for part in [&mut id[..], &mut instant, &mut chance, &mut seed] {
+            hash.fill(part);
+        }
+        // A share of the slot, in parts of 2^32.
+        let into_slot = i64::from(u32::from_le_bytes(instant)) * SLOT.num_seconds() * 1_000_000;
+        let at = self.slot + TimeDelta::microseconds(into_slot >> 32);
+        let wanted = PER_DAY / SLOTS_A_DAY / f64::from(PER_SLOT) * rhythm(at);
+        let is_made = f64::from(u32::from_le_bytes(chance)) < wanted * f64::from(u32::MAX);
+        (is_made && at >= self.from && at < self.until).then(|| {
+            let mut random = Rng::with_seed(u64::from_le_bytes(seed));
+            (at, self.habits.tap(&mut random, Uuid::new_v8(id), at))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::taps::simulate::crowd::Crowd;
+
+    fn crowd() -> Crowd {
+        Crowd::new((1..=9).map(|n| format!("tag-{n}")).collect(), Rng::new())
+    }
+
+    fn at(text: &str) -> DateTime<Utc> {
+        DateTime::parse_from_rfc3339(text).unwrap().to_utc()
+    }
+
+    /// From then until then, by instants and ids.
+    fn made(team: i32, from: &str, until: &str) -> Vec<NewTap> {
+        let crowd = crowd();
+        let mut past = Past::new(crowd.habits(), TeamId(team), at(from), at(until));
+        let mut all = Vec::new();
+        loop {
+            let batch = past.batch();
+            assert!(batch.len() <= BATCH_TAPS_MAX);
+            if batch.is_empty() {
+                assert!((past.done() - 1.0).abs() < f64::EPSILON);
+                return all;
+            }
+            all.extend(batch);
+        }
+    }
+
+    #[test]
+    fn two_weeks_are_in_order_and_have_a_rhythm() {
+        let (from, until) = ("2026-03-02T07:30:30Z", "2026-03-16T07:30:30Z");
+        let taps = made(1, from, until);
+        assert!((13_000..15_000).contains(&taps.len()), "{}", taps.len());
+        let instants: Vec<_> = taps.iter().map(|tap| at(&tap.tapped_at)).collect();
+        assert!(instants.is_sorted());
+        assert!(instants[0] >= at(from) && instants.iter().all(|instant| *instant < at(until)));
+        let mut hours: BTreeMap<String, usize> = BTreeMap::new();
+        for instant in instants {
+            *hours.entry(instant.format("%H").to_string()).or_default() += 1;
+        }
+        assert!(hours["15"] > 2 * hours["04"], "{hours:?}");
+        let ids: std::collections::BTreeSet<_> = taps.iter().map(|tap| &tap.tap_id).collect();
+        assert_eq!(ids.len(), taps.len());
+    }
+
+    #[test]
+    fn a_tap_is_the_same_in_each_run() {
+        let early = made(1, "2026-03-02T00:00:00Z", "2026-03-04T10:00:07.5Z");
+        let late = made(1, "2026-03-03T12:00:07Z", "2026-03-05T00:00:00Z");
+        let both: Vec<_> =
+            early.iter().filter(|tap| *tap.tapped_at >= *late[0].tapped_at).collect();
+        assert!(both.len() > 500);
+        assert!(both.iter().copied().eq(&late[..both.len()]));
+        let other = made(2, "2026-03-02T00:00:00Z", "2026-03-04T10:00:07.5Z");
+        assert!(other.iter().all(|tap| early.iter().all(|own| own.tap_id != tap.tap_id)));
+    }
+
+    #[test]
+    fn a_span_without_room_is_empty() {
+        assert!(made(1, "2026-03-02T00:00:00.000001Z", "2026-03-02T00:00:00.000002Z").is_empty());
+    }
+}
