@@ -11,7 +11,7 @@
 #   TAP_GRPC_PORT=50051         the service itself
 #   TAP_ADMIN_PORT=9464         the service's health and metrics
 #   TAP_ENVOY_ADMIN_PORT=9901   Envoy's own pages
-#   TAP_SIMULATE_RATE=20        simulated taps a second, on average
+#   TAP_SIMULATE_RATE=0.5       simulated taps a second, on average
 #   TAP_SIMULATE=0              simulate none
 #   TAP_PUBLIC=1                let other machines reach Envoy; otherwise only this one can
 set -euo pipefail
@@ -266,7 +266,7 @@ if grep -q '^team-1 ' <<<"$seeded"; then since=(--since 14d); fi
 
 if [ "${TAP_SIMULATE:-1}" != 0 ]; then
     TAP_API_KEY=$writer_key start .local/log/simulate.log "$program" simulate --url "http://localhost:$TAP_GRPC_PORT" \
-        --rate "${TAP_SIMULATE_RATE:-20}" "${since[@]}"
+        --rate "${TAP_SIMULATE_RATE:-0.5}" "${since[@]}"
     simulation=$!
     # A rate that is none ends it at once.
     sleep 0.2 8>&-

@@ -1,6 +1,9 @@
 //! `IngestTaps` for one caller: batch after batch, a few under way at a time, answered in order.
 
+use std::sync::Arc;
+
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesOrdered};
+use tokio::sync::oneshot;
 use tonic::{Status, Streaming};
 
 use super::{record::Recording, rpc::Taps, wire};
@@ -28,6 +31,8 @@ pub struct Ingest {
     lifeline: Lifeline,
     under_way: FuturesOrdered<BoxFuture<'static, Done>>,
     last_sequence: Option<i64>,
+    /// Ends when the last batch is in the line.
+    entered: Option<oneshot::Receiver<()>>,
     state: State,
 }
 
@@ -56,6 +61,7 @@ impl Ingest {
             lifeline,
             under_way: FuturesOrdered::new(),
             last_sequence: None,
+            entered: None,
             state: State::Reading,
         }
     }
@@ -117,9 +123,25 @@ impl Ingest {
         let (recorder, team) = (self.taps.recorder.clone(), self.caller.team);
         // Goes on by itself: while its caller does not read, nobody would go on with it here, and the room
         // that it holds in the queue would be lost to others.
-        let recording = tokio::spawn(async move { recorder.record(team, checked).await });
+        let (entered, after) = oneshot::channel::<()>();
+        let before = self.entered.replace(after);
+        let recording = tokio::spawn(async move {
+            // In the order in which they came; also after one that failed.
+            if let Some(before) = before {
+                let _entered_or_failed = before.await;
+            }
+            let begun = recorder.begin(team, checked).await?;
+            drop(entered);
+            begun.finish().await
+        });
+        let quotas = Arc::clone(&self.caller.quotas);
         self.under_way.push_back(Box::pin(async move {
-            Ok((sequence, recording.await.map_err(Error::internal)??))
+            let recorded = recording.await.map_err(Error::internal)?;
+            if let Err(Error::StoreUnavailable(_) | Error::Busy) = &recorded {
+                // As for other calls: there was no work for it.
+                quotas.bucket(Class::Write).give_back();
+            }
+            Ok((sequence, recorded?))
         }));
         Ok(())
     }

@@ -105,12 +105,34 @@ impl Queue {
     /// # Errors
     /// [`Error::Busy`] when too much waits, or as [`Writer::write`].
     pub async fn write(&self, team: TeamId, taps: Vec<NewTap>) -> Result<Recorded, Error> {
+        self.enter(team, taps).await?.wait().await
+    }
+
+    /// Brings a batch into the line of its team: what is brought after it is written after it.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] when too much waits.
+    pub async fn enter(&self, team: TeamId, taps: Vec<NewTap>) -> Result<Entered, Error> {
         let entering = self.0.room_for(team, weight(&taps));
         let room =
             tokio::time::timeout(ROOM_TIMEOUT, entering).await.map_err(|_| Error::Busy)??;
         let (done, answer) = oneshot::channel();
         self.0.join_line(team, Waiting { taps, since: Instant::now(), done, room });
-        let answer = tokio::time::timeout(WRITE_TIMEOUT, answer).await;
+        Ok(Entered(answer))
+    }
+}
+
+/// A batch that is in the line of its team.
+#[derive(Debug)]
+pub struct Entered(oneshot::Receiver<Result<Recorded, Error>>);
+
+impl Entered {
+    /// Waits until it is durable.
+    ///
+    /// # Errors
+    /// As [`Writer::write`].
+    pub async fn wait(self) -> Result<Recorded, Error> {
+        let answer = tokio::time::timeout(WRITE_TIMEOUT, self.0).await;
         answer.map_err(Error::store_unavailable)?.map_err(Error::internal)?
     }
 }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     model::{Kind, NewTap, Outcome, Tag, TapClass},
-    queue::{Queue, Recorded},
+    queue::{Entered, Queue, Recorded},
     tags::Tags,
 };
 use crate::{
@@ -84,6 +84,14 @@ impl Recorder {
     /// # Errors
     /// As [`Queue::write`].
     pub async fn record(&self, team: TeamId, batch: Checked) -> Result<Recording, Error> {
+        self.begin(team, batch).await?.finish().await
+    }
+
+    /// Brings a batch into the line of its team: what is brought after it is written after it.
+    ///
+    /// # Errors
+    /// As [`Queue::write`].
+    pub async fn begin(&self, team: TeamId, batch: Checked) -> Result<Begun, Error> {
         let Checked { taps, mut rejected } = batch;
         let unknown = |uid: &&str| self.tags.find(team, uid).is_none();
         let bad = rejected.iter().filter_map(|tap| tap.tag_uid.as_deref());
@@ -113,17 +121,7 @@ impl Recorder {
             }
         }
 
-        let Recorded { outcomes, revision } = self.queue.write(team, known).await?;
-        let (mut accepted, mut duplicates) = (0, 0);
-        for (name, outcome) in names.into_iter().zip(outcomes) {
-            match outcome {
-                Outcome::Stored(_) => accepted += 1,
-                Outcome::Duplicate => duplicates += 1,
-                Outcome::Conflict => rejected.push(reject(name, conflict())),
-            }
-        }
-        rejected.sort_by_key(|tap| tap.index);
-        Ok(Recording { accepted, duplicates, rejected, revision })
+        Ok(Begun { names, rejected, written: self.queue.enter(team, known).await? })
     }
 
     fn resolve(&self, team: TeamId, tap: Reported) -> Result<NewTap, Violation> {
@@ -150,6 +148,36 @@ impl Recorder {
             return Err(Violation::new("tag_uid", "TAG_ARCHIVED", "is archived: use another tag"));
         }
         Ok(tag)
+    }
+}
+
+/// A batch that is in the line of its team.
+#[derive(Debug)]
+pub struct Begun {
+    /// Of the taps that are written: place and id.
+    names: Vec<(usize, Option<Uuid>)>,
+    rejected: Vec<Rejected>,
+    written: Entered,
+}
+
+impl Begun {
+    /// Waits until it is durable.
+    ///
+    /// # Errors
+    /// As [`Queue::write`].
+    pub async fn finish(self) -> Result<Recording, Error> {
+        let Self { names, mut rejected, written } = self;
+        let Recorded { outcomes, revision } = written.wait().await?;
+        let (mut accepted, mut duplicates) = (0, 0);
+        for (name, outcome) in names.into_iter().zip(outcomes) {
+            match outcome {
+                Outcome::Stored(_) => accepted += 1,
+                Outcome::Duplicate => duplicates += 1,
+                Outcome::Conflict => rejected.push(reject(name, conflict())),
+            }
+        }
+        rejected.sort_by_key(|tap| tap.index);
+        Ok(Recording { accepted, duplicates, rejected, revision })
     }
 }
 

@@ -193,8 +193,11 @@ impl<'a> Charged<'a> {
     /// Gives the query back when there was no work for it, as for other calls.
     async fn for_work<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
         let done = work.await;
-        if let (Some(caller), Err(Error::Invalid(_) | Error::StoreUnavailable(_))) = (self.0, &done)
-        {
+        let no_work = matches!(
+            done,
+            Err(Error::Invalid(_) | Error::NotFound { .. } | Error::StoreUnavailable(_))
+        );
+        if let (Some(caller), true) = (self.0, no_work) {
             caller.quotas.bucket(Class::Query).give_back();
         }
         done

@@ -130,7 +130,8 @@ async fn queries_writes_and_streams_have_quotas_of_their_own() {
     assert_eq!(policy(refused.metadata()), ("query".to_owned(), 2, 0));
 
     // There is no query left, but everything else.
-    let write = client.record_taps(RecordTapsRequest::default()).await.unwrap();
+    let write = RecordTapsRequest { taps: vec![NewTap::default()] };
+    let write = client.record_taps(write).await.unwrap();
     let (class, limit, left) = policy(write.metadata());
     assert_eq!((class.as_str(), limit), ("write", 360_000));
     // One comes back every 10 ms.

@@ -77,7 +77,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE", default_value = "data/tags.csv")]
     tags: PathBuf,
 
-    /// First record the taps of a span before now, such as 14d: about 1,000 a day, whatever the rate.
+    /// First record the taps of a span before now, such as 14d: about 10,000 a day, whatever the rate.
     /// They are the same in each run, so none is recorded twice. Default: none.
     #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     since: Option<TimeDelta>,

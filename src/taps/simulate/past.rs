@@ -9,11 +9,11 @@ use super::crowd::{Habits, rhythm};
 use crate::{ids::TeamId, proto::tap_v1::NewTap, taps::model::BATCH_TAPS_MAX};
 
 /// How many taps a day has on average.
-const PER_DAY: f64 = 1_000.0;
+const PER_DAY: f64 = 10_000.0;
 const SLOT: TimeDelta = TimeDelta::minutes(1);
 const SLOTS_A_DAY: f64 = 1_440.0;
 /// How many taps a slot may have: each is made or not, by the rhythm.
-const PER_SLOT: u8 = 4;
+const PER_SLOT: u8 = 30;
 
 /// The taps of a span, in the order of time.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ mod tests {
     fn two_weeks_are_in_order_and_have_a_rhythm() {
         let (from, until) = ("2026-03-02T07:30:30Z", "2026-03-16T07:30:30Z");
         let taps = made(1, from, until);
-        assert!((13_000..15_000).contains(&taps.len()), "{}", taps.len());
+        assert!((130_000..150_000).contains(&taps.len()), "{}", taps.len());
         let instants: Vec<_> = taps.iter().map(|tap| at(&tap.tapped_at)).collect();
         assert!(instants.is_sorted());
         assert!(instants[0] >= at(from) && instants.iter().all(|instant| *instant < at(until)));
@@ -133,10 +133,11 @@ mod tests {
         let late = made(1, "2026-03-03T12:00:07Z", "2026-03-05T00:00:00Z");
         let both: Vec<_> =
             early.iter().filter(|tap| *tap.tapped_at >= *late[0].tapped_at).collect();
-        assert!(both.len() > 500);
+        assert!(both.len() > 5_000);
         assert!(both.iter().copied().eq(&late[..both.len()]));
         let other = made(2, "2026-03-02T00:00:00Z", "2026-03-04T10:00:07.5Z");
-        assert!(other.iter().all(|tap| early.iter().all(|own| own.tap_id != tap.tap_id)));
+        let own: std::collections::BTreeSet<_> = early.iter().map(|tap| &tap.tap_id).collect();
+        assert!(other.iter().all(|tap| !own.contains(&tap.tap_id)));
     }
 
     #[test]
