@@ -2,14 +2,17 @@
 
 use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use tap_analytics::{clock::Clock, proto::tap_v1::QueryTapsRequest};
+use tap_analytics::{
+    clock::Clock,
+    proto::tap_v1::{QueryTapsRequest, RecordTapsRequest},
+};
 use tonic::Code;
 
 use crate::{
-    app::{App, Options, OwnPostgres, eventually, query, store, tap},
+    app::{App, Options, OwnPostgres, eventually, query, report::report, store, tap},
     taps::assert_roll_up_equals_raw,
 };
 
@@ -285,4 +288,28 @@ async fn a_stopping_server_goes_on_for_as_long_as_it_was_told() {
     .await;
     app.client(&team.key).query_taps(query("2023-01-01", "2023-01-02", "DAY")).await.unwrap();
     app.server.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_store_is_down_nobody_waits_for_others_to_give_up() {
+    let postgres = OwnPostgres::start().await;
+    let app = App::on(store(&postgres.url), Options::default()).await;
+    let mut teams = Vec::new();
+    for n in 0..14 {
+        teams.push(app.reporting_team(&format!("team-{n}"), &["a"]).await);
+    }
+    tokio::task::block_in_place(|| postgres.stop());
+    let start = Instant::now();
+    let calls = teams.iter().map(|team| {
+        let mut client = app.client(&team.key);
+        async move {
+            let taps = vec![report("a", crate::app::now())];
+            client.record_taps(RecordTapsRequest { taps }).await.unwrap_err().code()
+        }
+    });
+    let codes = futures_util::future::join_all(calls).await;
+    assert!(codes.iter().all(|code| *code == Code::Unavailable), "{codes:?}");
+    // One after the other in groups of six they would take three times as long.
+    assert!(start.elapsed() < Duration::from_secs(13), "{:?}", start.elapsed());
+    postgres.start_again();
 }

@@ -354,8 +354,8 @@ async fn people_are_led_on_while_the_store_is_down_and_their_taps_are_there_afte
     }
     times.sort();
     let (median, longest) = (times[times.len() / 2], *times.last().unwrap());
-    assert!(median < Duration::from_millis(20), "{median:?}");
-    assert!(longest < Duration::from_millis(500), "{longest:?}");
+    assert!(median < Duration::from_millis(100), "{median:?}");
+    assert!(longest < Duration::from_secs(2), "{longest:?}");
     let unknown = get(&envoy.url("/t/cafe/nobodys"), IPHONE).await;
     assert_eq!(unknown.status, StatusCode::NOT_FOUND);
     let back = now();
@@ -370,6 +370,36 @@ async fn people_are_led_on_while_the_store_is_down_and_their_taps_are_there_afte
     assert_eq!(late, 0, "they were tapped when they were, not when they were stored");
     eventually("they are counted", || async { count(&app, &team, &[]).await == taps as f64 }).await;
     assert_roll_up_equals_raw(&app).await;
+}
+
+#[tokio::test]
+async fn a_team_that_cannot_be_written_to_holds_up_no_other() {
+    let app = App::start().await;
+    let envoy = Envoy::start(&app).await;
+    let cafe = cafe(&app).await;
+    let other = app.reporting_team("other", &["door"]).await;
+    hints::announce_tags(&app.db, other.id).await.unwrap();
+    eventually("the door is known", || async {
+        get(&envoy.url("/t/other/door"), IPHONE).await.status == StatusCode::OK
+    })
+    .await;
+    let held = app.sql().await;
+    held.batch_execute("begin; select from teams where slug = 'cafe' for update").await.unwrap();
+    for _ in 0..20 {
+        get(&envoy.url("/t/cafe/menu"), IPHONE).await;
+        get(&envoy.url("/t/other/door"), IPHONE).await;
+    }
+    let stored = |team: &Team| {
+        let count = format!("select count(*) from taps where team_id = {}", team.id);
+        let app = &app;
+        async move { app.scalar::<i64>(&count).await }
+    };
+    let began = Instant::now();
+    eventually("the taps of the other are stored", || async { stored(&other).await == 21 }).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(stored(&cafe).await, 0);
+    held.batch_execute("rollback").await.unwrap();
+    eventually("all taps are stored", || async { stored(&cafe).await == 20 }).await;
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use tap_analytics::{
     db,
     proto::tap_v1::{
         NewTap, QueryTapsRequest, QueryTapsResponse, RecordTapsRequest, StreamTapsRequest, Tap,
-        WatchTapsRequest, end_reason, group_by, stream_taps_response, watch_taps_response,
+        WatchTapsRequest, compare, end_reason, group_by, stream_taps_response, watch_taps_response,
     },
     taps::{store as taps_store, token::Tokens},
 };
@@ -504,6 +504,10 @@ async fn a_chart_that_follows_a_watch_always_shows_what_query_taps_says() {
         asked("DAY", group_by::Value::Kind, &["door", "poster"]),
         asked("TOTAL", group_by::Value::None, &[]),
         asked("MINUTE", group_by::Value::None, &["table-1"]),
+        QueryTapsRequest {
+            compare: compare::Value::PreviousPeriod.into(),
+            ..asked("DAY", group_by::Value::None, &[])
+        },
     ];
     let charts = queries
         .iter()
@@ -567,6 +571,10 @@ async fn a_chart_that_follows_a_watch_always_shows_what_query_taps_says() {
                 }
             }
             assert!((chart.total - total).abs() < 0.5);
+            if let Some(earlier) = &chart.comparison {
+                let expected = sum(&earlier.start, &earlier.end, None);
+                assert!((earlier.total - expected).abs() < 0.5, "{earlier:?} at {revision}");
+            }
             for group in &chart.groups {
                 let sum: f64 = group.counts.iter().sum();
                 assert!((group.total - sum).abs() < 0.5, "{group:?} at {revision}");
@@ -805,4 +813,37 @@ async fn months_that_are_too_old_are_dropped_whole_and_never_replayed_in_part() 
         .flat_map(|tap| tap.violations.iter().map(|violation| violation.reason.as_str()))
         .collect();
     assert_eq!((reasons, answer.rejected[0].index), (vec!["TIMESTAMP_TOO_OLD"], 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn months_are_dropped_while_taps_come_in() {
+    let app = App::start().await;
+    let team = prepare(&app).await;
+    let mut client = app.client(&team.key);
+    let now = app::now();
+    for month in 4..16 {
+        let at = now - TimeDelta::days(31 * month);
+        let taps = (0..50).map(|_| NewTap {
+            tag_uid: "door".to_owned(),
+            tapped_at: at.to_rfc3339(),
+            ..NewTap::default()
+        });
+        client.record_taps(RecordTapsRequest { taps: taps.collect() }).await.unwrap();
+    }
+    let (stop, acknowledged) = (AtomicBool::new(false), AtomicU64::new(0));
+    let writers = (0..3).map(|at| write(app.client(&team.key), at + 70, &stop, &acknowledged));
+    let dropping = async {
+        time::sleep(Duration::from_millis(300)).await;
+        let keeps = Options { retention_days: 30, ..Options::default() };
+        let _other = App::on(app.store.clone(), keeps).await;
+        let old = "select count(*) from taps where tapped_at < now() - interval '70 days'";
+        eventually("the old months are gone", || async { app.scalar::<i64>(old).await == 0 }).await;
+        time::sleep(Duration::from_millis(300)).await;
+        stop.store(true, Ordering::SeqCst);
+    };
+    tokio::join!(futures_util::future::join_all(writers), dropping);
+    let new = "select count(*) from taps where tapped_at > now() - interval '60 days'";
+    let new: i64 = app.scalar(new).await;
+    assert_eq!(u64::try_from(new).unwrap(), acknowledged.load(Ordering::SeqCst));
+    assert_roll_up_equals_raw(&app).await;
 }

@@ -95,7 +95,7 @@ async fn stream_taps_has_the_same_frames_by_every_wire() {
     for (_, frames) in &mut open {
         seen.push(frames.take(4).await);
     }
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
     for ((wire, _), frames) in open.iter().zip(&seen) {
         assert_eq!(*frames, seen[0], "{wire:?}");
     }
@@ -261,7 +261,7 @@ async fn a_silent_stream_lasts_through_envoy_and_says_that_it_is_alive() {
         assert!(!token(&frame).is_empty() && frame.get("heartbeat").is_some(), "{wire:?}: {frame}");
     }
     assert!(began.elapsed() > Duration::from_secs(10), "{:?}", began.elapsed());
-    assert!(began.elapsed() < Duration::from_secs(16), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     record(&mut app.client(&team.key), vec![report("a", instant("2023-05-01T12:00:00Z"))]).await;
     for (wire, frames) in &mut open {
         let frame = frames.next().await.unwrap();

@@ -619,6 +619,19 @@ async fn writing_twice_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_name_that_comes_twice_is_judged_by_what_is_stored() {
+    use tap_analytics::taps::model::Outcome::{Conflict, Duplicate};
+    let app = App::start().await;
+    let team = app.team("acme").await;
+    let tag = app.tags(team.id, &["a"]).await[0];
+    let stored = tap(tag, "2023-05-01T12:00:00Z");
+    let other = NewTap { count: 2, ..stored.clone() };
+    app.write(team.id, std::slice::from_ref(&stored)).await;
+    let written = app.write(team.id, &[other.clone(), stored, other]).await;
+    assert_eq!(written.outcomes, [Conflict, Duplicate, Conflict]);
+}
+
+#[tokio::test]
 async fn many_writers_at_once_keep_roll_up_and_order() {
     let app = App::start().await;
     let team = app.team("acme").await;

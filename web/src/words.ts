@@ -43,7 +43,7 @@ export function state(condition: Condition): string {
     case "reconnecting":
       return "Reconnecting";
     case "waiting":
-      return "Out of queries";
+      return condition.failure.reason === "QUOTA_EXCEEDED" ? "Out of queries" : "Waiting";
     case "paused":
       return "Paused";
     case "over":
