@@ -31,92 +31,42 @@ pub mod tap_v1_server {
 }
 
 /// A batch of taps as the server reads it: no more of them than it takes, as a message of 4 MiB could hold
-/// two million empty ones.
+/// two million empty ones. Its taps are field `TAPS`; field 1, where that is another, is its sequence.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Batch {
-    /// Of `IngestTaps` only.
+pub struct Batch<const TAPS: u32> {
     pub sequence: i64,
-    /// At most [`Batch::TAPS_MAX`].
+    /// At most one more than a batch may have: enough to see that it has too many.
     pub taps: Vec<tap_v1::NewTap>,
 }
 
-impl Batch {
-    /// One more than a batch may have: enough to see that it has too many.
-    pub const TAPS_MAX: usize = BATCH_TAPS_MAX + 1;
+/// A `RecordTapsRequest`.
+pub type RecordBatch = Batch<1>;
+/// An `IngestTapsRequest`.
+pub type IngestBatch = Batch<2>;
 
-    fn merge_tap(
+impl<const TAPS: u32> Message for Batch<TAPS> {
+    fn encode_raw(&self, _: &mut impl BufMut) {
+        // Only ever read.
+    }
+
+    fn merge_field(
         &mut self,
         tag: u32,
         wire_type: WireType,
         buf: &mut impl Buf,
         ctx: DecodeContext,
     ) -> Result<(), DecodeError> {
-        if self.taps.len() < Self::TAPS_MAX {
+        if tag == TAPS && self.taps.len() <= BATCH_TAPS_MAX {
             prost::encoding::message::merge_repeated(wire_type, &mut self.taps, buf, ctx)
+        } else if tag == 1 && TAPS != 1 {
+            prost::encoding::int64::merge(wire_type, &mut self.sequence, buf, ctx)
         } else {
             prost::encoding::skip_field(wire_type, tag, buf, ctx)
         }
     }
-}
-
-/// A `RecordTapsRequest`, read with a bound.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct RecordBatch(pub Batch);
-
-/// An `IngestTapsRequest`, read with a bound.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct IngestBatch(pub Batch);
-
-impl Message for RecordBatch {
-    fn encode_raw(&self, buf: &mut impl BufMut) {
-        prost::encoding::message::encode_repeated(1, &self.0.taps, buf);
-    }
-
-    fn merge_field(
-        &mut self,
-        tag: u32,
-        wire_type: WireType,
-        buf: &mut impl Buf,
-        ctx: DecodeContext,
-    ) -> Result<(), DecodeError> {
-        match tag {
-            1 => self.0.merge_tap(tag, wire_type, buf, ctx),
-            _ => prost::encoding::skip_field(wire_type, tag, buf, ctx),
-        }
-    }
 
     fn encoded_len(&self) -> usize {
-        prost::encoding::message::encoded_len_repeated(1, &self.0.taps)
-    }
-
-    fn clear(&mut self) {
-        *self = Self::default();
-    }
-}
-
-impl Message for IngestBatch {
-    fn encode_raw(&self, buf: &mut impl BufMut) {
-        prost::encoding::int64::encode(1, &self.0.sequence, buf);
-        prost::encoding::message::encode_repeated(2, &self.0.taps, buf);
-    }
-
-    fn merge_field(
-        &mut self,
-        tag: u32,
-        wire_type: WireType,
-        buf: &mut impl Buf,
-        ctx: DecodeContext,
-    ) -> Result<(), DecodeError> {
-        match tag {
-            1 => prost::encoding::int64::merge(wire_type, &mut self.0.sequence, buf, ctx),
-            2 => self.0.merge_tap(tag, wire_type, buf, ctx),
-            _ => prost::encoding::skip_field(wire_type, tag, buf, ctx),
-        }
-    }
-
-    fn encoded_len(&self) -> usize {
-        prost::encoding::int64::encoded_len(1, &self.0.sequence)
-            + prost::encoding::message::encoded_len_repeated(2, &self.0.taps)
+        0
     }
 
     fn clear(&mut self) {

@@ -173,7 +173,10 @@ impl Follower {
                     reason = self.lifeline.ended() => return Frame::End(reason),
                     () = silence => return Frame::Heartbeat,
                     page = self.feeds.read(self.team, self.position, &self.filter) => match page {
-                        Ok(Page { state, .. }) if self.position < state.replay_after => {
+                        Ok(Page { state, .. })
+                            if self.position < state.replay_after
+                                || self.position > state.revision =>
+                        {
                             return Frame::End(EndReason::TokenExpired);
                         }
                         Ok(Page { taps, upto, state }) => {
@@ -195,6 +198,7 @@ impl Follower {
                 biased;
                 reason = self.lifeline.ended() => return Frame::End(reason),
                 batch = self.batches.recv() => match batch {
+                    Ok(batch) if batch.lost => return Frame::End(EndReason::TokenExpired),
                     Ok(batch) if batch.after > self.position => self.behind = true,
                     Ok(batch) => self.ready = Ready::Batch(batch, 0),
                     Err(broadcast::error::RecvError::Lagged(_)) => self.behind = true,

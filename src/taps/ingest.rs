@@ -11,7 +11,7 @@ use crate::{
     auth::Caller,
     error::{self, Error},
     limits,
-    proto::{Batch, IngestBatch, tap_v1::IngestTapsResponse},
+    proto::{IngestBatch, tap_v1::IngestTapsResponse},
     quotas::Class,
     streams::{EndReason, Lifeline},
 };
@@ -110,7 +110,7 @@ impl Ingest {
     fn take(&mut self, batch: Option<Result<IngestBatch, Status>>) -> Result<(), Option<Status>> {
         // Such as that it is too large: what tonic says of it lacks our details.
         let batch = batch.ok_or(None)?.map_err(|status| error::complete(&status))?;
-        let IngestBatch(Batch { sequence, taps }) = batch;
+        let IngestBatch { sequence, taps } = batch;
         if self.last_sequence.is_some_and(|last| sequence <= last) {
             let text = "must be larger with each batch";
             return Err(Some(Error::invalid("sequence", "OUT_OF_SEQUENCE", text).into()));

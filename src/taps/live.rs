@@ -65,6 +65,8 @@ pub struct Batch {
     pub after: i64,
     pub last: i64,
     pub taps: Vec<LiveTap>,
+    /// The store has less than it had, as after a backup was restored: what followers have is not there.
+    pub lost: bool,
 }
 
 /// A tap that is given to all followers.
@@ -255,7 +257,8 @@ impl Feed {
             let rest = taps.len() > 0;
             let upto = some.last().filter(|_| rest).map_or(last, |tap| tap.named.stored.revision);
             // Nobody may be listening at this moment.
-            let _listeners = self.batches.send(Arc::new(Batch { after, last: upto, taps: some }));
+            let batch = Batch { after, last: upto, taps: some, lost: false };
+            let _listeners = self.batches.send(Arc::new(batch));
             after = upto;
             if !rest {
                 break;
@@ -361,6 +364,11 @@ impl Feed {
         if heard <= position {
             // Nothing was heard of, which may mean that hints do not come.
             let current = feeds.0.revisions.current(&feeds.0.db, self.team).await?;
+            if current < position {
+                let batch = Batch { after: current, last: current, taps: Vec::new(), lost: true };
+                let _listeners = self.batches.send(Arc::new(batch));
+                self.position.send_replace(current);
+            }
             if current <= position {
                 return Ok(());
             }

@@ -65,7 +65,7 @@ impl TapAnalytics for Taps {
 
     async fn record_taps(&self, request: Request<RecordBatch>) -> Reply<RecordTapsResponse> {
         let caller = Caller::of(&request)?;
-        let batch = wire::taps(request.into_inner().0.taps, self.clock.now(), self.retention)?;
+        let batch = wire::taps(request.into_inner().taps, self.clock.now(), self.retention)?;
 
         let recording = self.recorder.record(caller.team, batch).await?;
 

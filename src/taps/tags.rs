@@ -155,6 +155,11 @@ impl Tags {
     /// When the store cannot be read.
     pub async fn refresh_team(&self, team: TeamId) -> Result<(), Error> {
         let _alone = self.loading.lock().await;
+        self.load_team(team).await
+    }
+
+    /// Only with `loading` held.
+    async fn load_team(&self, team: TeamId) -> Result<(), Error> {
         let loaded = store::list_tags(&self.db, team).await?;
         self.put(vec![(team, loaded)]);
         Ok(())
@@ -169,8 +174,13 @@ impl Tags {
         let read = self.db.team(team).await?;
         let there = store::find_tags(&read, team, uids).await?;
         read.end().await?;
-        if there.iter().any(|(_, uid)| self.find(team, uid).is_none()) {
-            self.refresh_team(team).await?;
+        let unknown = || there.iter().any(|(_, uid)| self.find(team, uid).is_none());
+        if unknown() {
+            let _alone = self.loading.lock().await;
+            // Whoever waited here may find them known.
+            if unknown() {
+                self.load_team(team).await?;
+            }
         }
         Ok(())
     }

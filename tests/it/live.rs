@@ -847,3 +847,37 @@ async fn months_are_dropped_while_taps_come_in() {
     assert_eq!(u64::try_from(new).unwrap(), acknowledged.load(Ordering::SeqCst));
     assert_roll_up_equals_raw(&app).await;
 }
+
+#[tokio::test]
+async fn a_store_that_has_less_than_before_ends_the_streams_that_had_more() {
+    let app = App::start().await;
+    let team = prepare(&app).await;
+    let mut client = app.client(&team.key);
+    let mut frames = opened(&mut client, "").await.unwrap();
+    record(&mut client, 10).await;
+    for _ in 0..10 {
+        frames.message().await.unwrap().unwrap();
+    }
+    // As after a backup was restored: connections are gone, too.
+    let sql = app.sql().await;
+    sql.batch_execute(
+        "delete from taps where revision > 5; delete from tap_days; update teams set revision = 5;
+         select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and pid <> pg_backend_pid()",
+    )
+    .await
+    .unwrap();
+    let last = time::timeout(Duration::from_secs(10), frames.message()).await.unwrap();
+    let last = last.unwrap().unwrap().frame.unwrap();
+    let stream_taps_response::Frame::End(end) = last else { panic!("{last:?}") };
+    assert_eq!(end.reason(), end_reason::Value::ResumeTokenExpired);
+    assert!(frames.message().await.unwrap().is_none());
+
+    // Who begins anew gets what is new.
+    let mut frames = opened(&mut client, "").await.unwrap();
+    record(&mut client, 3).await;
+    for _ in 0..3 {
+        let frame = frames.message().await.unwrap().unwrap().frame;
+        assert!(matches!(frame, Some(stream_taps_response::Frame::Tap(_))), "{frame:?}");
+    }
+}
