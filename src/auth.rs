@@ -47,6 +47,20 @@ const ROUTES: &[(&str, Route)] = &[
     // Fresh ones cost a query, besides.
     ("/tap.v1.TapAnalytics/StreamTaps", Route::Key(Scope::TapsRead, Class::Stream)),
     ("/tap.v1.TapAnalytics/WatchTaps", Route::Key(Scope::TapsRead, Class::Stream)),
+    ("/tap.v1.Tags/CreateTag", Route::Key(Scope::TagsWrite, Class::Change)),
+    ("/tap.v1.Tags/BatchCreateTags", Route::Key(Scope::TagsWrite, Class::Change)),
+    ("/tap.v1.Tags/GetTag", Route::Key(Scope::TapsRead, Class::Read)),
+    ("/tap.v1.Tags/ListTags", Route::Key(Scope::TapsRead, Class::Read)),
+    ("/tap.v1.Tags/UpdateTag", Route::Key(Scope::TagsWrite, Class::Change)),
+    ("/tap.v1.Tags/ArchiveTag", Route::Key(Scope::TagsWrite, Class::Change)),
+    ("/tap.v1.Tags/GetTagQrCode", Route::Key(Scope::TapsRead, Class::Read)),
+    ("/tap.v1.ApiKeys/CreateApiKey", Route::Key(Scope::KeysManage, Class::Change)),
+    ("/tap.v1.ApiKeys/ListApiKeys", Route::Key(Scope::KeysManage, Class::Read)),
+    ("/tap.v1.ApiKeys/GetApiKey", Route::Key(Scope::KeysManage, Class::Read)),
+    ("/tap.v1.ApiKeys/UpdateApiKey", Route::Key(Scope::KeysManage, Class::Change)),
+    ("/tap.v1.ApiKeys/RotateApiKey", Route::Key(Scope::KeysManage, Class::Change)),
+    ("/tap.v1.ApiKeys/RevokeApiKey", Route::Key(Scope::KeysManage, Class::Change)),
+    ("/tap.v1.ApiKeys/ListKeyEvents", Route::Key(Scope::KeysManage, Class::Read)),
     ("/", Route::Public),
     ("/grpc.health.v1.Health/Check", Route::Public),
     ("/grpc.health.v1.Health/Watch", Route::Public),
@@ -81,6 +95,8 @@ impl Route {
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub team: TeamId,
+    /// The name of the team in addresses.
+    pub team_slug: Arc<str>,
     pub key: KeyId,
     /// The quotas of the key.
     pub quotas: Arc<Quotas>,
@@ -146,7 +162,14 @@ impl Directory {
             let life = life.map_or_else(Arc::default, Arc::clone);
             let expires_at = key.expires_at;
             let entry = Entry {
-                caller: Caller { team: key.team, key: key.id, quotas, life, expires_at },
+                caller: Caller {
+                    team: key.team,
+                    team_slug: key.team_slug.into(),
+                    key: key.id,
+                    quotas,
+                    life,
+                    expires_at,
+                },
                 scopes: key.scopes.iter().filter_map(|scope| Scope::parse(scope)).collect(),
                 queries_per_hour: key.queries_per_hour,
             };

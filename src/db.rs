@@ -76,6 +76,23 @@ impl Db {
         Ok(read)
     }
 
+    /// Opens a change of what is one team's, as `tap_app`, which sees the rows of that team only.
+    ///
+    /// # Errors
+    /// [`Error::StoreUnavailable`] when there is no connection to be had.
+    pub async fn team_write(&self, team: TeamId) -> Result<Write, Error> {
+        let begin = sql!("db/begin_team_write").text.replace("{team_id}", &team.to_string());
+        Write::begin(self.app.get().await.map_err(pool_error)?, &begin).await
+    }
+
+    /// Opens a change of what spans teams, as `tap_system`.
+    ///
+    /// # Errors
+    /// [`Error::StoreUnavailable`] when there is no connection to be had.
+    pub async fn system_write(&self) -> Result<Write, Error> {
+        Write::begin(self.system().await?, sql!("db/begin_write").text).await
+    }
+
     /// A connection for what spans teams.
     ///
     /// # Errors
@@ -140,6 +157,34 @@ impl Drop for TeamRead {
         if let Some(client) = self.0.take() {
             drop(Object::take(client));
         }
+    }
+}
+
+/// A change: all of it, or, when it is dropped before [`Write::commit`], nothing.
+#[derive(Debug)]
+pub struct Write(TeamRead);
+
+impl Write {
+    async fn begin(client: Object, begin: &str) -> Result<Self, Error> {
+        let write = TeamRead(Some(client));
+        write.client().batch_execute(begin).await.map_err(sql_error)?;
+        Ok(Self(write))
+    }
+
+    /// All rows of a statement.
+    ///
+    /// # Errors
+    /// As [`query`].
+    pub async fn query(&self, sql: Sql, params: Params<'_>) -> Result<Vec<Row>, Error> {
+        self.0.query(sql, params).await
+    }
+
+    /// Makes it last.
+    ///
+    /// # Errors
+    /// When the connection is gone: then nobody knows whether it lasts.
+    pub async fn commit(self) -> Result<(), Error> {
+        self.0.end().await
     }
 }
 

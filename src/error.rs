@@ -60,6 +60,22 @@ pub enum Error {
     #[error("{message}")]
     NotFound { reason: &'static str, message: String },
 
+    /// Something is there already: `ALREADY_EXISTS`.
+    #[error("{message}")]
+    AlreadyExists { reason: &'static str, message: String },
+
+    /// Not as things are now: `FAILED_PRECONDITION`.
+    #[error("{message}")]
+    FailedPrecondition { reason: &'static str, message: String },
+
+    /// A valid key that may not do this for another reason than its scopes: `PERMISSION_DENIED`.
+    #[error("{message}")]
+    Denied { reason: &'static str, message: String },
+
+    /// The team has as much of something as it may: `RESOURCE_EXHAUSTED`.
+    #[error("{message}")]
+    LimitReached { reason: &'static str, message: String },
+
     /// A method that we do not have: UNIMPLEMENTED.
     #[error("there is no such method: see the proto files, or ask by reflection")]
     UnknownMethod,
@@ -185,6 +201,16 @@ impl From<Error> for Status {
                 Status::with_error_details(Code::InvalidArgument, message, details)
             }
             Error::NotFound { reason, .. } => with_reason(Code::NotFound, message, reason),
+            Error::AlreadyExists { reason, .. } => {
+                with_reason(Code::AlreadyExists, message, reason)
+            }
+            Error::FailedPrecondition { reason, .. } => {
+                with_reason(Code::FailedPrecondition, message, reason)
+            }
+            Error::Denied { reason, .. } => with_reason(Code::PermissionDenied, message, reason),
+            Error::LimitReached { reason, .. } => {
+                with_reason(Code::ResourceExhausted, message, reason)
+            }
             Error::UnknownMethod => with_reason(Code::Unimplemented, message, "UNKNOWN_METHOD"),
             Error::StoreUnavailable(_) => {
                 let mut details = details("STORE_UNAVAILABLE");

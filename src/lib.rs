@@ -26,11 +26,15 @@ pub mod config;
 pub mod error;
 pub mod ids;
 pub mod proto;
+pub mod secrets;
 pub mod telemetry;
+pub mod wire;
 
 pub mod db;
 pub mod hints;
 pub mod migrate;
+pub mod paging;
+pub mod requests;
 
 pub mod access;
 pub mod auth;

@@ -29,14 +29,25 @@ pub enum Class {
     Stream,
     /// One batch of taps.
     Write,
+    /// A look at what a team has set up.
+    Read,
+    /// A change of what a team has set up.
+    Change,
 }
 
 /// Openings of streams that a key has an hour. A page that reconnects needs few.
 const STREAMS_PER_HOUR: u32 = 3_600;
 /// Batches of taps that a key can send an hour: 100 a second for ever, and all at once for a while.
 const WRITES_PER_HOUR: u32 = 360_000;
+/// Looks at keys and tags that a key has an hour.
+const READS_PER_HOUR: u32 = 36_000;
+/// Changes of keys and tags that a key has an hour.
+const CHANGES_PER_HOUR: u32 = 3_600;
 
 impl Class {
+    /// Every class.
+    pub const ALL: [Self; 5] = [Self::Query, Self::Stream, Self::Write, Self::Read, Self::Change];
+
     /// As headers and errors name it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -44,6 +55,8 @@ impl Class {
             Self::Query => "query",
             Self::Stream => "stream",
             Self::Write => "write",
+            Self::Read => "read",
+            Self::Change => "change",
         }
     }
 }
@@ -54,6 +67,8 @@ pub struct Quotas {
     queries: Bucket,
     streams: Bucket,
     writes: Bucket,
+    reads: Bucket,
+    changes: Bucket,
 }
 
 impl Quotas {
@@ -65,6 +80,8 @@ impl Quotas {
             queries: bucket(queries_per_hour),
             streams: bucket(STREAMS_PER_HOUR),
             writes: bucket(WRITES_PER_HOUR),
+            reads: bucket(READS_PER_HOUR),
+            changes: bucket(CHANGES_PER_HOUR),
         }
     }
 
@@ -75,6 +92,8 @@ impl Quotas {
             Class::Query => &self.queries,
             Class::Stream => &self.streams,
             Class::Write => &self.writes,
+            Class::Read => &self.reads,
+            Class::Change => &self.changes,
         }
     }
 }

@@ -33,6 +33,7 @@ use crate::{
     limits::LimitLayer,
     page,
     proto::{DESCRIPTORS, tap_v1_server::tap_analytics_server::TapAnalyticsServer},
+    secrets::Secrets,
     streams::Streams,
     taps::{
         answers::Answers,
@@ -44,7 +45,6 @@ use crate::{
         record::Recorder,
         revisions::Revisions,
         rpc::Taps,
-        store,
         tags::Tags,
         token::Tokens,
         writer::Writer,
@@ -282,8 +282,8 @@ async fn load(
     let load = || async {
         directory.refresh(db).await?;
         tags.refresh().await?;
-        let (secret, history) = (store::load_secret(db).await?, db::history(db).await?);
-        Ok::<_, Error>(Tokens::new(secret, history, clock.clone()))
+        let (secrets, history) = (Secrets::load(db).await?, db::history(db).await?);
+        Ok::<_, Error>(Tokens::new(secrets.root(), history, clock.clone()))
     };
     loop {
         match load().await {

@@ -24,11 +24,15 @@ pub enum Scope {
     TapsRead,
     /// Record taps.
     TapsWrite,
+    /// Make, change and archive tags.
+    TagsWrite,
+    /// Make, change and end keys.
+    KeysManage,
 }
 
 impl Scope {
     /// Every scope there is.
-    pub const ALL: &[Self] = &[Self::TapsRead, Self::TapsWrite];
+    pub const ALL: &[Self] = &[Self::TapsRead, Self::TapsWrite, Self::TagsWrite, Self::KeysManage];
 
     /// As stored and shown.
     #[must_use]
@@ -36,7 +40,15 @@ impl Scope {
         match self {
             Self::TapsRead => "taps:read",
             Self::TapsWrite => "taps:write",
+            Self::TagsWrite => "tags:write",
+            Self::KeysManage => "keys:manage",
         }
+    }
+
+    /// Whether it only lets look: what a token of a browser may have.
+    #[must_use]
+    pub fn reads(self) -> bool {
+        matches!(self, Self::TapsRead)
     }
 
     /// The scope of this name. A newer release may have stored scopes that this one does not know:
@@ -54,6 +66,8 @@ pub enum Preset {
     Reader,
     /// Records taps, and nothing else: for services and devices.
     Writer,
+    /// Everything: for who runs a team.
+    Admin,
 }
 
 impl Preset {
@@ -63,6 +77,7 @@ impl Preset {
         match self {
             Self::Reader => &[Scope::TapsRead],
             Self::Writer => &[Scope::TapsWrite],
+            Self::Admin => Scope::ALL,
         }
     }
 }

@@ -139,8 +139,12 @@ pub async fn revoke_key(db: &Db, team: TeamId, key: KeyId) -> Result<bool, Error
 #[derive(Debug)]
 pub struct LoadedKey {
     pub team: TeamId,
+    pub team_slug: String,
+    pub team_name: String,
     pub id: KeyId,
     pub hash: Hash,
+    pub prefix: String,
+    pub name: String,
     pub scopes: Vec<String>,
     pub queries_per_hour: u32,
     pub expires_at: Option<DateTime<Utc>>,
@@ -157,6 +161,10 @@ pub async fn load_keys(db: &Db) -> Result<Vec<LoadedKey>, Error> {
             let hash: &[u8] = row.get("key_hash");
             Ok(LoadedKey {
                 team: TeamId(row.get("team_id")),
+                team_slug: row.get("team_slug"),
+                team_name: row.get("team_name"),
+                prefix: row.get("prefix"),
+                name: row.get("name"),
                 id: KeyId(row.get("key_id")),
                 hash: hash.try_into().map_err(Error::internal)?,
                 scopes: row.get("scopes"),

@@ -434,6 +434,7 @@ async fn each_batch_costs_a_write_and_the_stream_ends_when_there_is_none_left() 
     let quotas = Arc::new(Quotas::new(1));
     let key = app.key_id(team.id, &team.key).await;
     let caller = Caller {
+        team_slug: "acme".into(),
         team: team.id,
         key,
         quotas: Arc::clone(&quotas),
