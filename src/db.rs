@@ -160,9 +160,18 @@ impl Drop for TeamRead {
     }
 }
 
-/// A change: all of it, or, when it is dropped before [`Write::commit`], nothing.
+/// A change: all of it, or, when it is dropped before [`Write::end`], nothing.
 #[derive(Debug)]
 pub struct Write(TeamRead);
+
+impl std::ops::Deref for Write {
+    type Target = TeamRead;
+
+    /// What is read in a change.
+    fn deref(&self) -> &TeamRead {
+        &self.0
+    }
+}
 
 impl Write {
     async fn begin(client: Object, begin: &str) -> Result<Self, Error> {
@@ -171,20 +180,26 @@ impl Write {
         Ok(Self(write))
     }
 
-    /// All rows of a statement.
+    /// Makes it last, or, when it failed, undoes it.
     ///
     /// # Errors
-    /// As [`query`].
-    pub async fn query(&self, sql: Sql, params: Params<'_>) -> Result<Vec<Row>, Error> {
-        self.0.query(sql, params).await
-    }
-
-    /// Makes it last.
-    ///
-    /// # Errors
-    /// When the connection is gone: then nobody knows whether it lasts.
-    pub async fn commit(self) -> Result<(), Error> {
-        self.0.end().await
+    /// What it failed with; or when the connection is gone: then nobody knows whether it lasts.
+    pub async fn end<T>(mut self, done: Result<T, Error>) -> Result<T, Error> {
+        match done {
+            Ok(done) => {
+                self.0.end().await?;
+                Ok(done)
+            }
+            Err(error) => {
+                // One that cannot be undone is closed when it is dropped.
+                if let Some(client) = self.0.0.take()
+                    && client.batch_execute("rollback").await.is_err()
+                {
+                    drop(Object::take(client));
+                }
+                Err(error)
+            }
+        }
     }
 }
 

@@ -52,6 +52,10 @@ pub enum Error {
     #[error("this key lacks the scope {scope}: use a key that has it")]
     ScopeMissing { scope: &'static str },
 
+    /// An address that sent one wrong key after another: `RESOURCE_EXHAUSTED`.
+    #[error("too many wrong keys came from this address: try again in {} seconds", wait.as_secs() + 1)]
+    TooManyGuesses { wait: Duration },
+
     /// Bad fields, all of them: `INVALID_ARGUMENT`.
     #[error("{}", summary(.0))]
     Invalid(Vec<Violation>),
@@ -192,6 +196,14 @@ impl From<Error> for Status {
                     [("scope".to_owned(), scope.to_owned())],
                 );
                 Status::with_error_details(Code::PermissionDenied, message, details)
+            }
+            Error::TooManyGuesses { wait } => {
+                let mut details = details("TOO_MANY_WRONG_KEYS");
+                details.set_retry_info(Some(wait));
+                let mut status =
+                    Status::with_error_details(Code::ResourceExhausted, message, details);
+                status.metadata_mut().insert("retry-after", (wait.as_secs() + 1).into());
+                status
             }
             Error::Invalid(violations) => {
                 let mut details = details("INVALID_FIELDS");

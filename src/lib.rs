@@ -38,6 +38,8 @@ pub mod requests;
 
 pub mod access;
 pub mod auth;
+pub mod directory;
+pub mod guesses;
 pub mod limits;
 pub mod quotas;
 pub mod streams;
@@ -46,4 +48,5 @@ pub mod taps;
 pub mod page;
 
 pub mod admin;
+pub mod chores;
 pub mod server;

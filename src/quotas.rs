@@ -65,6 +65,12 @@ impl Class {
 #[derive(Debug)]
 pub struct Quotas {
     queries: Bucket,
+    others: Arc<Others>,
+}
+
+/// The quotas that are the same for every key.
+#[derive(Debug)]
+struct Others {
     streams: Bucket,
     writes: Bucket,
     reads: Bucket,
@@ -76,13 +82,22 @@ impl Quotas {
     #[must_use]
     pub fn new(queries_per_hour: u32) -> Self {
         let bucket = |per_hour| Bucket::new(per_hour, DefaultClock::default());
-        Self {
-            queries: bucket(queries_per_hour),
+        let others = Others {
             streams: bucket(STREAMS_PER_HOUR),
             writes: bucket(WRITES_PER_HOUR),
             reads: bucket(READS_PER_HOUR),
             changes: bucket(CHANGES_PER_HOUR),
-        }
+        };
+        Self { queries: bucket(queries_per_hour), others: Arc::new(others) }
+    }
+
+    /// With another quota of queries, of which as many are used as were of the old one.
+    #[must_use]
+    pub fn with_queries_per_hour(&self, queries_per_hour: u32) -> Self {
+        let queries = Bucket::new(queries_per_hour, DefaultClock::default());
+        let Standing { limit, remaining, .. } = self.queries.standing();
+        queries.use_up(limit - remaining);
+        Self { queries, others: Arc::clone(&self.others) }
     }
 
     /// The bucket that a call is taken from.
@@ -90,10 +105,10 @@ impl Quotas {
     pub fn bucket(&self, class: Class) -> &Bucket {
         match class {
             Class::Query => &self.queries,
-            Class::Stream => &self.streams,
-            Class::Write => &self.writes,
-            Class::Read => &self.reads,
-            Class::Change => &self.changes,
+            Class::Stream => &self.others.streams,
+            Class::Write => &self.others.writes,
+            Class::Read => &self.others.reads,
+            Class::Change => &self.others.changes,
         }
     }
 }
@@ -120,6 +135,16 @@ pub struct Standing {
     pub retry_after: Duration,
 }
 
+impl Standing {
+    /// Until one more call can be made than now; zero when none is missing.
+    #[must_use]
+    pub fn next(&self) -> Duration {
+        let missing = self.limit - self.remaining;
+        let others = Duration::from_hours(1) * missing.saturating_sub(1) / self.limit.max(1);
+        self.reset.saturating_sub(others)
+    }
+}
+
 impl<C: Clock> Bucket<C> {
     /// A full bucket.
     pub fn new(per_hour: u32, clock: C) -> Self {
@@ -142,6 +167,12 @@ impl<C: Clock> Bucket<C> {
                 Err(Standing { remaining: 0, retry_after, ..self.standing() })
             }
         }
+    }
+
+    /// Takes this many calls out of a bucket that was full, or all if there are fewer.
+    fn use_up(&self, calls: u32) {
+        let calls = u64::from(calls.min(self.per_hour.get()));
+        self.arrival.later(calls * self.interval());
     }
 
     /// Puts a call back.
@@ -178,6 +209,10 @@ struct Arrival(Arc<AtomicU64>);
 impl Arrival {
     fn load(&self) -> u64 {
         self.0.load(Ordering::Acquire)
+    }
+
+    fn later(&self, nanos: u64) {
+        self.0.fetch_add(nanos, Ordering::AcqRel);
     }
 
     fn earlier(&self, nanos: u64) {
@@ -237,6 +272,37 @@ mod tests {
         assert!(bucket.take().is_err());
         clock.advance(Duration::from_hours(2));
         assert_eq!(bucket.standing().remaining, 100);
+    }
+
+    #[test]
+    fn another_limit_does_not_give_back_what_was_used() {
+        let quotas = Quotas::new(100);
+        for _ in 0..60 {
+            quotas.bucket(Class::Query).take().unwrap();
+        }
+        quotas.bucket(Class::Read).take().unwrap();
+        let larger = quotas.with_queries_per_hour(200);
+        assert_eq!(larger.bucket(Class::Query).standing().remaining, 140);
+        assert_eq!(larger.bucket(Class::Read).standing().remaining, READS_PER_HOUR - 1);
+        let smaller = larger.with_queries_per_hour(50);
+        assert_eq!(smaller.bucket(Class::Query).standing().remaining, 0);
+        assert_eq!(
+            smaller.with_queries_per_hour(100).bucket(Class::Query).standing().remaining,
+            50
+        );
+    }
+
+    #[test]
+    fn the_next_call_comes_before_all_of_them() {
+        let clock = FakeRelativeClock::default();
+        let bucket = Bucket::new(100, clock.clone());
+        assert_eq!(bucket.standing().next(), Duration::ZERO);
+        for _ in 0..3 {
+            bucket.take().unwrap();
+        }
+        assert_eq!(bucket.standing().next(), Duration::from_secs(36));
+        clock.advance(Duration::from_secs(10));
+        assert_eq!(bucket.standing().next(), Duration::from_secs(26));
     }
 
     #[test]

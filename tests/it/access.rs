@@ -73,7 +73,7 @@ async fn every_rpc_has_a_row_and_refuses_whoever_lacks_what_it_asks() {
     let powerless = app.key(team.id, None, &[], None).await;
     let revoked = app.key(team.id, None, Scope::ALL, None).await;
     let id = app.key_id(team.id, &revoked).await;
-    access::store::revoke_key(&app.db, team.id, id).await.unwrap();
+    access::command::revoke_key(&app.db, &Clock::system(), team.id, id).await.unwrap();
     eventually("the key is revoked", || async {
         call(&app, &paths()[0], &[("x-api-key", &revoked)])
             .await
@@ -197,7 +197,7 @@ async fn a_revoked_key_is_refused_within_a_second_also_where_answers_are_kept() 
     client.query_taps(query("2023-01-01", "2023-01-02", "DAY")).await.unwrap();
 
     let id = app.key_id(team.id, &team.key).await;
-    assert!(access::store::revoke_key(&app.db, team.id, id).await.unwrap());
+    assert!(access::command::revoke_key(&app.db, &Clock::system(), team.id, id).await.unwrap());
     let revoked = Instant::now();
     while client.query_taps(query("2023-01-01", "2023-01-02", "DAY")).await.is_ok() {
         assert!(revoked.elapsed() < Duration::from_secs(1), "a second later the key still works");
@@ -334,7 +334,7 @@ async fn known_keys_are_let_in_while_the_store_is_down_and_unknown_ones_are_not(
     .await;
     // A key that is revoked after the outage is noticed at once: the listener is back.
     let id = app.key_id(team.id, &team.key).await;
-    access::store::revoke_key(&app.db, team.id, id).await.unwrap();
+    access::command::revoke_key(&app.db, &Clock::system(), team.id, id).await.unwrap();
     eventually("the key is refused", || {
         let mut client = client.clone();
         async move { client.query_taps(query("2023-01-01", "2023-01-02", "DAY")).await.is_err() }
