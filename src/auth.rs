@@ -21,6 +21,7 @@ use crate::{
     error::Error,
     ids::{KeyId, TeamId},
     quotas::{Class, Quotas},
+    reasons,
     streams::KeyLife,
 };
 
@@ -183,7 +184,7 @@ impl Directory {
         let entry = keys.get(&key.hash()).ok_or(INVALID)?;
         if entry.caller.expires_at.is_some_and(|at| at <= self.clock.now()) {
             return Err(Error::Unauthenticated {
-                reason: "API_KEY_EXPIRED",
+                reason: reasons::API_KEY_EXPIRED,
                 message: "this API key has expired: use a new one",
             });
         }
@@ -199,7 +200,7 @@ impl Directory {
 
 /// The same for every key that is not valid, so that nothing can be learned by trying.
 const INVALID: Error = Error::Unauthenticated {
-    reason: "API_KEY_INVALID",
+    reason: reasons::API_KEY_INVALID,
     message: "this API key is not valid: it may be mistyped or revoked",
 };
 
@@ -222,7 +223,7 @@ fn presented(metadata: &MetadataMap) -> Result<&str, Error> {
     match bearer {
         Some((_, key)) => Ok(key),
         None => Err(Error::Unauthenticated {
-            reason: "API_KEY_MISSING",
+            reason: reasons::API_KEY_MISSING,
             message: "an API key is needed: send it in the header x-api-key, or as authorization: Bearer",
         }),
     }

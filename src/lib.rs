@@ -26,6 +26,7 @@ pub mod config;
 pub mod error;
 pub mod ids;
 pub mod proto;
+pub mod reasons;
 pub mod telemetry;
 
 pub mod db;
@@ -39,6 +40,7 @@ pub mod quotas;
 pub mod streams;
 pub mod taps;
 
+pub mod docs;
 pub mod page;
 
 pub mod admin;

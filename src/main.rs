@@ -9,6 +9,7 @@ use tap_analytics::{
     clock::Clock,
     config::{Logs, Serve, Store},
     db::Db,
+    docs,
     error::Error,
     migrate,
     proto::DESCRIPTORS,
@@ -77,12 +78,23 @@ enum Command {
     },
     /// Write the protobuf descriptor set, which Envoy needs, to standard output.
     Descriptors,
+    /// Write documentation to standard output.
+    Docs {
+        #[command(subcommand)]
+        page: Docs,
+    },
     /// Succeed if the service on this machine is ready: for the health checks of containers.
     Ready {
         /// Its private port.
         #[arg(long, env = "TAP_ADMIN_PORT", default_value_t = 9464)]
         admin_port: u16,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum Docs {
+    /// The page of errors, docs/errors.md.
+    Errors,
 }
 
 fn main() -> ExitCode {
@@ -141,6 +153,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Teams { store, command } => command::teams(&Db::new(&store)?, command).await,
         Command::Keys { store, command } => command::keys(&Db::new(&store)?, &clock, command).await,
         Command::Descriptors => Ok(std::io::stdout().write_all(DESCRIPTORS)?),
+        Command::Docs { page: Docs::Errors } => {
+            Ok(std::io::stdout().write_all(docs::errors().as_bytes())?)
+        }
         Command::Ready { admin_port } => ready(admin_port).await,
     }
 }

@@ -13,7 +13,7 @@ pub use self::{
     taps::{ingest_response, record_response, taps},
 };
 use super::model::{QUERY_TAGS_MAX, TapClass, is_tag_uid};
-use crate::{error::Violation, proto::tap_v1::tap_class};
+use crate::{error::Violation, proto::tap_v1::tap_class, reasons};
 
 /// How much of a caller's text comes back in an error.
 const EXCERPT_CHARS_MAX: usize = 64;
@@ -27,14 +27,14 @@ fn tag_uids(mut uids: Vec<String>, bad: &mut Vec<Violation>) -> Vec<String> {
     if uids.len() > QUERY_TAGS_MAX {
         bad.push(Violation::new(
             "tag_uids",
-            "TOO_MANY_TAGS",
+            reasons::TOO_MANY_TAGS,
             format!("names {} tags: at most {QUERY_TAGS_MAX} are allowed", uids.len()),
         ));
         return Vec::new();
     }
     let malformed = uids.iter().enumerate().filter(|(_, uid)| !is_tag_uid(uid)).take(NAMED_MAX);
     bad.extend(malformed.map(|(at, _)| {
-        Violation::new(format!("tag_uids[{at}]"), "MALFORMED_TAG_UID", TAG_UID_FORM)
+        Violation::new(format!("tag_uids[{at}]"), reasons::MALFORMED_TAG_UID, TAG_UID_FORM)
     }));
     uids.sort_unstable();
     uids.dedup();
@@ -76,7 +76,11 @@ fn class_value(class: TapClass) -> tap_class::Value {
 }
 
 fn unknown_value(field: impl Into<String>, value: i32, allowed: &str) -> Violation {
-    Violation::new(field, "UNKNOWN_VALUE", format!("{value} is not known here: use {allowed}"))
+    Violation::new(
+        field,
+        reasons::UNKNOWN_VALUE,
+        format!("{value} is not known here: use {allowed}"),
+    )
 }
 
 /// A caller's own text, short enough for an error, without what could break a log or a terminal, and
