@@ -49,6 +49,7 @@ const ROUTES: &[(&str, Route)] = &[
     ("/tap.v1.TapAnalytics/StreamTaps", Route::Key(Scope::TapsRead, Class::Stream)),
     ("/tap.v1.TapAnalytics/WatchTaps", Route::Key(Scope::TapsRead, Class::Stream)),
     ("/", Route::Public),
+    ("/openapi.json", Route::Public),
     ("/grpc.health.v1.Health/Check", Route::Public),
     ("/grpc.health.v1.Health/Watch", Route::Public),
     ("/grpc.health.v1.Health/List", Route::Public),

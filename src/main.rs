@@ -95,6 +95,8 @@ enum Command {
 enum Docs {
     /// The page of errors, docs/errors.md.
     Errors,
+    /// The description of the API, as it is served at /openapi.json.
+    Openapi,
 }
 
 fn main() -> ExitCode {
@@ -153,8 +155,12 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Teams { store, command } => command::teams(&Db::new(&store)?, command).await,
         Command::Keys { store, command } => command::keys(&Db::new(&store)?, &clock, command).await,
         Command::Descriptors => Ok(std::io::stdout().write_all(DESCRIPTORS)?),
-        Command::Docs { page: Docs::Errors } => {
-            Ok(std::io::stdout().write_all(docs::errors().as_bytes())?)
+        Command::Docs { page } => {
+            let text = match page {
+                Docs::Errors => docs::errors(),
+                Docs::Openapi => format!("{}\n", docs::openapi()?.json),
+            };
+            Ok(std::io::stdout().write_all(text.as_bytes())?)
         }
         Command::Ready { admin_port } => ready(admin_port).await,
     }

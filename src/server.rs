@@ -28,6 +28,7 @@ use crate::{
     clock::Clock,
     config,
     db::{self, Db},
+    docs,
     error::Error,
     hints::{Hints, Notices},
     limits::LimitLayer,
@@ -251,7 +252,7 @@ fn router(
         routes.add_service(service);
     }
     let routes = routes.routes().into_axum_router();
-    let routes = routes.merge(link::router(link)).merge(page::router());
+    let routes = routes.merge(link::router(link)).merge(page::router()).merge(docs::router()?);
 
     Ok(Server::builder()
         // Calls of one proxy share few connections: see that a dead one is noticed.

@@ -1,0 +1,161 @@
+//! What each RPC can answer beside success, and a request to try it with.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    auth::Route,
+    reasons::{self, Entry, ROWS, Row},
+};
+
+/// What is known of an RPC beside the proto file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rpc {
+    /// As in the access table.
+    pub path: &'static str,
+    /// The fields of a request that works, with the names of JSON.
+    pub example: &'static str,
+    /// The reasons that it can give itself, before its first frame if it streams; not those that come of the
+    /// layers around it or of Envoy.
+    pub reasons: &'static [&'static str],
+}
+
+const RANGE: &str = r#"{"startDate": "2023-01-01", "endDate": "2023-12-22", "interval": "WEEK"}"#;
+
+/// Every RPC. A test walks the descriptor set and fails on one without a row.
+pub(super) const RPCS: &[Rpc] = &[
+    Rpc {
+        path: "/tap.v1.TapAnalytics/QueryTaps",
+        example: RANGE,
+        reasons: &[
+            reasons::INVALID_FIELDS,
+            reasons::TAG_NOT_FOUND,
+            reasons::STORE_UNAVAILABLE,
+            reasons::QUERY_TOO_SLOW,
+        ],
+    },
+    Rpc {
+        path: "/tap.v1.TapAnalytics/RecordTaps",
+        example: r#"{"taps": [{"tagUid": "newsletter-1", "country": "DE"}]}"#,
+        reasons: &[reasons::INVALID_FIELDS, reasons::STORE_UNAVAILABLE, reasons::TOO_BUSY],
+    },
+    // By gRPC only.
+    Rpc { path: "/tap.v1.TapAnalytics/IngestTaps", example: "{}", reasons: &[] },
+    Rpc {
+        path: "/tap.v1.TapAnalytics/StreamTaps",
+        example: r#"{"tagUids": ["newsletter-1"]}"#,
+        reasons: &[
+            reasons::INVALID_FIELDS,
+            reasons::RESUME_TOKEN_EXPIRED,
+            reasons::TAG_NOT_FOUND,
+            reasons::TOO_MANY_STREAMS,
+            reasons::STORE_UNAVAILABLE,
+            reasons::QUERY_TOO_SLOW,
+        ],
+    },
+    Rpc {
+        path: "/tap.v1.TapAnalytics/WatchTaps",
+        example: r#"{"query": {"startDate": "2023-01-01", "endDate": "2023-12-22", "interval": "WEEK"}}"#,
+        reasons: &[
+            reasons::INVALID_FIELDS,
+            reasons::TAG_NOT_FOUND,
+            reasons::TOO_MANY_STREAMS,
+            reasons::STORE_UNAVAILABLE,
+            reasons::QUERY_TOO_SLOW,
+        ],
+    },
+];
+
+/// What a call looks like, as far as it decides which errors can come.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    pub route: Route,
+    pub has_path_parameters: bool,
+    pub has_body: bool,
+    pub streams: bool,
+}
+
+/// The errors of a call, by HTTP status.
+pub(super) type Errors = BTreeMap<u16, Vec<&'static Row>>;
+
+/// Every error that a call can give: of the layers, of the RPC itself, of Envoy.
+///
+/// # Errors
+/// The reason that is not in the table, or not as an error that JSON has.
+pub(super) fn errors(shape: Shape, own: &[&'static str]) -> Result<Errors, &'static str> {
+    let mut service = match shape.route {
+        Route::Public | Route::Unknown => vec![],
+        Route::AnyKey | Route::Key(..) => {
+            vec![reasons::API_KEY_MISSING, reasons::API_KEY_INVALID, reasons::API_KEY_EXPIRED]
+        }
+    };
+    if let Route::Key(..) = shape.route {
+        service.push(reasons::SCOPE_MISSING);
+    }
+    if shape.route.class().is_some() {
+        service.push(reasons::QUOTA_EXCEEDED);
+    }
+    service.extend(own);
+    if shape.has_body {
+        service.push(reasons::REQUEST_TOO_LARGE);
+    }
+    service.push(reasons::INTERNAL);
+
+    let mut envoy = vec![
+        reasons::MALFORMED_REQUEST,
+        reasons::REQUEST_TOO_SLOW,
+        reasons::HEADERS_TOO_LARGE,
+        reasons::SERVICE_UNAVAILABLE,
+    ];
+    if shape.has_path_parameters {
+        // Such as for one that is empty.
+        envoy.push(reasons::UNKNOWN_PATH);
+    }
+    if shape.has_body {
+        envoy.push(reasons::REQUEST_TOO_LARGE);
+    }
+    if !shape.streams {
+        envoy.push(reasons::DEADLINE_EXCEEDED);
+    }
+
+    let mut errors = Errors::new();
+    for reason in service {
+        let row = ROWS.iter().find_map(|row| match row.entry {
+            Entry::Service { http: Some(http), .. } if row.reason == reason => Some((http, row)),
+            _ => None,
+        });
+        let (http, row) = row.ok_or(reason)?;
+        errors.entry(http).or_default().push(row);
+    }
+    for reason in envoy {
+        let row = ROWS.iter().find_map(|row| match row.entry {
+            Entry::Envoy { http, .. } if row.reason == reason => Some((http, row)),
+            _ => None,
+        });
+        let (http, row) = row.ok_or(reason)?;
+        errors.entry(http).or_default().push(row);
+    }
+    Ok(errors)
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_reflect::{DescriptorPool, DynamicMessage};
+
+    use super::*;
+    use crate::proto::DESCRIPTORS;
+
+    #[test]
+    fn an_example_is_a_message_of_its_method() {
+        let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
+        for rpc in RPCS {
+            let (service, method) = rpc.path[1..].split_once('/').unwrap();
+            let service = pool.get_service_by_name(service).unwrap();
+            let method = service.methods().find(|known| known.name() == method).unwrap();
+            let mut json = serde_json::Deserializer::from_str(rpc.example);
+            // Names that are not known are refused.
+            if let Err(error) = DynamicMessage::deserialize(method.input(), &mut json) {
+                panic!("the example of {}: {error}", rpc.path);
+            }
+        }
+    }
+}
