@@ -77,6 +77,15 @@ impl Route {
             Self::Public | Self::AnyKey | Self::Unknown => None,
         }
     }
+
+    /// The scope that it asks for.
+    #[must_use]
+    pub fn scope(&self) -> Option<Scope> {
+        match self {
+            Self::Key(scope, _) => Some(*scope),
+            Self::Public | Self::AnyKey | Self::Unknown => None,
+        }
+    }
 }
 
 /// Who calls. In the extensions of every request past the interceptor.

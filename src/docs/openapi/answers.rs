@@ -17,33 +17,40 @@ pub(super) struct Rpc {
     /// The reasons that it can give itself, before its first frame if it streams; not those that come of the
     /// layers around it or of Envoy.
     pub reasons: &'static [&'static str],
+    /// What it answers where that is a `google.api.HttpBody`, such as `image/svg+xml`.
+    pub media: Option<&'static str>,
+}
+
+/// An RPC that answers with a message.
+const fn rpc(path: &'static str, example: &'static str, reasons: &'static [&'static str]) -> Rpc {
+    Rpc { path, example, reasons, media: None }
 }
 
 const RANGE: &str = r#"{"startDate": "2023-01-01", "endDate": "2023-12-22", "interval": "WEEK"}"#;
 
 /// Every RPC. A test walks the descriptor set and fails on one without a row.
 pub(super) const RPCS: &[Rpc] = &[
-    Rpc {
-        path: "/tap.v1.TapAnalytics/QueryTaps",
-        example: RANGE,
-        reasons: &[
+    rpc(
+        "/tap.v1.TapAnalytics/QueryTaps",
+        RANGE,
+        &[
             reasons::INVALID_FIELDS,
             reasons::TAG_NOT_FOUND,
             reasons::STORE_UNAVAILABLE,
             reasons::QUERY_TOO_SLOW,
         ],
-    },
-    Rpc {
-        path: "/tap.v1.TapAnalytics/RecordTaps",
-        example: r#"{"taps": [{"tagUid": "newsletter-1", "country": "DE"}]}"#,
-        reasons: &[reasons::INVALID_FIELDS, reasons::STORE_UNAVAILABLE, reasons::TOO_BUSY],
-    },
+    ),
+    rpc(
+        "/tap.v1.TapAnalytics/RecordTaps",
+        r#"{"taps": [{"tagUid": "newsletter-1", "country": "DE"}]}"#,
+        &[reasons::INVALID_FIELDS, reasons::STORE_UNAVAILABLE, reasons::TOO_BUSY],
+    ),
     // By gRPC only.
-    Rpc { path: "/tap.v1.TapAnalytics/IngestTaps", example: "{}", reasons: &[] },
-    Rpc {
-        path: "/tap.v1.TapAnalytics/StreamTaps",
-        example: r#"{"tagUids": ["newsletter-1"]}"#,
-        reasons: &[
+    rpc("/tap.v1.TapAnalytics/IngestTaps", "{}", &[]),
+    rpc(
+        "/tap.v1.TapAnalytics/StreamTaps",
+        r#"{"tagUids": ["newsletter-1"]}"#,
+        &[
             reasons::INVALID_FIELDS,
             reasons::RESUME_TOKEN_EXPIRED,
             reasons::TAG_NOT_FOUND,
@@ -51,18 +58,18 @@ pub(super) const RPCS: &[Rpc] = &[
             reasons::STORE_UNAVAILABLE,
             reasons::QUERY_TOO_SLOW,
         ],
-    },
-    Rpc {
-        path: "/tap.v1.TapAnalytics/WatchTaps",
-        example: r#"{"query": {"startDate": "2023-01-01", "endDate": "2023-12-22", "interval": "WEEK"}}"#,
-        reasons: &[
+    ),
+    rpc(
+        "/tap.v1.TapAnalytics/WatchTaps",
+        r#"{"query": {"startDate": "2023-01-01", "endDate": "2023-12-22", "interval": "WEEK"}}"#,
+        &[
             reasons::INVALID_FIELDS,
             reasons::TAG_NOT_FOUND,
             reasons::TOO_MANY_STREAMS,
             reasons::STORE_UNAVAILABLE,
             reasons::QUERY_TOO_SLOW,
         ],
-    },
+    ),
 ];
 
 /// What a call looks like, as far as it decides which errors can come.
@@ -82,13 +89,15 @@ pub(super) type Errors = BTreeMap<u16, Vec<&'static Row>>;
 /// # Errors
 /// The reason that is not in the table, or not as an error that JSON has.
 pub(super) fn errors(shape: Shape, own: &[&'static str]) -> Result<Errors, &'static str> {
-    let mut service = match shape.route {
-        Route::Public | Route::Unknown => vec![],
-        Route::AnyKey | Route::Key(..) => {
-            vec![reasons::API_KEY_MISSING, reasons::API_KEY_INVALID, reasons::API_KEY_EXPIRED]
-        }
-    };
-    if let Route::Key(..) = shape.route {
+    let mut service = Vec::new();
+    if shape.route != Route::Public {
+        service.extend([
+            reasons::API_KEY_MISSING,
+            reasons::API_KEY_INVALID,
+            reasons::API_KEY_EXPIRED,
+        ]);
+    }
+    if shape.route.scope().is_some() {
         service.push(reasons::SCOPE_MISSING);
     }
     if shape.route.class().is_some() {

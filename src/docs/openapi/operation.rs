@@ -6,7 +6,7 @@ use prost_reflect::MethodDescriptor;
 use serde_json::{Value, json};
 
 use super::{
-    answers::{self, RPCS, Shape},
+    answers::{self, RPCS, Rpc, Shape},
     example::curl,
     parameters::{Input, Parameter},
     schema::{Schemas, Side, reference},
@@ -32,7 +32,7 @@ struct Method<'a> {
     comment: &'a str,
     route: Route,
     example: Value,
-    reasons: &'static [&'static str],
+    rpc: &'static Rpc,
 }
 
 /// Every operation of a method.
@@ -58,7 +58,7 @@ pub(super) fn operations(
     let example = serde_json::from_str(rpc.example)
         .map_err(|error| format!("the example of {path} is no JSON: {error}"))?;
 
-    let method = Method { descriptor: method, comment, route, example, reasons: rpc.reasons };
+    let method = Method { descriptor: method, comment, route, example, rpc };
     let mut names = BTreeSet::new();
     let rules = source.rules(method.descriptor);
     rules.iter().map(|rule| method.operation(rule, &mut names, schemas)).collect()
@@ -79,14 +79,14 @@ impl Method<'_> {
             has_body: input.body.is_some(),
             streams,
         };
-        let errors = answers::errors(shape, self.reasons).map_err(|reason| {
+        let errors = answers::errors(shape, self.rpc.reasons).map_err(|reason| {
             format!(
                 "{reason}, which {} gives, has no such row in src/reasons/table.rs",
                 self.name()
             )
         })?;
 
-        let mut responses = Object::new().with("200", self.success(streams, schemas));
+        let mut responses = Object::new().with("200", self.success(streams, schemas)?);
         for (status, rows) in &errors {
             responses.put(status.to_string(), error(*status, rows, self.route));
         }
@@ -130,39 +130,39 @@ impl Method<'_> {
 
     fn description(&self, curl: &str) -> String {
         let comment = self.comment;
-        let needs = match self.route {
-            Route::Key(scope, class) => {
-                format!("Scope `{}`, quota `{}`.", scope.as_str(), class.as_str())
-            }
-            Route::AnyKey => "Any key; costs nothing.".to_owned(),
-            Route::Public | Route::Unknown => "Public.".to_owned(),
-        };
+        let scope = self.route.scope().map(|scope| format!("Scope `{}`.", scope.as_str()));
+        let quota = self.route.class().map(|class| format!("Quota `{}`.", class.as_str()));
+        let needs = [scope, quota].into_iter().flatten().collect::<Vec<_>>().join(" ");
         let grpc = path(self.descriptor);
         let grpc = grpc.trim_start_matches('/');
-        format!("{comment}\n\n{needs} By gRPC it is `{grpc}`.\n\n```bash\n{curl}\n```")
+        format!("{comment}\n\n{needs} By gRPC: `{grpc}`.\n\n```bash\n{curl}\n```")
     }
 
-    fn success(&self, streams: bool, schemas: &mut Schemas<'_>) -> Object {
+    fn success(&self, streams: bool, schemas: &mut Schemas<'_>) -> Result<Object, String> {
         let output = self.descriptor.output();
+        let answer = |about: String, content: Object| {
+            let headers = headers(200, self.route);
+            let answer = Object::new().with("description", about).with("headers", headers);
+            Ok(answer.with("content", content))
+        };
+        let text = || Object::new().with("schema", json!({"type": "string"}));
+        if output.full_name() == "google.api.HttpBody" {
+            let media = self.rpc.media;
+            let media =
+                media.ok_or_else(|| format!("the row of {} names no media", self.name()))?;
+            return answer(format!("As `{media}`."), Object::new().with(media, text()));
+        }
         let file = output.parent_file();
         let about = schemas.describe(&file, output.path(), output.full_name()).unwrap_or_default();
-        let schema = schemas.message(&output, Side::Answer);
-        let (about, content) = if streams {
-            let about = format!(
-                "{about}\n\nThe answer does not end by itself. With `Accept: text/event-stream` each frame is an event, `data: ` and one JSON object; otherwise each is one JSON object on a line of its own. The schema is that of a frame."
-            );
-            let events = json!({"schema": {"type": "string"}});
-            let lines = Object::new().with("schema", schema);
-            let content = Object::new().with("application/json", lines);
-            (about, content.with("text/event-stream", events))
-        } else {
-            let media = Object::new().with("schema", schema);
-            (about, Object::new().with("application/json", media))
-        };
-        Object::new()
-            .with("description", about)
-            .with("headers", headers(200, self.route))
-            .with("content", content)
+        let schema = Object::new().with("schema", schemas.message(&output, Side::Answer));
+        let content = Object::new().with("application/json", schema);
+        if !streams {
+            return answer(about, content);
+        }
+        let about = format!(
+            "{about}\n\nThe answer does not end by itself. With `Accept: text/event-stream` each frame is an event, `data: ` and one JSON object; otherwise each is one JSON object on a line of its own. The schema is that of a frame."
+        );
+        answer(about, content.with("text/event-stream", text()))
     }
 }
 
@@ -217,11 +217,10 @@ fn headers(status: u16, route: Route) -> Object {
 
 /// Either way of sending a key; the roles are the scopes.
 fn security(route: Route) -> Vec<Json> {
-    let roles: Vec<Json> = match route {
-        Route::Public | Route::Unknown => return Vec::new(),
-        Route::AnyKey => Vec::new(),
-        Route::Key(scope, _) => vec![scope.as_str().into()],
-    };
+    if route == Route::Public {
+        return Vec::new();
+    }
+    let roles: Vec<Json> = route.scope().iter().map(|scope| scope.as_str().into()).collect();
     super::SCHEMES.iter().map(|scheme| Object::new().with(*scheme, roles.clone()).into()).collect()
 }
 

@@ -102,10 +102,11 @@ pub(super) fn path(method: &MethodDescriptor) -> String {
     format!("/{}/{}", method.parent_service().full_name(), method.name())
 }
 
-/// A comment with its lines joined, but for those that begin a paragraph or an item of a list.
+/// A comment with its lines joined, but for those that begin a paragraph or an item of a list. What it says to
+/// the linter is left out.
 fn flow(comment: &str) -> String {
     let mut text = String::new();
-    for line in comment.lines().map(str::trim) {
+    for line in comment.lines().map(str::trim).filter(|line| !line.starts_with("buf:lint:")) {
         let begins = line.is_empty() || line.starts_with("* ") || line.starts_with("- ");
         if begins {
             text.push('\n');
@@ -132,7 +133,7 @@ mod tests {
 
     #[test]
     fn lines_are_joined_and_paragraphs_and_items_are_kept() {
-        let comment = " One\n two.\n\n Three:\n * four\n   five\n * six\n";
+        let comment = " One\n two.\n\n Three:\n * four\n   five\n * six\n\n buf:lint:ignore RULE\n";
         assert_eq!(flow(comment), "One two.\n\nThree:\n* four five\n* six");
         assert_eq!(first_sentence("One `a.b` two. Three."), "One `a.b` two");
         assert_eq!(first_sentence("One.\n\nTwo. Three."), "One");
