@@ -15,6 +15,7 @@ use crate::{
     ids::{KeyId, TagId, TeamId},
     limits,
     quotas::{Class, Quotas},
+    reasons,
     streams::KeyLife,
 };
 
@@ -64,6 +65,7 @@ const ROUTES: &[(&str, Route)] = &[
     ("/tap.v1.ApiKeys/WhoAmI", Route::AnyKey),
     ("/tap.v1.ApiKeys/GetQuota", Route::AnyKey),
     ("/", Route::Public),
+    ("/openapi.json", Route::Public),
     ("/grpc.health.v1.Health/Check", Route::Public),
     ("/grpc.health.v1.Health/Watch", Route::Public),
     ("/grpc.health.v1.Health/List", Route::Public),
@@ -119,7 +121,7 @@ impl Route {
             }
             _ => return Ok(()),
         };
-        Err(Error::Denied { reason: "TOKEN_NOT_ENOUGH", message: denied.to_owned() })
+        Err(Error::Denied { reason: reasons::TOKEN_NOT_ENOUGH, message: denied.to_owned() })
     }
 
     /// Whether an EventSource may call here, which can send a token by no header.
@@ -184,19 +186,19 @@ impl Caller {
 
 /// The same for every key that is not valid, so that nothing can be learned by trying.
 pub(crate) const INVALID: Error = Error::Unauthenticated {
-    reason: "API_KEY_INVALID",
+    reason: reasons::API_KEY_INVALID,
     message: "this API key is not valid: it may be mistyped or revoked",
 };
 pub(crate) const EXPIRED: Error = Error::Unauthenticated {
-    reason: "API_KEY_EXPIRED",
+    reason: reasons::API_KEY_EXPIRED,
     message: "this API key has expired: use a new one",
 };
 pub(crate) const TOKEN_EXPIRED: Error = Error::Unauthenticated {
-    reason: "TOKEN_EXPIRED",
+    reason: reasons::TOKEN_EXPIRED,
     message: "this token has expired: trade the key for a new one",
 };
 const MISSING: Error = Error::Unauthenticated {
-    reason: "API_KEY_MISSING",
+    reason: reasons::API_KEY_MISSING,
     message: "an API key is needed: send it in the header x-api-key, or as authorization: Bearer",
 };
 

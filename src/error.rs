@@ -8,6 +8,8 @@ use std::{sync::Arc, time::Duration};
 use tonic::{Code, Status, metadata::MetadataValue};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
+use crate::reasons;
+
 /// Whose `reason`s these are, in every `ErrorInfo`.
 pub const DOMAIN: &str = "tap-analytics";
 
@@ -140,7 +142,7 @@ impl Error {
         let more = uids.len().saturating_sub(TAGS_NAMED_MAX);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         let message = format!("no such tag: {}{more}", named.join(", "));
-        Self::NotFound { reason: "TAG_NOT_FOUND", message }
+        Self::NotFound { reason: reasons::TAG_NOT_FOUND, message }
     }
 
     /// An internal error with its cause, which only the log sees.
@@ -189,16 +191,16 @@ impl From<Error> for Status {
                 status
             }
             Error::ScopeMissing { scope } => {
-                let mut details = details("SCOPE_MISSING");
+                let mut details = details(reasons::SCOPE_MISSING);
                 details.set_error_info(
-                    "SCOPE_MISSING",
+                    reasons::SCOPE_MISSING,
                     DOMAIN,
                     [("scope".to_owned(), scope.to_owned())],
                 );
                 Status::with_error_details(Code::PermissionDenied, message, details)
             }
             Error::TooManyGuesses { wait } => {
-                let mut details = details("TOO_MANY_WRONG_KEYS");
+                let mut details = details(reasons::TOO_MANY_WRONG_KEYS);
                 details.set_retry_info(Some(wait));
                 let mut status =
                     Status::with_error_details(Code::ResourceExhausted, message, details);
@@ -206,7 +208,7 @@ impl From<Error> for Status {
                 status
             }
             Error::Invalid(violations) => {
-                let mut details = details("INVALID_FIELDS");
+                let mut details = details(reasons::INVALID_FIELDS);
                 details.set_bad_request(
                     violations.into_iter().map(FieldViolation::from).collect::<Vec<_>>(),
                 );
@@ -223,30 +225,32 @@ impl From<Error> for Status {
             Error::LimitReached { reason, .. } => {
                 with_reason(Code::ResourceExhausted, message, reason)
             }
-            Error::UnknownMethod => with_reason(Code::Unimplemented, message, "UNKNOWN_METHOD"),
+            Error::UnknownMethod => {
+                with_reason(Code::Unimplemented, message, reasons::UNKNOWN_METHOD)
+            }
             Error::StoreUnavailable(_) => {
-                let mut details = details("STORE_UNAVAILABLE");
+                let mut details = details(reasons::STORE_UNAVAILABLE);
                 details.set_retry_info(Some(STORE_RETRY));
                 Status::with_error_details(Code::Unavailable, message, details)
             }
             Error::Busy => {
-                let mut details = details("TOO_BUSY");
+                let mut details = details(reasons::TOO_BUSY);
                 details.set_retry_info(Some(STORE_RETRY));
                 Status::with_error_details(Code::Unavailable, message, details)
             }
             Error::Draining => {
-                let mut details = details("DRAINING");
+                let mut details = details(reasons::DRAINING);
                 details.set_retry_info(Some(STORE_RETRY));
                 Status::with_error_details(Code::Unavailable, message, details)
             }
             Error::TooManyStreams { .. } => {
-                with_reason(Code::ResourceExhausted, message, "TOO_MANY_STREAMS")
+                with_reason(Code::ResourceExhausted, message, reasons::TOO_MANY_STREAMS)
             }
             Error::ResumeTokenExpired => {
-                with_reason(Code::OutOfRange, message, "RESUME_TOKEN_EXPIRED")
+                with_reason(Code::OutOfRange, message, reasons::RESUME_TOKEN_EXPIRED)
             }
-            Error::TooSlow => with_reason(Code::DeadlineExceeded, message, "QUERY_TOO_SLOW"),
-            Error::Internal(_) => with_reason(Code::Internal, message, "INTERNAL"),
+            Error::TooSlow => with_reason(Code::DeadlineExceeded, message, reasons::QUERY_TOO_SLOW),
+            Error::Internal(_) => with_reason(Code::Internal, message, reasons::INTERNAL),
         }
     }
 }
@@ -276,20 +280,22 @@ pub fn complete(status: &Status) -> Status {
     let (code, reason, message) = match status.code() {
         Code::OutOfRange => (
             Code::OutOfRange,
-            "REQUEST_TOO_LARGE",
+            reasons::REQUEST_TOO_LARGE,
             "the request is larger than 4 MiB: ask for less, or send less, at a time",
         ),
         // What cannot be decoded is the caller's fault, not ours.
         Code::Internal => (
             Code::InvalidArgument,
-            "MALFORMED_REQUEST",
+            reasons::MALFORMED_REQUEST,
             "the request is not a message of this method",
         ),
         Code::Unimplemented if message.is_empty() => {
             return Error::UnknownMethod.into();
         }
-        Code::Unimplemented => (Code::Unimplemented, "UNSUPPORTED_ENCODING", message.as_str()),
-        code => (code, "UNKNOWN", message.as_str()),
+        Code::Unimplemented => {
+            (Code::Unimplemented, reasons::UNSUPPORTED_ENCODING, message.as_str())
+        }
+        code => (code, reasons::UNKNOWN, message.as_str()),
     };
     with_reason(code, message.to_owned(), reason)
 }

@@ -26,6 +26,7 @@ pub mod config;
 pub mod error;
 pub mod ids;
 pub mod proto;
+pub mod reasons;
 pub mod secrets;
 pub mod telemetry;
 pub mod wire;
@@ -45,6 +46,7 @@ pub mod quotas;
 pub mod streams;
 pub mod taps;
 
+pub mod docs;
 pub mod page;
 
 pub mod admin;

@@ -23,6 +23,7 @@ use crate::{
     auth::{Caller, Route},
     error::{self, Error},
     quotas::{Class, Standing},
+    reasons,
 };
 
 /// Batches of taps that are read and worked on at a time, of all keys: each may take some megabytes. Further
@@ -172,7 +173,7 @@ fn refusal(class: Class, standing: Standing) -> Status {
         "over the quota of {description}; try again in {} seconds",
         seconds(standing.retry_after)
     );
-    let mut details = error::details("QUOTA_EXCEEDED");
+    let mut details = error::details(reasons::QUOTA_EXCEEDED);
     details.set_retry_info(Some(standing.retry_after)).set_quota_failure(vec![QuotaViolation {
         quota_metric: format!("tap-analytics/{class}"),
         quota_id: format!("{class}-per-hour-per-key"),

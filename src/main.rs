@@ -9,6 +9,7 @@ use tap_analytics::{
     clock::Clock,
     config::{Logs, Serve, Store},
     db::Db,
+    docs,
     error::Error,
     migrate,
     proto::DESCRIPTORS,
@@ -84,12 +85,25 @@ enum Command {
     },
     /// Write the protobuf descriptor set, which Envoy needs, to standard output.
     Descriptors,
+    /// Write documentation to standard output.
+    Docs {
+        #[command(subcommand)]
+        page: Docs,
+    },
     /// Succeed if the service on this machine is ready: for the health checks of containers.
     Ready {
         /// Its private port.
         #[arg(long, env = "TAP_ADMIN_PORT", default_value_t = 9464)]
         admin_port: u16,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum Docs {
+    /// The page of errors, docs/errors.md.
+    Errors,
+    /// The description of the API, as it is served at /openapi.json.
+    Openapi,
 }
 
 fn main() -> ExitCode {
@@ -151,6 +165,13 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             command::tokens(&Db::new(&store)?, &clock, command).await
         }
         Command::Descriptors => Ok(std::io::stdout().write_all(DESCRIPTORS)?),
+        Command::Docs { page } => {
+            let text = match page {
+                Docs::Errors => docs::errors(),
+                Docs::Openapi => format!("{}\n", docs::openapi()?.json),
+            };
+            Ok(std::io::stdout().write_all(text.as_bytes())?)
+        }
         Command::Ready { admin_port } => ready(admin_port).await,
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     db::{self, Db, Write},
     error::Error,
     ids::{KeyId, TeamId},
-    sql,
+    reasons, sql,
 };
 
 /// How long an answer is kept.
@@ -82,7 +82,7 @@ impl Once {
         })?;
         if row.get::<_, &[u8]>("fingerprint") != self.fingerprint {
             return Err(Error::AlreadyExists {
-                reason: "REQUEST_ID_USED",
+                reason: reasons::REQUEST_ID_USED,
                 message: "this request_id was used for another request: take a new one, or repeat that one as it was".to_owned(),
             });
         }

@@ -31,6 +31,7 @@ use crate::{
     config,
     db::{self, Db},
     directory::Directory,
+    docs,
     error::Error,
     hints::{Hints, Notices},
     limits::LimitLayer,
@@ -281,7 +282,8 @@ fn router(
         routes.add_service(service);
     }
     let routes = routes.routes().into_axum_router();
-    let routes = routes.merge(link::router(services.link)).merge(page::router());
+    let routes =
+        routes.merge(link::router(services.link)).merge(page::router()).merge(docs::router()?);
 
     Ok(Server::builder()
         // Calls of one proxy share few connections: see that a dead one is noticed.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 use uuid::Uuid;
 
-use crate::error::Violation;
+use crate::{error::Violation, reasons};
 
 /// How much of a caller's text an error repeats.
 const EXCERPT_CHARS_MAX: usize = 64;
@@ -12,12 +12,16 @@ const KEY_REST_MIN: usize = 32;
 
 /// A number that is none of an enum.
 pub fn unknown_value(field: impl Into<String>, value: i32, allowed: &str) -> Violation {
-    Violation::new(field, "UNKNOWN_VALUE", format!("{value} is not known here: use {allowed}"))
+    Violation::new(
+        field,
+        reasons::UNKNOWN_VALUE,
+        format!("{value} is not known here: use {allowed}"),
+    )
 }
 
 /// A field that is missing.
 pub fn required(field: impl Into<String>, what: &str) -> Violation {
-    Violation::new(field, "REQUIRED", format!("is missing: {what}"))
+    Violation::new(field, reasons::REQUIRED, format!("is missing: {what}"))
 }
 
 /// A caller's own text, short enough for an error, without what could break a log or a terminal, and
@@ -52,7 +56,7 @@ pub fn uuid(field: &str, text: &str) -> Result<Uuid, Violation> {
         return Err(required(field, "name it by its UUID"));
     }
     Uuid::parse_str(text).map_err(|_| {
-        Violation::new(field, "MALFORMED_UUID", format!("{} is not a UUID", excerpt(text)))
+        Violation::new(field, reasons::MALFORMED_UUID, format!("{} is not a UUID", excerpt(text)))
     })
 }
 

@@ -15,6 +15,7 @@ use crate::{
     db::Write,
     error::Error,
     ids::{KeyId, TeamId},
+    reasons,
 };
 
 /// Makes a key.
@@ -131,7 +132,7 @@ pub async fn revoke(
 #[must_use]
 pub fn not_found() -> Error {
     Error::NotFound {
-        reason: "KEY_NOT_FOUND",
+        reason: reasons::KEY_NOT_FOUND,
         message: "the team has no key of this id: list them to see which there are".to_owned(),
     }
 }
@@ -154,7 +155,7 @@ async fn insert(
         let message = format!(
             "the team has {KEYS_MAX} keys that work or have expired in the last 90 days, which is the most: revoke some"
         );
-        return Err(Error::LimitReached { reason: "KEY_LIMIT", message });
+        return Err(Error::LimitReached { reason: reasons::KEY_LIMIT, message });
     }
     store::create_key(write, key, info).await?;
     let changes = info.changes_since(None);
@@ -184,7 +185,7 @@ fn may(actor: &Actor, wanted: &Power) -> Result<(), Error> {
     match actor.power.as_ref().and_then(|power| power.lacks(wanted)) {
         None => Ok(()),
         Some(lack) => Err(Error::Denied {
-            reason: "MORE_THAN_CALLER",
+            reason: reasons::MORE_THAN_CALLER,
             message: format!(
                 "your key does not have {lack} itself, so it cannot give it: use a key that has"
             ),
@@ -193,5 +194,5 @@ fn may(actor: &Actor, wanted: &Power) -> Result<(), Error> {
 }
 
 fn ended(why: &str) -> Error {
-    Error::FailedPrecondition { reason: "KEY_ENDED", message: format!("this key {why}") }
+    Error::FailedPrecondition { reason: reasons::KEY_ENDED, message: format!("this key {why}") }
 }

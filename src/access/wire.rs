@@ -24,6 +24,7 @@ use crate::{
         api_key_state, create_api_key_request::Expiry, key_action,
     },
     quotas::{Class, Standing},
+    reasons,
     streams::STREAMS_MAX,
     taps::model::is_tag_uid,
     wire::{excerpt, instant, optional_uuid, required, uuid},
@@ -119,7 +120,7 @@ pub fn key_patch(
             }
             other => bad.push(Violation::new(
                 "update_mask",
-                "UNKNOWN_FIELD",
+                reasons::UNKNOWN_FIELD,
                 format!(
                     "{} cannot be changed: name, scopes, queries_per_hour and expires_at can",
                     excerpt(other)
@@ -195,7 +196,7 @@ pub fn new_token(request: IssueTokenRequest) -> Result<NewToken, Error> {
     for (nth, scope) in scopes.iter().enumerate().filter(|(_, scope)| !scope.reads()) {
         bad.push(Violation::new(
             format!("scopes[{nth}]"),
-            "NOT_FOR_TOKENS",
+            reasons::NOT_FOR_TOKENS,
             format!("a token only reads: {} is for keys", scope.as_str()),
         ));
     }
@@ -204,12 +205,12 @@ pub fn new_token(request: IssueTokenRequest) -> Result<NewToken, Error> {
     tag_uids.dedup();
     if tag_uids.len() > TAGS_MAX {
         let text = format!("names {} tags: at most {TAGS_MAX} are allowed", tag_uids.len());
-        bad.push(Violation::new("tag_uids", "TOO_MANY_TAGS", text));
+        bad.push(Violation::new("tag_uids", reasons::TOO_MANY_TAGS, text));
     } else {
         for (nth, _) in tag_uids.iter().enumerate().filter(|(_, uid)| !is_tag_uid(uid)) {
             bad.push(Violation::new(
                 format!("tag_uids[{nth}]"),
-                "MALFORMED_TAG_UID",
+                reasons::MALFORMED_TAG_UID,
                 "must be 1 to 64 letters, digits, or . _ : -",
             ));
         }
@@ -317,11 +318,11 @@ fn name(text: &str, bad: &mut Vec<Violation>) -> String {
         bad.push(required("name", "say what the key is for, such as dashboard"));
     } else if text.chars().count() > NAME_CHARS_MAX {
         let text = format!("is longer than {NAME_CHARS_MAX} characters");
-        bad.push(Violation::new("name", "TOO_LONG", text));
+        bad.push(Violation::new("name", reasons::TOO_LONG, text));
     } else if text.chars().any(char::is_control) {
         bad.push(Violation::new(
             "name",
-            "MALFORMED_TEXT",
+            reasons::MALFORMED_TEXT,
             "has control characters: leave them out",
         ));
     }
@@ -336,7 +337,7 @@ fn scopes(texts: &[String], bad: &mut Vec<Violation>) -> Vec<Scope> {
             Some(scope) => scopes.push(scope),
             None => bad.push(Violation::new(
                 format!("scopes[{nth}]"),
-                "UNKNOWN_SCOPE",
+                reasons::UNKNOWN_SCOPE,
                 format!("{} is no scope: use {SCOPES}", excerpt(text)),
             )),
         }
@@ -349,7 +350,7 @@ fn queries_per_hour(asked: i32, bad: &mut Vec<Violation>) -> Option<u32> {
     let number = number.filter(|number| (1..=QUERIES_PER_HOUR_MAX).contains(number));
     if number.is_none() {
         let text = format!("{asked} is not from 1 to {QUERIES_PER_HOUR_MAX}");
-        bad.push(Violation::new("queries_per_hour", "OUT_OF_RANGE", text));
+        bad.push(Violation::new("queries_per_hour", reasons::OUT_OF_RANGE, text));
     }
     number
 }
@@ -358,14 +359,14 @@ fn expires_at(text: &str, now: DateTime<Utc>, bad: &mut Vec<Violation>) -> Optio
     let Ok(at) = DateTime::parse_from_rfc3339(text) else {
         let text =
             format!("{} is not an RFC 3339 instant such as 2030-01-01T00:00:00Z", excerpt(text));
-        bad.push(Violation::new("expires_at", "MALFORMED_DATE", text));
+        bad.push(Violation::new("expires_at", reasons::MALFORMED_DATE, text));
         return None;
     };
     // No finer than the store keeps it.
     let at = DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or_default();
     if at <= now || at > now + TimeDelta::days(36_500) {
         let text = "must be ahead of now, and by 100 years at most; to end a key now, revoke it";
-        bad.push(Violation::new("expires_at", "DATE_OUT_OF_RANGE", text));
+        bad.push(Violation::new("expires_at", reasons::DATE_OUT_OF_RANGE, text));
         return None;
     }
     Some(at)
@@ -381,7 +382,7 @@ fn span(
     if duration.is_none() {
         let (least, most) = (allowed.start().as_secs(), allowed.end().as_secs());
         let text = format!("must be from {least}s to {most}s");
-        bad.push(Violation::new(field, "OUT_OF_RANGE", text));
+        bad.push(Violation::new(field, reasons::OUT_OF_RANGE, text));
     }
     TimeDelta::from_std(duration?).ok()
 }

@@ -35,7 +35,7 @@ use crate::{
     error::{Error, Violation},
     hints,
     ids::TeamId,
-    sql,
+    reasons, sql,
 };
 
 /// Taps that are read before they are written.
@@ -118,7 +118,7 @@ impl Seeder<'_> {
                 let text = format!(
                     "belongs to team {owner} already: a line of taps could not say which is meant"
                 );
-                lines.report(&line, &[Violation::new("tag_uid", "DUPLICATE_TAG", text)]);
+                lines.report(&line, &[Violation::new("tag_uid", reasons::DUPLICATE_TAG, text)]);
             }
         }
 
@@ -260,7 +260,7 @@ fn parse_tag(line: &Line, now: DateTime<Utc>) -> Result<TagLine, Vec<Violation>>
     if !is_tag_uid(uid) {
         bad.push(Violation::new(
             "tag_uid",
-            "MALFORMED_TAG_UID",
+            reasons::MALFORMED_TAG_UID,
             "must be 1 to 64 letters, digits, or . _ : -",
         ));
     }
@@ -268,25 +268,25 @@ fn parse_tag(line: &Line, now: DateTime<Utc>) -> Result<TagLine, Vec<Violation>>
     if team.is_none() {
         bad.push(Violation::new(
             "team_id",
-            "MALFORMED_NUMBER",
+            reasons::MALFORMED_NUMBER,
             "must be a number from 1 to 2147483647",
         ));
     }
     let label = line.field("label");
     if label.chars().count() > 200 {
-        bad.push(Violation::new("label", "TOO_LONG", "must be at most 200 characters"));
+        bad.push(Violation::new("label", reasons::TOO_LONG, "must be at most 200 characters"));
     }
     let kind = line.field("kind");
     let kind = if kind.is_empty() { Some(Kind::Nfc) } else { Kind::parse(kind) };
     if kind.is_none() {
-        bad.push(Violation::new("kind", "UNKNOWN_VALUE", "must be nfc, qr or link"));
+        bad.push(Violation::new("kind", reasons::UNKNOWN_VALUE, "must be nfc, qr or link"));
     }
     let destination = line.field("destination_url");
     let destination_url = (!destination.is_empty()).then(|| destination.to_owned());
     if destination_url.as_deref().is_some_and(|url| !is_destination_url(url)) {
         bad.push(Violation::new(
             "destination_url",
-            "MALFORMED_URL",
+            reasons::MALFORMED_URL,
             "must be an address that begins with https:// or http://, up to 2048 characters",
         ));
     }
@@ -314,19 +314,19 @@ fn parse_tap(
     if !(1..=200).contains(&id.len()) {
         bad.push(Violation::new(
             "id",
-            "REQUIRED",
+            reasons::REQUIRED,
             "is required: anything unique to the tap, up to 200 bytes",
         ));
     }
     let tag = tags.get(line.field("tag_uid"));
     if tag.is_none() {
-        bad.push(Violation::new("tag_uid", "UNKNOWN_TAG", "is not in the file of tags"));
+        bad.push(Violation::new("tag_uid", reasons::UNKNOWN_TAG, "is not in the file of tags"));
     }
     let count = line.field("count").parse().ok().filter(|count| (1..=1_000_000).contains(count));
     if count.is_none() {
         bad.push(Violation::new(
             "count",
-            "COUNT_OUT_OF_RANGE",
+            reasons::COUNT_OUT_OF_RANGE,
             "must be a whole number from 1 to 1000000",
         ));
     }
@@ -364,17 +364,19 @@ fn instant(line: &Line, now: DateTime<Utc>, bad: &mut Vec<Violation>) -> Option<
     });
     let violation = match at {
         Ok(at) if at > now + FUTURE_MAX => {
-            Violation::new("created_at", "TIMESTAMP_IN_FUTURE", "lies in the future")
+            Violation::new("created_at", reasons::TIMESTAMP_IN_FUTURE, "lies in the future")
         }
-        Ok(at) if at < EARLIEST => {
-            Violation::new("created_at", "TIMESTAMP_TOO_OLD", format!("lies before {EARLIEST:?}"))
-        }
+        Ok(at) if at < EARLIEST => Violation::new(
+            "created_at",
+            reasons::TIMESTAMP_TOO_OLD,
+            format!("lies before {EARLIEST:?}"),
+        ),
         Ok(at) => {
             return Some(whole_micros(at));
         }
         Err(()) => Violation::new(
             "created_at",
-            "MALFORMED_DATE",
+            reasons::MALFORMED_DATE,
             "must be an instant such as 2023-01-01T08:00:00Z; without an offset it is UTC",
         ),
     };

@@ -291,7 +291,9 @@ async fn every_path_in_the_proto_names_its_methods_when_it_gets_another() {
         paths.entry(path).or_default().push(method);
     }
     assert_eq!(paths.len(), 5);
-    for path in ["/", "/assets/page.js", "/t/acme/a"] {
+    for path in
+        ["/", "/assets/page.js", "/docs", "/docs/", "/docs/errors", "/openapi.json", "/t/acme/a"]
+    {
         paths.insert(path.to_owned(), vec!["GET".to_owned(), "HEAD".to_owned()]);
     }
     for (path, mut methods) in paths {
@@ -309,7 +311,7 @@ async fn every_path_in_the_proto_names_its_methods_when_it_gets_another() {
 
 /// Method and path of each HTTP rule, from the annotations in the descriptor set: that they are there
 /// at all is what Envoy depends on.
-fn http_rules() -> Vec<(String, String)> {
+pub fn http_rules() -> Vec<(String, String)> {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
     let http = pool.get_extension_by_name("google.api.http").unwrap();
     let mut rules = Vec::new();

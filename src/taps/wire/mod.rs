@@ -16,6 +16,7 @@ use super::model::{QUERY_TAGS_MAX, TapClass, is_tag_uid};
 use crate::{
     error::Violation,
     proto::tap_v1::tap_class,
+    reasons,
     wire::{excerpt, unknown_value},
 };
 
@@ -27,14 +28,14 @@ fn tag_uids(mut uids: Vec<String>, bad: &mut Vec<Violation>) -> Vec<String> {
     if uids.len() > QUERY_TAGS_MAX {
         bad.push(Violation::new(
             "tag_uids",
-            "TOO_MANY_TAGS",
+            reasons::TOO_MANY_TAGS,
             format!("names {} tags: at most {QUERY_TAGS_MAX} are allowed", uids.len()),
         ));
         return Vec::new();
     }
     let malformed = uids.iter().enumerate().filter(|(_, uid)| !is_tag_uid(uid)).take(NAMED_MAX);
     bad.extend(malformed.map(|(at, _)| {
-        Violation::new(format!("tag_uids[{at}]"), "MALFORMED_TAG_UID", TAG_UID_FORM)
+        Violation::new(format!("tag_uids[{at}]"), reasons::MALFORMED_TAG_UID, TAG_UID_FORM)
     }));
     uids.sort_unstable();
     uids.dedup();
