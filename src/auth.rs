@@ -124,7 +124,7 @@ impl Route {
         Err(Error::Denied { reason: reasons::TOKEN_NOT_ENOUGH, message: denied.to_owned() })
     }
 
-    /// Whether an EventSource may call here, which can send a token by no header.
+    /// Whether an `EventSource` may call here, which can send a token by no header.
     fn by_event_source(self) -> bool {
         self.class() == Some(Class::Stream)
     }
@@ -203,7 +203,7 @@ const MISSING: Error = Error::Unauthenticated {
 };
 
 /// The key or token as the caller sent it: `x-api-key` wins over `authorization: Bearer`, and, where an
-/// EventSource may call, this over `?access_token=`.
+/// `EventSource` may call, this over `?access_token=`.
 ///
 /// No more lenient than the patterns in envoy.yaml: a key that Envoy does not see as we do would let
 /// its holder choose the replica, and have a quota on each.
