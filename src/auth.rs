@@ -65,6 +65,9 @@ const ROUTES: &[(&str, Route)] = &[
     ("/tap.v1.ApiKeys/WhoAmI", Route::AnyKey),
     ("/tap.v1.ApiKeys/GetQuota", Route::AnyKey),
     ("/", Route::Public),
+    ("/docs", Route::Public),
+    ("/docs/", Route::Public),
+    ("/docs/errors", Route::Public),
     ("/openapi.json", Route::Public),
     ("/grpc.health.v1.Health/Check", Route::Public),
     ("/grpc.health.v1.Health/Watch", Route::Public),
@@ -124,7 +127,7 @@ impl Route {
         Err(Error::Denied { reason: reasons::TOKEN_NOT_ENOUGH, message: denied.to_owned() })
     }
 
-    /// Whether an EventSource may call here, which can send a token by no header.
+    /// Whether an `EventSource` may call here, which can send a token by no header.
     fn by_event_source(self) -> bool {
         self.class() == Some(Class::Stream)
     }
@@ -203,7 +206,7 @@ const MISSING: Error = Error::Unauthenticated {
 };
 
 /// The key or token as the caller sent it: `x-api-key` wins over `authorization: Bearer`, and, where an
-/// EventSource may call, this over `?access_token=`.
+/// `EventSource` may call, this over `?access_token=`.
 ///
 /// No more lenient than the patterns in envoy.yaml: a key that Envoy does not see as we do would let
 /// its holder choose the replica, and have a quota on each.

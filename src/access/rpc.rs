@@ -206,7 +206,7 @@ impl api_keys_server::ApiKeys for ApiKeys {
         read.end().await?;
 
         let more = found.len() > size;
-        let events = found.into_iter().take(size).map(wire::key_event);
+        let events = found.iter().take(size).map(wire::key_event);
         let events = events.collect::<Result<Vec<_>, Error>>()?;
         let last = events.last().filter(|_| more);
         let next = last.map(|last| self.pages.next(caller.team, &asked, &last.id));

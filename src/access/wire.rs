@@ -64,7 +64,7 @@ pub fn new_key(request: &CreateApiKeyRequest, now: DateTime<Utc>) -> Result<NewK
         None => None,
         Some(Expiry::ExpiresAt(text)) => expires_at(text, now, &mut bad),
         Some(Expiry::Ttl(ttl)) => {
-            let range = Duration::from_secs(1)..=Duration::from_secs(36_500 * 86_400);
+            let range = Duration::from_secs(1)..=Duration::from_hours(36_500 * 24);
             span("ttl", ttl, range, &mut bad).and_then(|ttl| now.checked_add_signed(ttl))
         }
     };
@@ -241,11 +241,19 @@ pub fn api_key(key: &KeyInfo, now: DateTime<Utc>) -> tap_v1::ApiKey {
     }
 }
 
+/// As the store has it.
+#[derive(serde::Deserialize)]
+struct Change {
+    field: String,
+    before: String,
+    after: String,
+}
+
 /// Something that was done to a key, as answers have it.
 ///
 /// # Errors
 /// [`Error::Internal`] when the store has something else than we put there.
-pub fn key_event(event: KeyEvent) -> Result<tap_v1::KeyEvent, Error> {
+pub fn key_event(event: &KeyEvent) -> Result<tap_v1::KeyEvent, Error> {
     let action = match KeyAction::parse(&event.action) {
         Some(KeyAction::Created) => key_action::Value::Created,
         Some(KeyAction::Updated) => key_action::Value::Updated,
@@ -253,12 +261,6 @@ pub fn key_event(event: KeyEvent) -> Result<tap_v1::KeyEvent, Error> {
         Some(KeyAction::Revoked) => key_action::Value::Revoked,
         None => key_action::Value::Unset,
     };
-    #[derive(serde::Deserialize)]
-    struct Change {
-        field: String,
-        before: String,
-        after: String,
-    }
     let changes: Vec<Change> = serde_json::from_str(&event.changes).map_err(Error::internal)?;
     let changes = changes.into_iter().map(|Change { field, before, after }| tap_v1::KeyChange {
         field,

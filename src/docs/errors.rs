@@ -1,5 +1,7 @@
 //! The page of errors: its prose, with the tables of [`reasons`] set in.
 
+use std::collections::BTreeSet;
+
 use crate::reasons::{self, Entry, ROWS};
 
 /// What stands around the tables. `{{mark}}` is a table.
@@ -57,7 +59,59 @@ pub fn markdown() -> String {
     TABLES.iter().fold(PROSE.to_owned(), |page, table| page.replace(table.mark, &table.markdown()))
 }
 
+/// The page as the inside of an HTML document.
+pub(super) fn html() -> String {
+    let mut seen = BTreeSet::new();
+    let blocks = PROSE.split("\n\n").map(str::trim).map(|block| {
+        if let Some(table) = TABLES.iter().find(|table| table.mark == block) {
+            table.html(&mut seen)
+        } else if let Some(title) = block.strip_prefix("# ") {
+            format!("<h1>{}</h1>", inline(title))
+        } else if let Some(title) = block.strip_prefix("## ") {
+            format!("<h2>{}</h2>", inline(title))
+        } else {
+            format!("<p>{}</p>", inline(block))
+        }
+    });
+    blocks.collect::<Vec<_>>().join("\n")
+}
+
+/// Text as HTML; what is between backticks is code.
+fn inline(text: &str) -> String {
+    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+    let mut html = String::new();
+    for (at, part) in escaped.split('`').enumerate() {
+        let code = at % 2 == 1;
+        html.push_str(if code { "<code>" } else { "" });
+        html.push_str(part);
+        html.push_str(if code { "</code>" } else { "" });
+    }
+    html
+}
+
 impl Table {
+    /// Where a reason is seen for the first time is what a link to it leads to.
+    fn html(&self, seen: &mut BTreeSet<&'static str>) -> String {
+        let heads: Vec<String> = self.head.iter().map(|head| inline(head)).collect();
+        let mut lines = vec![
+            "<div class=\"scroll\" tabindex=\"0\"><table>".to_owned(),
+            format!("<thead><tr><th>Reason</th><th>{}</th></tr></thead>", heads.join("</th><th>")),
+            "<tbody>".to_owned(),
+        ];
+        for row in ROWS {
+            let Some(cells) = (self.cells)(&row.entry) else { continue };
+            let reason = row.reason;
+            let id = if seen.insert(reason) { format!(" id=\"{reason}\"") } else { String::new() };
+            let cells: Vec<String> = cells.iter().map(|cell| inline(cell)).collect();
+            let cells = cells.join("</td><td>");
+            lines.push(format!(
+                "<tr{id}><td><a href=\"#{reason}\"><code>{reason}</code></a></td><td>{cells}</td></tr>"
+            ));
+        }
+        lines.push("</tbody></table></div>".to_owned());
+        lines.join("\n")
+    }
+
     fn markdown(&self) -> String {
         let rule = vec!["---"; self.head.len()].join(" | ");
         let mut lines =
@@ -70,5 +124,25 @@ impl Table {
             }
         }
         lines.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_escaped_and_code_is_code() {
+        assert_eq!(inline("a < b & `\"c\"`"), "a &lt; b &amp; <code>&quot;c&quot;</code>");
+    }
+
+    #[test]
+    fn every_reason_has_one_anchor() {
+        let page = html();
+        for row in ROWS {
+            let anchors = page.matches(&format!("id=\"{}\"", row.reason)).count();
+            assert_eq!(anchors, 1, "{}", row.reason);
+        }
+        assert!(!page.contains("{{") && !page.contains('`'), "{page}");
     }
 }

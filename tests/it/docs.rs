@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use reqwest::{Client, StatusCode};
-use tap_analytics::docs;
+use tap_analytics::{docs, reasons::ROWS};
 
 use crate::{
     app::{App, description::DESCRIPTION, envoy::Envoy},
@@ -96,4 +96,36 @@ async fn the_description_is_public_and_is_sent_once() {
     let again = get().header("if-none-match", tag).send().await.unwrap();
     assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
     assert_eq!(again.text().await.unwrap(), "");
+}
+
+#[tokio::test]
+async fn the_pages_of_documentation_are_public_and_ask_nothing_of_others() {
+    let app = App::start().await;
+    let envoy = Envoy::start(&app).await;
+    let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let moved = http.get(envoy.url("/docs")).send().await.unwrap();
+    assert_eq!(
+        (moved.status().as_u16(), &moved.headers()["location"]),
+        (308, &"/docs/".parse().unwrap())
+    );
+
+    for path in ["/docs/", "/docs/errors"] {
+        let answer = http.get(envoy.url(path)).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8", "{path}");
+        assert!(answer.headers().contains_key("etag"), "{path}");
+        let policy = answer.headers()["content-security-policy"].to_str().unwrap().to_owned();
+        assert!(policy.starts_with("default-src 'none'"), "{path}: {policy}");
+        assert!(!policy.contains("unsafe") && !policy.contains("http"), "{path}: {policy}");
+        let head = http.head(envoy.url(path)).send().await.unwrap();
+        assert_eq!(head.status(), StatusCode::OK, "{path}");
+    }
+    let errors = http.get(envoy.url("/docs/errors")).send().await.unwrap().text().await.unwrap();
+    for row in ROWS {
+        assert!(errors.contains(&format!("id=\"{}\"", row.reason)), "{}", row.reason);
+    }
+    for path in ["/docs/nothing", "/docs/errors/", "/docsx", "/openapi.yaml"] {
+        let answer = http.get(envoy.url(path)).send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
+    }
 }

@@ -103,7 +103,6 @@ fn info() -> Object {
     Object::new()
         .with("title", "tap-analytics")
         .with("version", env!("CARGO_PKG_VERSION"))
-        .with("summary", "Counts the taps of NFC and QR tags.")
         .with("description", include_str!("intro.md"))
         .with("license", json!({"name": "Apache-2.0", "identifier": "Apache-2.0"}))
 }

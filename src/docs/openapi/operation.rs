@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use prost_reflect::MethodDescriptor;
 use serde_json::{Value, json};
+use tonic::Code;
 
 use super::{
     answers::{self, RPCS, Rpc, Shape},
@@ -15,6 +16,7 @@ use super::{
 use crate::{
     auth::Route,
     docs::json::{Json, Object},
+    error::DOMAIN,
     reasons::{Entry, Row, code_name},
 };
 
@@ -93,7 +95,7 @@ impl Method<'_> {
         let mut json = Object::new()
             .with("tags", vec![self.descriptor.parent_service().name().into()])
             .with("operationId", self.operation_id(rule, names))
-            .with("summary", first_sentence(self.comment))
+            .with("summary", first_sentence(self.comment).replace('`', ""))
             .with("description", self.description(&curl(rule, &input, streams)))
             .with("security", security(self.route));
         if !input.parameters.is_empty() {
@@ -181,16 +183,33 @@ pub(super) fn error(status: u16, rows: &[&Row], route: Route) -> Object {
         let (reason, code) = (row.reason, code.map_or("any", code_name));
         lines.push(format!("| [`{reason}`](/docs/errors#{reason}) | {code} | {when} | {todo} |"));
     }
+    let media = Object::new()
+        .with("schema", reference("Status"))
+        .with_some("example", rows.first().map(|row| example_of(row)));
     Object::new()
         .with("description", lines.join("\n"))
         .with("headers", headers(status, route))
-        .with("content", error_content())
+        .with("content", Object::new().with("application/json", media))
 }
 
-/// What every error looks like.
-pub(super) fn error_content() -> Object {
-    let media = Object::new().with("schema", reference("Status"));
-    Object::new().with("application/json", media)
+/// What an error with this reason looks like.
+fn example_of(row: &Row) -> Object {
+    let (code, when) = match row.entry {
+        Entry::Service { code, when, .. } => (code.unwrap_or(Code::Unknown), when),
+        Entry::Envoy { code, when, .. } => (code, when),
+        Entry::Field { when, .. } | Entry::Tap { when, .. } | Entry::Line { when, .. } => {
+            (Code::InvalidArgument, when)
+        }
+    };
+    let info = Object::new()
+        .with("@type", "type.googleapis.com/google.rpc.ErrorInfo")
+        .with("reason", row.reason)
+        .with("domain", DOMAIN)
+        .with("metadata", Object::new());
+    Object::new()
+        .with("code", json!(i32::from(code)))
+        .with("message", when.replace('`', ""))
+        .with("details", vec![info.into()])
 }
 
 /// The headers of an answer.

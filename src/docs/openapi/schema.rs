@@ -1,4 +1,6 @@
 //! Messages as schemas, in the form in which Envoy reads and prints them.
+//!
+//! Some words of a comment are more than words: `Required.`, `UUID`, `RFC 3339`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -109,7 +111,10 @@ impl<'a> Schemas<'a> {
             let value = self.kind(&entry.map_entry_value_field().kind(), side);
             return Object::new().with("type", "object").with("additionalProperties", value);
         }
-        let one = self.kind(&kind, side);
+        let one = match kind {
+            Kind::String => text(self.comment(field)),
+            kind => self.kind(&kind, side),
+        };
         if field.is_list() { Object::new().with("type", "array").with("items", one) } else { one }
     }
 
@@ -171,9 +176,13 @@ impl<'a> Schemas<'a> {
 
     /// Whether the comment on a field of a request has the sentence `Required.`
     pub(super) fn is_required(&self, field: &FieldDescriptor) -> bool {
-        let file = field.parent_message().parent_file();
-        let comment = self.source.comment(&file, field.path()).unwrap_or_default();
+        let comment = self.comment(field);
         comment == "Required." || comment.contains(" Required.")
+    }
+
+    fn comment(&self, field: &FieldDescriptor) -> &'a str {
+        let file = field.parent_message().parent_file();
+        self.source.comment(&file, field.path()).unwrap_or_default()
     }
 
     /// What the comment on an element says. What is not ours is told shortly.
@@ -212,6 +221,21 @@ fn at_most_one(oneof: &OneofDescriptor) -> Option<Json> {
     }
     // An `optional` field is a `oneof` of one.
     (!pairs.is_empty()).then(|| json!({"not": {"anyOf": pairs}}).into())
+}
+
+/// A text, of the form that its comment names.
+fn text(comment: &str) -> Object {
+    let form = |form: &str| json!({"type": "string", "format": form});
+    if comment.contains("a date (`") && comment.contains("RFC 3339") {
+        return Object::new().with("anyOf", json!([form("date"), form("date-time")]));
+    }
+    members(if comment.contains("RFC 3339") {
+        form("date-time")
+    } else if comment.contains(" UUID") {
+        form("uuid")
+    } else {
+        json!({"type": "string"})
+    })
 }
 
 /// What protobuf itself writes otherwise than as an object.

@@ -15,6 +15,7 @@ use tonic::{Code, Response, Streaming, body::Body, client::GrpcService, transpor
 use tower::ServiceBuilder;
 
 use super::{
+    description::{assert_described, assert_described_frame, assert_described_stream},
     envoy::Envoy,
     wires::{Failure, grpc_failure, http_status, json_failure, pool, to_json, with_key},
 };
@@ -167,7 +168,10 @@ async fn by_http(
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
     if status != 200 {
         assert_eq!(headers["content-type"], "application/json");
-        let (code, failure) = json_failure(&answer.json().await.unwrap());
+        let path = answer.url().path().to_owned();
+        let body = answer.json().await.unwrap();
+        assert_described(&path, status, &headers, &body);
+        let (code, failure) = json_failure(&body);
         assert_eq!(status, http_status(code), "HTTP status of {code:?}");
         return Err(Box::new((code, failure)));
     }
@@ -178,8 +182,10 @@ async fn by_http(
         (&http::HeaderValue::from_static("no-store"), &http::HeaderValue::from_static("no"),)
     );
     let descriptor = pool().get_message_by_name(name).unwrap();
+    let path = answer.url().path().to_owned();
+    assert_described_stream(&path, &headers);
     let frames = stream::unfold((answer, String::new()), move |(mut answer, mut text)| {
-        let descriptor = descriptor.clone();
+        let (descriptor, path) = (descriptor.clone(), path.clone());
         async move {
             let end = if events { "\n\n" } else { "\n" };
             let frame = loop {
@@ -199,6 +205,7 @@ async fn by_http(
             } else {
                 &frame
             };
+            assert_described_frame(&path, &serde_json::from_str(json).unwrap());
             // What has its default is written out here: the message is what counts.
             let mut json = serde_json::Deserializer::from_str(json);
             let message = DynamicMessage::deserialize(descriptor, &mut json).unwrap();

@@ -150,17 +150,16 @@ pub async fn json_outcome(response: reqwest::Response) -> Outcome {
     let retry_after = header("retry-after");
     let content_type = response.headers().get("content-type").unwrap().clone();
     let http = response.status().as_u16();
-    let path = response.url().path().to_owned();
+    let (path, headers) = (response.url().path().to_owned(), response.headers().clone());
     let text = response.text().await.unwrap();
     assert_eq!(content_type, "application/json", "{text}");
     let body: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("not JSON: {text}"));
+    assert_described(&path, http, &headers, &body);
     if http == 200 {
-        assert_described(&path, http, None);
         let answer = Some(from_json(&body));
         return Outcome { code: Code::Ok, answer, failure: None, quota, retry_after };
     }
     let (code, failure) = json_failure(&body);
-    assert_described(&path, http, Some(&failure.reason));
     assert_eq!(http, http_status(code), "HTTP status of {code:?}: {body}");
     Outcome { code, answer: None, failure: Some(failure), quota, retry_after }
 }

@@ -34,6 +34,11 @@ export async function visit(browser: Browser, url: string, view: View = {}): Pro
   complaints.set(page, heard);
   page.on("console", (message) => heard.push(`console ${message.type()}: ${message.text()}`));
   page.on("pageerror", (error) => heard.push(`error: ${String(error)}`));
+  page.on("request", (request) => {
+    const { origin, protocol } = new URL(request.url());
+    // What is in the page itself, such as a picture in its styles, is of no origin.
+    if (protocol !== "data:" && origin !== new URL(url).origin) heard.push(`request to ${origin}`);
+  });
   page.on("requestfailed", (request) => {
     // What the page itself ends, such as a watch of an earlier question, has not failed.
     const reason = request.failure()?.errorText ?? "";
