@@ -4,6 +4,7 @@ pub mod description;
 pub mod envoy;
 pub mod frames;
 pub mod report;
+pub mod rpcs;
 pub mod wires;
 
 use std::{
