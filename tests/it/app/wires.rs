@@ -166,12 +166,19 @@ impl Door {
 pub struct Call<'a> {
     rpc: &'a Rpc,
     request: DynamicMessage,
+    /// What is sent by gRPC in place of the request.
+    bytes: Option<Bytes>,
     headers: Vec<(&'static str, String)>,
 }
 
 impl<'a> Call<'a> {
     pub fn new(rpc: &'a Rpc, request: &Value) -> Self {
-        Self { rpc, request: rpc.request(request), headers: Vec::new() }
+        Self { rpc, request: rpc.request(request), bytes: None, headers: Vec::new() }
+    }
+
+    /// Sends these bytes by gRPC, whatever they are.
+    pub fn bytes(self, bytes: &'static [u8]) -> Self {
+        Self { bytes: Some(bytes.into()), ..self }
     }
 
     pub fn key(self, key: Option<&str>) -> Self {
@@ -231,7 +238,8 @@ impl<'a> Call<'a> {
         if let Err(error) = grpc.ready().await {
             panic!("no connection: {}", error.into());
         }
-        let mut request = Request::new(Bytes::from(self.request.encode_to_vec()));
+        let bytes = self.bytes.clone().unwrap_or_else(|| self.request.encode_to_vec().into());
+        let mut request = Request::new(bytes);
         for (name, value) in &self.headers {
             request.metadata_mut().append(*name, value.parse().unwrap());
         }

@@ -4,6 +4,7 @@
 //! Every wire has an installation of its own, equal to the others in its clock, its secrets and whatever is
 //! set up, so that nothing has to be left out of the comparison but what is made by chance.
 
+mod beside;
 mod cases;
 
 use std::collections::{BTreeMap, BTreeSet};
