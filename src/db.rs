@@ -138,9 +138,13 @@ impl TeamRead {
     ///
     /// # Errors
     /// When the connection is gone.
-    pub async fn end(mut self) -> Result<(), Error> {
+    pub async fn end(self) -> Result<(), Error> {
+        self.end_by("commit").await
+    }
+
+    async fn end_by(mut self, how: &str) -> Result<(), Error> {
         if let Some(client) = self.0.take() {
-            let end = client.batch_execute("commit").await;
+            let end = client.batch_execute(how).await;
             if end.is_err() {
                 drop(Object::take(client));
             }
@@ -179,12 +183,34 @@ impl Write {
         self.0.query(sql, params).await
     }
 
+    /// The same as a read, which sees what was changed so far.
+    #[must_use]
+    pub fn as_read(&self) -> &TeamRead {
+        &self.0
+    }
+
     /// Makes it last.
     ///
     /// # Errors
     /// When the connection is gone: then nobody knows whether it lasts.
     pub async fn commit(self) -> Result<(), Error> {
         self.0.end().await
+    }
+
+    /// Makes it last if the work was done, and otherwise takes it back: as dropping it does, but the
+    /// connection is kept. For errors that callers can cause as often as they like.
+    ///
+    /// # Errors
+    /// That of the work; as [`Write::commit`].
+    pub async fn end<T>(self, done: Result<T, Error>) -> Result<T, Error> {
+        match done {
+            Ok(made) => self.commit().await.map(|()| made),
+            Err(error) => {
+                // What went wrong first is what to tell; one that cannot be taken back was dropped.
+                let _gone = self.0.end_by("rollback").await;
+                Err(error)
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use prost::Message;
 use uuid::Uuid;
 
 use crate::{
+    auth::Caller,
     db::Write,
     error::Error,
     ids::{KeyId, TeamId},
@@ -32,6 +33,12 @@ impl Once {
         hasher.update(&[0]);
         hasher.update(&request.encode_to_vec());
         Self { team, id, fingerprint: *hasher.finalize().as_bytes() }
+    }
+
+    /// The same, of the key that a caller has.
+    #[must_use]
+    pub fn of(caller: &Caller, id: Uuid, method: &str, request: &impl Message) -> Self {
+        Self::new(caller.team, caller.key, id, method, request)
     }
 
     /// Takes the id for this transaction, or finds what was answered before. Nothing else must have been

@@ -32,9 +32,14 @@ use crate::{
     hints::{Hints, Notices},
     limits::LimitLayer,
     page,
-    proto::{DESCRIPTORS, tap_v1_server::tap_analytics_server::TapAnalyticsServer},
+    paging::Pages,
+    proto::{
+        DESCRIPTORS,
+        tap_v1_server::{tags_server::TagsServer, tap_analytics_server::TapAnalyticsServer},
+    },
     secrets::Secrets,
     streams::Streams,
+    tags::{address::Addresses, directory::TagDirectory, registry::Registry, rpc::Tags},
     taps::{
         answers::Answers,
         buffer::{self, Drain},
@@ -45,7 +50,6 @@ use crate::{
         record::Recorder,
         revisions::Revisions,
         rpc::Taps,
-        tags::Tags,
         token::Tokens,
         writer::Writer,
     },
@@ -99,8 +103,8 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
     if let Some(metrics) = parts.metrics {
         tasks.spawn(keep_up(metrics));
     }
-    let tags = Arc::new(Tags::new(db.clone()));
-    let Some(tokens) = load(&directory, &tags, &db, &parts.clock, &parts.stop).await else {
+    let tags = Arc::new(TagDirectory::new(db.clone()));
+    let Some(loaded) = load(&directory, &tags, &db, &parts.stop).await else {
         return Ok(());
     };
     let drained = CancellationToken::new();
@@ -111,14 +115,15 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         clock: parts.clock,
         directory: Arc::clone(&directory),
         tags,
-        tokens: Arc::new(tokens),
+        loaded,
         draining: drained.clone(),
     };
-    let (taps, link, drain) = start.start(&mut tasks)?;
+    let (services, drain) = start.start(&mut tasks)?;
     let mut drain = tokio::spawn(drain.run());
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<TapAnalyticsServer<Taps>>().await;
-    let router = router(directory, health_service, taps, link, parts.serve.reflection)?;
+    health.set_serving::<TagsServer<Tags>>().await;
+    let router = router(directory, health_service, services, parts.serve.reflection)?;
     serving.store(true, Ordering::Release);
     tracing::info!(grpc = %parts.grpc.local_addr()?, "serving");
 
@@ -133,6 +138,7 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         // First whoever balances load has to see it, then calls are no longer taken.
         serving.store(false, Ordering::Release);
         health.set_not_serving::<TapAnalyticsServer<Taps>>().await;
+        health.set_not_serving::<TagsServer<Tags>>().await;
         time::sleep(Duration::from_millis(parts.serve.drain_ms.into())).await;
         drained.cancel();
         time::sleep(Duration::from_millis(stop_ms.into())).await;
@@ -161,16 +167,25 @@ struct Start<'a> {
     serve: &'a config::Serve,
     clock: Clock,
     directory: Arc<Directory>,
-    tags: Arc<Tags>,
-    tokens: Arc<Tokens>,
+    tags: Arc<TagDirectory>,
+    loaded: Loaded,
     draining: CancellationToken,
 }
 
+/// What answers calls, and the tap URL.
+struct Services {
+    taps: Taps,
+    tags: Tags,
+    link: Link,
+}
+
 impl Start<'_> {
-    /// Starts what goes on in the background; returns what answers calls, the tap URL, and what writes the
-    /// taps of it.
-    fn start(self, tasks: &mut JoinSet<()>) -> anyhow::Result<(Taps, Link, Drain)> {
-        let Self { db, store, serve, clock, directory, tags, tokens, draining } = self;
+    /// Starts what goes on in the background; returns what answers calls, and what writes the taps of the
+    /// tap URL.
+    fn start(self, tasks: &mut JoinSet<()>) -> anyhow::Result<(Services, Drain)> {
+        let Self { db, store, serve, clock, directory, tags, loaded, draining } = self;
+        let Loaded { secrets, history } = loaded;
+        let tokens = Arc::new(Tokens::new(secrets.root(), history, clock.clone()));
         let revisions = Arc::new(Revisions::default());
         let feeds = Feeds::new(db.clone(), Arc::clone(&tags), Arc::clone(&revisions));
         let hints = Hints {
@@ -200,10 +215,19 @@ impl Start<'_> {
             clock: clock.clone(),
             country_header: serve.country_header.clone(),
         };
+        let registry = Registry {
+            db: db.clone(),
+            directory: Arc::clone(&tags),
+            clock: clock.clone(),
+            tags_max: serve.tags_max(),
+        };
+        let addresses = Addresses { public: serve.public_url.clone() };
+        let pages = Pages::new(&secrets);
+        let tag_service = Tags { registry, addresses, pages, clock: clock.clone() };
         let (cache, timeout) = (serve.cache_bytes(), serve.query_timeout());
         let history = tokens.histories();
         let taps = Taps {
-            answers: Answers::new(db, clock.clone(), revisions, cache, timeout),
+            answers: Answers::new(db, clock.clone(), revisions, Arc::clone(&tags), cache, timeout),
             recorder: Recorder::new(Arc::clone(&tags), queue),
             feeds,
             tags,
@@ -212,7 +236,7 @@ impl Start<'_> {
             clock,
             retention,
         };
-        Ok((taps, link, drain))
+        Ok((Services { taps, tags: tag_service, link }, drain))
     }
 }
 
@@ -224,8 +248,7 @@ type Layers =
 fn router(
     directory: Arc<Directory>,
     health: HealthServer<impl Health>,
-    taps: Taps,
-    link: Link,
+    services: Services,
     reflection: bool,
 ) -> anyhow::Result<Router<Layers>> {
     // Two versions of the protocol are in use: older clients know v1alpha only.
@@ -240,10 +263,12 @@ fn router(
     let reflection_v1alpha =
         reflection_v1alpha.map(|service| service.max_decoding_message_size(SMALL_BYTES_MAX));
 
+    let Services { taps, tags, link } = services;
     let mut routes = Routes::builder();
     routes
         .add_service(health.max_decoding_message_size(SMALL_BYTES_MAX))
-        .add_service(TapAnalyticsServer::new(taps).max_decoding_message_size(REQUEST_BYTES_MAX));
+        .add_service(TapAnalyticsServer::new(taps).max_decoding_message_size(REQUEST_BYTES_MAX))
+        .add_service(TagsServer::new(tags).max_decoding_message_size(REQUEST_BYTES_MAX));
     if let Some(service) = reflection_v1 {
         routes.add_service(service);
     }
@@ -270,24 +295,31 @@ fn router(
         .add_routes(routes.into()))
 }
 
+/// What the store tells once.
+struct Loaded {
+    secrets: Secrets,
+    history: u32,
+}
+
 /// Loads what is kept in memory, without which every caller would be refused: waits for the store. `None`
 /// when told to stop meanwhile.
 async fn load(
     directory: &Directory,
-    tags: &Tags,
+    tags: &TagDirectory,
     db: &Db,
-    clock: &Clock,
     stop: &CancellationToken,
-) -> Option<Tokens> {
+) -> Option<Loaded> {
     let load = || async {
         directory.refresh(db).await?;
         tags.refresh().await?;
-        let (secrets, history) = (Secrets::load(db).await?, db::history(db).await?);
-        Ok::<_, Error>(Tokens::new(secrets.root(), history, clock.clone()))
+        Ok::<_, Error>(Loaded {
+            secrets: Secrets::load(db).await?,
+            history: db::history(db).await?,
+        })
     };
     loop {
         match load().await {
-            Ok(tokens) => return Some(tokens),
+            Ok(loaded) => return Some(loaded),
             Err(error) => tracing::warn!(
                 cause = error.log_text(),
                 "cannot load keys and tags yet: is PostgreSQL up and migrated? (tap-analytics migrate)"

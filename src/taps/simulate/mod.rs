@@ -32,13 +32,14 @@ use self::{
     past::Past,
     progress::Progress,
 };
-use super::{lines::Lines, model::is_tag_uid};
+use super::lines::Lines;
 use crate::{
     access::{command::parse_span, key::ApiKey},
     clock::Clock,
     error::Violation,
     ids::TeamId,
     proto::tap_v1::{RecordTapsRequest, tap_analytics_client::TapAnalyticsClient},
+    tags::model::is_tag_uid,
 };
 
 /// How long taps are gathered before they are sent.
