@@ -39,10 +39,14 @@ use crate::{
     paging::Pages,
     proto::{
         DESCRIPTORS,
-        tap_v1_server::{api_keys_server::ApiKeysServer, tap_analytics_server::TapAnalyticsServer},
+        tap_v1_server::{
+            api_keys_server::ApiKeysServer, tags_server::TagsServer,
+            tap_analytics_server::TapAnalyticsServer,
+        },
     },
     secrets::Secrets,
     streams::Streams,
+    tags::{address::Addresses, directory::TagDirectory, registry::Registry, rpc::Tags},
     taps::{
         answers::Answers,
         buffer::{self, Drain},
@@ -52,7 +56,6 @@ use crate::{
         record::Recorder,
         revisions::Revisions,
         rpc::Taps,
-        tags::Tags,
         token::Tokens,
         writer::Writer,
     },
@@ -105,20 +108,11 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
     if let Some(metrics) = parts.metrics {
         tasks.spawn(chores::keep_up(metrics));
     }
-    let tags = Arc::new(Tags::new(db.clone()));
-    let Some((secrets, tokens)) = load(&directory, &tags, &db, &parts.clock, &parts.stop).await
-    else {
+    let tags = Arc::new(TagDirectory::new(db.clone()));
+    let Some(loaded) = load(&directory, &tags, &db, &parts.stop).await else {
         return Ok(());
     };
     let drained = CancellationToken::new();
-    let keys = ApiKeys {
-        db: db.clone(),
-        directory: Arc::clone(&directory),
-        tags: Arc::clone(&tags),
-        pages: Pages::new(&secrets),
-        made_by_request: MadeByRequest::new(&secrets),
-        clock: parts.clock.clone(),
-    };
     let note_uses = chores::NoteUses { directory: Arc::clone(&directory), db: db.clone() };
     let start = Start {
         db,
@@ -127,15 +121,16 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         clock: parts.clock,
         directory: Arc::clone(&directory),
         tags,
-        tokens: Arc::new(tokens),
+        loaded,
         draining: drained.clone(),
     };
-    let (taps, link, drain) = start.start(&mut tasks)?;
+    let (services, drain) = start.start(&mut tasks)?;
     let mut drain = tokio::spawn(drain.run());
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<TapAnalyticsServer<Taps>>().await;
+    health.set_serving::<TagsServer<Tags>>().await;
+    health.set_serving::<ApiKeysServer<ApiKeys>>().await;
     tasks.spawn(note_uses.clone().run());
-    let services = Services { taps, keys, link };
     let router = router(directory, health_service, services, parts.serve.reflection)?;
     serving.store(true, Ordering::Release);
     tracing::info!(grpc = %parts.grpc.local_addr()?, "serving");
@@ -151,6 +146,8 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         // First whoever balances load has to see it, then calls are no longer taken.
         serving.store(false, Ordering::Release);
         health.set_not_serving::<TapAnalyticsServer<Taps>>().await;
+        health.set_not_serving::<TagsServer<Tags>>().await;
+        health.set_not_serving::<ApiKeysServer<ApiKeys>>().await;
         time::sleep(Duration::from_millis(parts.serve.drain_ms.into())).await;
         drained.cancel();
         time::sleep(Duration::from_millis(stop_ms.into())).await;
@@ -180,16 +177,26 @@ struct Start<'a> {
     serve: &'a config::Serve,
     clock: Clock,
     directory: Arc<Directory>,
-    tags: Arc<Tags>,
-    tokens: Arc<Tokens>,
+    tags: Arc<TagDirectory>,
+    loaded: Loaded,
     draining: CancellationToken,
 }
 
+/// What answers calls, and the tap URL.
+struct Services {
+    taps: Taps,
+    tags: Tags,
+    keys: ApiKeys,
+    link: Link,
+}
+
 impl Start<'_> {
-    /// Starts what goes on in the background; returns what answers calls, the tap URL, and what writes the
-    /// taps of it.
-    fn start(self, tasks: &mut JoinSet<()>) -> anyhow::Result<(Taps, Link, Drain)> {
-        let Self { db, store, serve, clock, directory, tags, tokens, draining } = self;
+    /// Starts what goes on in the background; returns what answers calls, and what writes the taps of the
+    /// tap URL.
+    fn start(self, tasks: &mut JoinSet<()>) -> anyhow::Result<(Services, Drain)> {
+        let Self { db, store, serve, clock, directory, tags, loaded, draining } = self;
+        let Loaded { secrets, history } = loaded;
+        let tokens = Arc::new(Tokens::new(secrets.root(), history, clock.clone()));
         let revisions = Arc::new(Revisions::default());
         let feeds = Feeds::new(db.clone(), Arc::clone(&tags), Arc::clone(&revisions));
         let hints = Hints {
@@ -203,7 +210,7 @@ impl Start<'_> {
         };
         tasks.spawn(hints.run());
         tasks.spawn(Arc::clone(&tags).run());
-        tasks.spawn(chores::end_expired(directory));
+        tasks.spawn(chores::end_expired(Arc::clone(&directory)));
         tasks.spawn(chores::forget(db.clone(), clock.clone()));
         let retention = serve.retention();
         let writer = Arc::new(Writer::new(db.clone(), clock.clone()));
@@ -220,10 +227,27 @@ impl Start<'_> {
             clock: clock.clone(),
             country_header: serve.country_header.clone(),
         };
+        let registry = Registry {
+            db: db.clone(),
+            directory: Arc::clone(&tags),
+            clock: clock.clone(),
+            tags_max: serve.tags_max(),
+        };
+        let addresses = Addresses { public: serve.public_url.clone() };
+        let pages = Pages::new(&secrets);
+        let tag_service = Tags { registry, addresses, pages: pages.clone(), clock: clock.clone() };
+        let keys = ApiKeys {
+            db: db.clone(),
+            directory,
+            tags: Arc::clone(&tags),
+            pages,
+            made_by_request: MadeByRequest::new(&secrets),
+            clock: clock.clone(),
+        };
         let (cache, timeout) = (serve.cache_bytes(), serve.query_timeout());
         let history = tokens.histories();
         let taps = Taps {
-            answers: Answers::new(db, clock.clone(), revisions, cache, timeout),
+            answers: Answers::new(db, clock.clone(), revisions, Arc::clone(&tags), cache, timeout),
             recorder: Recorder::new(Arc::clone(&tags), queue),
             feeds,
             tags,
@@ -232,20 +256,13 @@ impl Start<'_> {
             clock,
             retention,
         };
-        Ok((taps, link, drain))
+        Ok((Services { taps, tags: tag_service, keys, link }, drain))
     }
 }
 
 /// The layers around every call; the last one is the outermost.
 type Layers =
     Stack<LimitLayer, Stack<InterceptorLayer<Authenticate>, Stack<ObserveLayer, Identity>>>;
-
-/// What answers calls.
-struct Services {
-    taps: Taps,
-    keys: ApiKeys,
-    link: Link,
-}
 
 /// Layers and services: all that a call can meet.
 fn router(
@@ -272,6 +289,7 @@ fn router(
         .add_service(
             TapAnalyticsServer::new(services.taps).max_decoding_message_size(REQUEST_BYTES_MAX),
         )
+        .add_service(TagsServer::new(services.tags).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(
             ApiKeysServer::new(services.keys).max_decoding_message_size(SETTINGS_BYTES_MAX),
         );
@@ -302,21 +320,27 @@ fn router(
         .add_routes(routes.into()))
 }
 
+/// What the store tells once.
+struct Loaded {
+    secrets: Secrets,
+    history: u32,
+}
+
 /// Loads what is kept in memory, without which every caller would be refused: waits for the store. `None`
 /// when told to stop meanwhile.
 async fn load(
     directory: &Directory,
-    tags: &Tags,
+    tags: &TagDirectory,
     db: &Db,
-    clock: &Clock,
     stop: &CancellationToken,
-) -> Option<(Secrets, Tokens)> {
+) -> Option<Loaded> {
     let load = || async {
         directory.refresh(db).await?;
         tags.refresh().await?;
-        let (secrets, history) = (Secrets::load(db).await?, db::history(db).await?);
-        let tokens = Tokens::new(secrets.root(), history, clock.clone());
-        Ok::<_, Error>((secrets, tokens))
+        Ok::<_, Error>(Loaded {
+            secrets: Secrets::load(db).await?,
+            history: db::history(db).await?,
+        })
     };
     loop {
         match load().await {

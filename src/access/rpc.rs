@@ -36,7 +36,7 @@ use crate::{
     },
     requests::{self, Once},
     secrets::Secrets,
-    taps::tags::Tags,
+    tags::directory::TagDirectory,
 };
 
 /// What the service works with.
@@ -44,7 +44,7 @@ use crate::{
 pub struct ApiKeys {
     pub db: Db,
     pub directory: Arc<Directory>,
-    pub tags: Arc<Tags>,
+    pub tags: Arc<TagDirectory>,
     pub pages: Pages,
     pub made_by_request: MadeByRequest,
     pub clock: Clock,

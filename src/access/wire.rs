@@ -26,7 +26,7 @@ use crate::{
     quotas::{Class, Standing},
     reasons,
     streams::STREAMS_MAX,
-    taps::model::is_tag_uid,
+    tags::model::is_tag_uid,
     wire::{excerpt, instant, optional_uuid, required, uuid},
 };
 
@@ -95,8 +95,8 @@ pub fn key_patch(
     };
     let fields: Vec<String> = masked.unwrap_or_else(present);
     if fields.is_empty() {
-        let what = "set at least one of name, scopes, queries_per_hour, expires_at";
-        bad.push(required("update_mask", what));
+        let text = "set at least one of name, scopes, queries_per_hour, expires_at";
+        bad.push(Violation::new("update_mask", reasons::NOTHING_TO_CHANGE, text));
     }
     let mut patch = KeyPatch::default();
     for field in &fields {
