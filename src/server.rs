@@ -13,17 +13,22 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{net::TcpListener, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 use tonic::{
+    server::NamedService,
     service::{InterceptorLayer, Routes},
     transport::{
         Server,
         server::{Router, TcpIncoming},
     },
 };
-use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::{
+    ServingStatus,
+    pb::health_server::{Health, HealthServer},
+    server::HealthReporter,
+};
 use tower::layer::util::{Identity, Stack};
 
 use crate::{
-    access::rpc::{ApiKeys, MadeByRequest},
+    access::{key::MadeByRequest, keys::Keys, rpc::ApiKeys},
     admin::{self, Admin},
     auth::Authenticate,
     chores,
@@ -95,16 +100,7 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
     let serving = Arc::new(AtomicBool::new(false));
     let mut tasks = JoinSet::new();
 
-    let private = admin::router(Admin {
-        db: db.clone(),
-        metrics: parts.metrics.clone(),
-        serving: Arc::clone(&serving),
-    });
-    tasks.spawn(async move {
-        if let Err(error) = axum::serve(parts.admin, private).await {
-            tracing::error!(%error, "the private port failed");
-        }
-    });
+    tasks.spawn(serve_privately(parts.admin, db.clone(), parts.metrics.clone(), &serving));
     if let Some(metrics) = parts.metrics {
         tasks.spawn(chores::keep_up(metrics));
     }
@@ -127,9 +123,7 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
     let (services, drain) = start.start(&mut tasks)?;
     let mut drain = tokio::spawn(drain.run());
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<TapAnalyticsServer<Taps>>().await;
-    health.set_serving::<TagsServer<Tags>>().await;
-    health.set_serving::<ApiKeysServer<ApiKeys>>().await;
+    tell_health(&health, ServingStatus::Serving).await;
     tasks.spawn(note_uses.clone().run());
     let router = router(directory, health_service, services, parts.serve.reflection)?;
     serving.store(true, Ordering::Release);
@@ -145,9 +139,7 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         tracing::info!("stopping");
         // First whoever balances load has to see it, then calls are no longer taken.
         serving.store(false, Ordering::Release);
-        health.set_not_serving::<TapAnalyticsServer<Taps>>().await;
-        health.set_not_serving::<TagsServer<Tags>>().await;
-        health.set_not_serving::<ApiKeysServer<ApiKeys>>().await;
+        tell_health(&health, ServingStatus::NotServing).await;
         time::sleep(Duration::from_millis(parts.serve.drain_ms.into())).await;
         drained.cancel();
         time::sleep(Duration::from_millis(stop_ms.into())).await;
@@ -168,6 +160,30 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
     anyhow::ensure!(in_time, "calls in flight did not end in {stop_ms} ms and were cut off");
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Serves the private port.
+fn serve_privately(
+    listener: TcpListener,
+    db: Db,
+    metrics: Option<PrometheusHandle>,
+    serving: &Arc<AtomicBool>,
+) -> impl Future<Output = ()> + use<> {
+    let private = admin::router(Admin { db, metrics, serving: Arc::clone(serving) });
+    async move {
+        if let Err(error) = axum::serve(listener, private).await {
+            tracing::error!(%error, "the private port failed");
+        }
+    }
+}
+
+/// Tells who asks by gRPC of each service whether it is served.
+async fn tell_health(health: &HealthReporter, status: ServingStatus) {
+    for service in
+        [TapAnalyticsServer::<Taps>::NAME, TagsServer::<Tags>::NAME, ApiKeysServer::<ApiKeys>::NAME]
+    {
+        health.set_service_status(service, status).await;
+    }
 }
 
 /// What the work of the service is started from.
@@ -237,7 +253,7 @@ impl Start<'_> {
         let pages = Pages::new(&secrets);
         let tag_service = Tags { registry, addresses, pages: pages.clone(), clock: clock.clone() };
         let keys = ApiKeys {
-            db: db.clone(),
+            keys: Keys { db: db.clone(), directory: Arc::clone(&directory) },
             directory,
             tags: Arc::clone(&tags),
             pages,

@@ -131,7 +131,7 @@ impl Registry {
     ) -> Result<(Made, Option<i64>), Error> {
         let revision = store::lock_team(write, team).await?;
         let uids: Vec<String> = new.iter().map(|tag| tag.uid.clone()).collect();
-        let there = store::find_tags(&write, team, &uids).await?;
+        let there = store::find_tags(write, team, &uids).await?;
         let there: HashSet<String> = there.into_iter().map(|(_, uid)| uid).collect();
         let (existing_uids, fresh) = split(new, &there);
         if existing == Existing::Refuse && !existing_uids.is_empty() {
