@@ -11,7 +11,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const PROTO_FILES: &[&str] = &["tap/v1/tap_analytics.proto"];
+const PROTO_FILES: &[&str] =
+    &["tap/v1/api_keys.proto", "tap/v1/tags.proto", "tap/v1/tap_analytics.proto"];
 
 #[expect(clippy::disallowed_methods, reason = "how cargo tells where to write")]
 fn main() -> Result<(), Box<dyn Error>> {
@@ -26,6 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let configure = || {
         tonic_prost_build::configure()
             .extern_path(".google.rpc", "::tonic_types::pb")
+            .extern_path(".google.api.HttpBody", "crate::proto::HttpBody")
             .file_descriptor_set_path(&descriptors)
             .skip_protoc_run()
     };

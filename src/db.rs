@@ -76,6 +76,23 @@ impl Db {
         Ok(read)
     }
 
+    /// Opens a change of what is one team's, as `tap_app`, which sees the rows of that team only.
+    ///
+    /// # Errors
+    /// [`Error::StoreUnavailable`] when there is no connection to be had.
+    pub async fn team_write(&self, team: TeamId) -> Result<Write, Error> {
+        let begin = sql!("db/begin_team_write").text.replace("{team_id}", &team.to_string());
+        Write::begin(self.app.get().await.map_err(pool_error)?, &begin).await
+    }
+
+    /// Opens a change of what spans teams, as `tap_system`.
+    ///
+    /// # Errors
+    /// [`Error::StoreUnavailable`] when there is no connection to be had.
+    pub async fn system_write(&self) -> Result<Write, Error> {
+        Write::begin(self.system().await?, sql!("db/begin_write").text).await
+    }
+
     /// A connection for what spans teams.
     ///
     /// # Errors
@@ -139,6 +156,49 @@ impl Drop for TeamRead {
     fn drop(&mut self) {
         if let Some(client) = self.0.take() {
             drop(Object::take(client));
+        }
+    }
+}
+
+/// A change: all of it, or, when it is dropped before [`Write::end`], nothing.
+#[derive(Debug)]
+pub struct Write(TeamRead);
+
+impl std::ops::Deref for Write {
+    type Target = TeamRead;
+
+    /// What is read in a change.
+    fn deref(&self) -> &TeamRead {
+        &self.0
+    }
+}
+
+impl Write {
+    async fn begin(client: Object, begin: &str) -> Result<Self, Error> {
+        let write = TeamRead(Some(client));
+        write.client().batch_execute(begin).await.map_err(sql_error)?;
+        Ok(Self(write))
+    }
+
+    /// Makes it last, or, when it failed, undoes it.
+    ///
+    /// # Errors
+    /// What it failed with; or when the connection is gone: then nobody knows whether it lasts.
+    pub async fn end<T>(mut self, done: Result<T, Error>) -> Result<T, Error> {
+        match done {
+            Ok(done) => {
+                self.0.end().await?;
+                Ok(done)
+            }
+            Err(error) => {
+                // One that cannot be undone is closed when it is dropped.
+                if let Some(client) = self.0.0.take()
+                    && client.batch_execute("rollback").await.is_err()
+                {
+                    drop(Object::take(client));
+                }
+                Err(error)
+            }
         }
     }
 }

@@ -5,7 +5,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tonic::{Code, Status, metadata::MetadataValue};
+use tonic::{
+    Code, Status,
+    metadata::{MetadataMap, MetadataValue},
+};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
 use crate::reasons;
@@ -54,6 +57,10 @@ pub enum Error {
     #[error("this key lacks the scope {scope}: use a key that has it")]
     ScopeMissing { scope: &'static str },
 
+    /// An address that sent one wrong key after another: `RESOURCE_EXHAUSTED`.
+    #[error("too many wrong keys came from this address: try again in {} seconds", wait.as_secs() + 1)]
+    TooManyGuesses { wait: Duration },
+
     /// Bad fields, all of them: `INVALID_ARGUMENT`.
     #[error("{}", summary(.0))]
     Invalid(Vec<Violation>),
@@ -61,6 +68,22 @@ pub enum Error {
     /// Something named is not the team's, or not there at all; callers cannot tell: `NOT_FOUND`.
     #[error("{message}")]
     NotFound { reason: &'static str, message: String },
+
+    /// Something is there already: `ALREADY_EXISTS`.
+    #[error("{message}")]
+    AlreadyExists { reason: &'static str, message: String },
+
+    /// Not as things are now: `FAILED_PRECONDITION`.
+    #[error("{message}")]
+    FailedPrecondition { reason: &'static str, message: String },
+
+    /// A valid key that may not do this for another reason than its scopes: `PERMISSION_DENIED`.
+    #[error("{message}")]
+    Denied { reason: &'static str, message: String },
+
+    /// The team has as much of something as it may: `RESOURCE_EXHAUSTED`.
+    #[error("{message}")]
+    LimitReached { reason: &'static str, message: String },
 
     /// A method that we do not have: UNIMPLEMENTED.
     #[error("there is no such method: see the proto files, or ask by reflection")]
@@ -153,67 +176,73 @@ impl Error {
     }
 }
 
+impl Error {
+    /// The code, and the reason of the `ErrorInfo`.
+    #[must_use]
+    pub fn code(&self) -> (Code, &'static str) {
+        match self {
+            Self::Unauthenticated { reason, .. } => (Code::Unauthenticated, reason),
+            Self::ScopeMissing { .. } => (Code::PermissionDenied, reasons::SCOPE_MISSING),
+            Self::TooManyGuesses { .. } => (Code::ResourceExhausted, reasons::TOO_MANY_WRONG_KEYS),
+            Self::Invalid(_) => (Code::InvalidArgument, reasons::INVALID_FIELDS),
+            Self::NotFound { reason, .. } => (Code::NotFound, reason),
+            Self::AlreadyExists { reason, .. } => (Code::AlreadyExists, reason),
+            Self::FailedPrecondition { reason, .. } => (Code::FailedPrecondition, reason),
+            Self::Denied { reason, .. } => (Code::PermissionDenied, reason),
+            Self::LimitReached { reason, .. } => (Code::ResourceExhausted, reason),
+            Self::UnknownMethod => (Code::Unimplemented, reasons::UNKNOWN_METHOD),
+            Self::StoreUnavailable(_) => (Code::Unavailable, reasons::STORE_UNAVAILABLE),
+            Self::Busy => (Code::Unavailable, reasons::TOO_BUSY),
+            Self::Draining => (Code::Unavailable, reasons::DRAINING),
+            Self::TooManyStreams { .. } => (Code::ResourceExhausted, reasons::TOO_MANY_STREAMS),
+            Self::ResumeTokenExpired => (Code::OutOfRange, reasons::RESUME_TOKEN_EXPIRED),
+            Self::TooSlow => (Code::DeadlineExceeded, reasons::QUERY_TOO_SLOW),
+            Self::Internal(_) => (Code::Internal, reasons::INTERNAL),
+        }
+    }
+
+    /// How long to wait before the call is made again, where that helps.
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::TooManyGuesses { wait } => Some(*wait),
+            Self::StoreUnavailable(_) | Self::Busy | Self::Draining => Some(STORE_RETRY),
+            _ => None,
+        }
+    }
+}
+
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         if let Some(cause) = error.cause() {
             tracing::error!(cause = format!("{cause:#}"), "call failed");
         }
-
+        let (code, reason) = error.code();
         let message = error.to_string();
+        let mut details = details(reason);
+        if error.retry_after().is_some() {
+            details.set_retry_info(error.retry_after());
+        }
+        let mut headers = MetadataMap::new();
         match error {
-            Error::Unauthenticated { reason, .. } => {
-                let mut status = with_reason(Code::Unauthenticated, message, reason);
-                // RFC 9110 wants a 401 to say how to authenticate.
-                status.metadata_mut().insert(
-                    "www-authenticate",
-                    MetadataValue::from_static("Bearer realm=\"tap-analytics\""),
-                );
-                status
-            }
             Error::ScopeMissing { scope } => {
-                let mut details = details(reasons::SCOPE_MISSING);
-                details.set_error_info(
-                    reasons::SCOPE_MISSING,
-                    DOMAIN,
-                    [("scope".to_owned(), scope.to_owned())],
-                );
-                Status::with_error_details(Code::PermissionDenied, message, details)
+                let lacking = [("scope".to_owned(), scope.to_owned())];
+                details.set_error_info(reason, DOMAIN, lacking);
             }
             Error::Invalid(violations) => {
-                let mut details = details(reasons::INVALID_FIELDS);
-                details.set_bad_request(
-                    violations.into_iter().map(FieldViolation::from).collect::<Vec<_>>(),
-                );
-                Status::with_error_details(Code::InvalidArgument, message, details)
+                let bad: Vec<_> = violations.into_iter().map(FieldViolation::from).collect();
+                details.set_bad_request(bad);
             }
-            Error::NotFound { reason, .. } => with_reason(Code::NotFound, message, reason),
-            Error::UnknownMethod => {
-                with_reason(Code::Unimplemented, message, reasons::UNKNOWN_METHOD)
+            Error::Unauthenticated { .. } => {
+                // RFC 9110 wants a 401 to say how to authenticate.
+                let how = MetadataValue::from_static("Bearer realm=\"tap-analytics\"");
+                headers.insert("www-authenticate", how);
             }
-            Error::StoreUnavailable(_) => {
-                let mut details = details(reasons::STORE_UNAVAILABLE);
-                details.set_retry_info(Some(STORE_RETRY));
-                Status::with_error_details(Code::Unavailable, message, details)
+            Error::TooManyGuesses { wait } => {
+                headers.insert("retry-after", (wait.as_secs() + 1).into());
             }
-            Error::Busy => {
-                let mut details = details(reasons::TOO_BUSY);
-                details.set_retry_info(Some(STORE_RETRY));
-                Status::with_error_details(Code::Unavailable, message, details)
-            }
-            Error::Draining => {
-                let mut details = details(reasons::DRAINING);
-                details.set_retry_info(Some(STORE_RETRY));
-                Status::with_error_details(Code::Unavailable, message, details)
-            }
-            Error::TooManyStreams { .. } => {
-                with_reason(Code::ResourceExhausted, message, reasons::TOO_MANY_STREAMS)
-            }
-            Error::ResumeTokenExpired => {
-                with_reason(Code::OutOfRange, message, reasons::RESUME_TOKEN_EXPIRED)
-            }
-            Error::TooSlow => with_reason(Code::DeadlineExceeded, message, reasons::QUERY_TOO_SLOW),
-            Error::Internal(_) => with_reason(Code::Internal, message, reasons::INTERNAL),
+            _ => {}
         }
+        Self::with_error_details_and_metadata(code, message, details, headers)
     }
 }
 

@@ -27,14 +27,20 @@ pub mod error;
 pub mod ids;
 pub mod proto;
 pub mod reasons;
+pub mod secrets;
 pub mod telemetry;
+pub mod wire;
 
 pub mod db;
 pub mod hints;
 pub mod migrate;
+pub mod paging;
+pub mod requests;
 
 pub mod access;
 pub mod auth;
+pub mod directory;
+pub mod guesses;
 pub mod limits;
 pub mod quotas;
 pub mod streams;
@@ -44,4 +50,5 @@ pub mod docs;
 pub mod page;
 
 pub mod admin;
+pub mod chores;
 pub mod server;

@@ -145,6 +145,12 @@ pub fn show(metadata: &mut MetadataMap, class: Class, standing: Standing) {
     *metadata = MetadataMap::from_headers(headers);
 }
 
+/// Says what is left of a quota, without taking anything; where no class is asked for, of the queries.
+pub fn show_any(metadata: &mut MetadataMap, caller: &Caller, class: Option<Class>) {
+    let class = class.unwrap_or(Class::Query);
+    show(metadata, class, caller.quotas.bucket(class).standing());
+}
+
 /// Whether a call ended before there was work: such calls are given back.
 fn unanswered(headers: &HeaderMap) -> bool {
     let Some(code) = headers.get("grpc-status") else { return false };

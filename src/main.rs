@@ -5,7 +5,7 @@ use std::{io::Write as _, process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use tap_analytics::{
-    access::command::{self, Keys, Teams},
+    access::command::{self, Keys, Teams, Tokens},
     clock::Clock,
     config::{Logs, Serve, Store},
     db::Db,
@@ -69,12 +69,19 @@ enum Command {
         #[command(subcommand)]
         command: Teams,
     },
-    /// Make, show and revoke API keys.
+    /// Make, show, rotate and revoke API keys.
     Keys {
         #[command(flatten)]
         store: Store,
         #[command(subcommand)]
         command: Keys,
+    },
+    /// Replace what the tokens of browsers are signed with.
+    Tokens {
+        #[command(flatten)]
+        store: Store,
+        #[command(subcommand)]
+        command: Tokens,
     },
     /// Write the protobuf descriptor set, which Envoy needs, to standard output.
     Descriptors,
@@ -154,6 +161,9 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Teams { store, command } => command::teams(&Db::new(&store)?, command).await,
         Command::Keys { store, command } => command::keys(&Db::new(&store)?, &clock, command).await,
+        Command::Tokens { store, command } => {
+            command::tokens(&Db::new(&store)?, &clock, command).await
+        }
         Command::Descriptors => Ok(std::io::stdout().write_all(DESCRIPTORS)?),
         Command::Docs { page } => {
             let text = match page {

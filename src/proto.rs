@@ -74,6 +74,15 @@ impl<const TAPS: u32> Message for Batch<TAPS> {
     }
 }
 
+/// `google.api.HttpBody`: an answer that is no JSON, as HTTP gives it.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct HttpBody {
+    #[prost(string, tag = "1")]
+    pub content_type: String,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub data: Bytes,
+}
+
 /// The encoded descriptor set of every proto file, HTTP annotations and comments included. Envoy,
 /// reflection and the tests all read these bytes.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tap.binpb"));

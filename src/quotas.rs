@@ -29,14 +29,25 @@ pub enum Class {
     Stream,
     /// One batch of taps.
     Write,
+    /// A look at what a team has set up.
+    Read,
+    /// A change of what a team has set up.
+    Change,
 }
 
 /// Openings of streams that a key has an hour. A page that reconnects needs few.
 const STREAMS_PER_HOUR: u32 = 3_600;
 /// Batches of taps that a key can send an hour: 100 a second for ever, and all at once for a while.
 const WRITES_PER_HOUR: u32 = 360_000;
+/// Looks at keys and tags that a key has an hour.
+const READS_PER_HOUR: u32 = 36_000;
+/// Changes of keys and tags that a key has an hour.
+const CHANGES_PER_HOUR: u32 = 3_600;
 
 impl Class {
+    /// Every class.
+    pub const ALL: [Self; 5] = [Self::Query, Self::Stream, Self::Write, Self::Read, Self::Change];
+
     /// As headers and errors name it.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -44,6 +55,8 @@ impl Class {
             Self::Query => "query",
             Self::Stream => "stream",
             Self::Write => "write",
+            Self::Read => "read",
+            Self::Change => "change",
         }
     }
 }
@@ -52,8 +65,16 @@ impl Class {
 #[derive(Debug)]
 pub struct Quotas {
     queries: Bucket,
+    others: Arc<Others>,
+}
+
+/// The quotas that are the same for every key.
+#[derive(Debug)]
+struct Others {
     streams: Bucket,
     writes: Bucket,
+    reads: Bucket,
+    changes: Bucket,
 }
 
 impl Quotas {
@@ -61,11 +82,22 @@ impl Quotas {
     #[must_use]
     pub fn new(queries_per_hour: u32) -> Self {
         let bucket = |per_hour| Bucket::new(per_hour, DefaultClock::default());
-        Self {
-            queries: bucket(queries_per_hour),
+        let others = Others {
             streams: bucket(STREAMS_PER_HOUR),
             writes: bucket(WRITES_PER_HOUR),
-        }
+            reads: bucket(READS_PER_HOUR),
+            changes: bucket(CHANGES_PER_HOUR),
+        };
+        Self { queries: bucket(queries_per_hour), others: Arc::new(others) }
+    }
+
+    /// With another quota of queries, of which as many are used as were of the old one.
+    #[must_use]
+    pub fn with_queries_per_hour(&self, queries_per_hour: u32) -> Self {
+        let queries = Bucket::new(queries_per_hour, DefaultClock::default());
+        let Standing { limit, remaining, .. } = self.queries.standing();
+        queries.use_up(limit - remaining);
+        Self { queries, others: Arc::clone(&self.others) }
     }
 
     /// The bucket that a call is taken from.
@@ -73,8 +105,10 @@ impl Quotas {
     pub fn bucket(&self, class: Class) -> &Bucket {
         match class {
             Class::Query => &self.queries,
-            Class::Stream => &self.streams,
-            Class::Write => &self.writes,
+            Class::Stream => &self.others.streams,
+            Class::Write => &self.others.writes,
+            Class::Read => &self.others.reads,
+            Class::Change => &self.others.changes,
         }
     }
 }
@@ -101,6 +135,16 @@ pub struct Standing {
     pub retry_after: Duration,
 }
 
+impl Standing {
+    /// Until one more call can be made than now; zero when none is missing.
+    #[must_use]
+    pub fn next(&self) -> Duration {
+        let missing = self.limit - self.remaining;
+        let others = Duration::from_hours(1) * missing.saturating_sub(1) / self.limit.max(1);
+        self.reset.saturating_sub(others)
+    }
+}
+
 impl<C: Clock> Bucket<C> {
     /// A full bucket.
     pub fn new(per_hour: u32, clock: C) -> Self {
@@ -123,6 +167,12 @@ impl<C: Clock> Bucket<C> {
                 Err(Standing { remaining: 0, retry_after, ..self.standing() })
             }
         }
+    }
+
+    /// Takes this many calls out of a bucket that was full, or all if there are fewer.
+    fn use_up(&self, calls: u32) {
+        let calls = u64::from(calls.min(self.per_hour.get()));
+        self.arrival.later(calls * self.interval());
     }
 
     /// Puts a call back.
@@ -159,6 +209,10 @@ struct Arrival(Arc<AtomicU64>);
 impl Arrival {
     fn load(&self) -> u64 {
         self.0.load(Ordering::Acquire)
+    }
+
+    fn later(&self, nanos: u64) {
+        self.0.fetch_add(nanos, Ordering::AcqRel);
     }
 
     fn earlier(&self, nanos: u64) {
@@ -218,6 +272,37 @@ mod tests {
         assert!(bucket.take().is_err());
         clock.advance(Duration::from_hours(2));
         assert_eq!(bucket.standing().remaining, 100);
+    }
+
+    #[test]
+    fn another_limit_does_not_give_back_what_was_used() {
+        let quotas = Quotas::new(100);
+        for _ in 0..60 {
+            quotas.bucket(Class::Query).take().unwrap();
+        }
+        quotas.bucket(Class::Read).take().unwrap();
+        let larger = quotas.with_queries_per_hour(200);
+        assert_eq!(larger.bucket(Class::Query).standing().remaining, 140);
+        assert_eq!(larger.bucket(Class::Read).standing().remaining, READS_PER_HOUR - 1);
+        let smaller = larger.with_queries_per_hour(50);
+        assert_eq!(smaller.bucket(Class::Query).standing().remaining, 0);
+        assert_eq!(
+            smaller.with_queries_per_hour(100).bucket(Class::Query).standing().remaining,
+            50
+        );
+    }
+
+    #[test]
+    fn the_next_call_comes_before_all_of_them() {
+        let clock = FakeRelativeClock::default();
+        let bucket = Bucket::new(100, clock.clone());
+        assert_eq!(bucket.standing().next(), Duration::ZERO);
+        for _ in 0..3 {
+            bucket.take().unwrap();
+        }
+        assert_eq!(bucket.standing().next(), Duration::from_secs(36));
+        clock.advance(Duration::from_secs(10));
+        assert_eq!(bucket.standing().next(), Duration::from_secs(26));
     }
 
     #[test]

@@ -23,29 +23,35 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 use tower::layer::util::{Identity, Stack};
 
 use crate::{
+    access::rpc::{ApiKeys, MadeByRequest},
     admin::{self, Admin},
-    auth::{Authenticate, Directory},
+    auth::Authenticate,
+    chores,
     clock::Clock,
     config,
     db::{self, Db},
+    directory::Directory,
     docs,
     error::Error,
     hints::{Hints, Notices},
     limits::LimitLayer,
     page,
-    proto::{DESCRIPTORS, tap_v1_server::tap_analytics_server::TapAnalyticsServer},
+    paging::Pages,
+    proto::{
+        DESCRIPTORS,
+        tap_v1_server::{api_keys_server::ApiKeysServer, tap_analytics_server::TapAnalyticsServer},
+    },
+    secrets::Secrets,
     streams::Streams,
     taps::{
         answers::Answers,
         buffer::{self, Drain},
         link::{self, Link},
         live::Feeds,
-        model::Retention,
         queue::Queue,
         record::Recorder,
         revisions::Revisions,
         rpc::Taps,
-        store,
         tags::Tags,
         token::Tokens,
         writer::Writer,
@@ -55,14 +61,13 @@ use crate::{
 
 /// The largest request. Envoy refuses a larger one before.
 const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The largest request about keys.
+const SETTINGS_BYTES_MAX: usize = 64 * 1024;
 /// The largest request for health and reflection.
 const SMALL_BYTES_MAX: usize = 4096;
 const START_RETRY: Duration = Duration::from_secs(1);
-const PARTITIONS_INTERVAL: Duration = Duration::from_hours(6);
 /// How long the last taps of the tap URL may take to be written when the service stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
-/// How often to look for keys that have expired.
-const EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What a server is given by whoever starts it: a test chooses ports, time and end.
 #[derive(Debug)]
@@ -98,13 +103,23 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         }
     });
     if let Some(metrics) = parts.metrics {
-        tasks.spawn(keep_up(metrics));
+        tasks.spawn(chores::keep_up(metrics));
     }
     let tags = Arc::new(Tags::new(db.clone()));
-    let Some(tokens) = load(&directory, &tags, &db, &parts.clock, &parts.stop).await else {
+    let Some((secrets, tokens)) = load(&directory, &tags, &db, &parts.clock, &parts.stop).await
+    else {
         return Ok(());
     };
     let drained = CancellationToken::new();
+    let keys = ApiKeys {
+        db: db.clone(),
+        directory: Arc::clone(&directory),
+        tags: Arc::clone(&tags),
+        pages: Pages::new(&secrets),
+        made_by_request: MadeByRequest::new(&secrets),
+        clock: parts.clock.clone(),
+    };
+    let note_uses = chores::NoteUses { directory: Arc::clone(&directory), db: db.clone() };
     let start = Start {
         db,
         store: &parts.store,
@@ -119,7 +134,9 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
     let mut drain = tokio::spawn(drain.run());
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<TapAnalyticsServer<Taps>>().await;
-    let router = router(directory, health_service, taps, link, parts.serve.reflection)?;
+    tasks.spawn(note_uses.clone().run());
+    let services = Services { taps, keys, link };
+    let router = router(directory, health_service, services, parts.serve.reflection)?;
     serving.store(true, Ordering::Release);
     tracing::info!(grpc = %parts.grpc.local_addr()?, "serving");
 
@@ -147,6 +164,7 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         ended = &mut drain => anyhow::bail!("a part of the service ended: {ended:?}"),
         () = deadline => false,
     };
+    note_uses.now().await;
     // The last taps of the tap URL, now that nobody brings more.
     let written = time::timeout(DRAIN_TIMEOUT, drain).await;
     written.context("taps that waited for the store could not be written in time")??;
@@ -185,10 +203,11 @@ impl Start<'_> {
         };
         tasks.spawn(hints.run());
         tasks.spawn(Arc::clone(&tags).run());
-        tasks.spawn(end_expired(directory));
+        tasks.spawn(chores::end_expired(directory));
+        tasks.spawn(chores::forget(db.clone(), clock.clone()));
         let retention = serve.retention();
         let writer = Arc::new(Writer::new(db.clone(), clock.clone()));
-        tasks.spawn(keep_partitions(Arc::clone(&writer), clock.clone(), retention));
+        tasks.spawn(chores::keep_partitions(Arc::clone(&writer), clock.clone(), retention));
         let notices = Notices::default();
         tasks.spawn(notices.clone().run(db.clone()));
 
@@ -221,12 +240,18 @@ impl Start<'_> {
 type Layers =
     Stack<LimitLayer, Stack<InterceptorLayer<Authenticate>, Stack<ObserveLayer, Identity>>>;
 
+/// What answers calls.
+struct Services {
+    taps: Taps,
+    keys: ApiKeys,
+    link: Link,
+}
+
 /// Layers and services: all that a call can meet.
 fn router(
     directory: Arc<Directory>,
     health: HealthServer<impl Health>,
-    taps: Taps,
-    link: Link,
+    services: Services,
     reflection: bool,
 ) -> anyhow::Result<Router<Layers>> {
     // Two versions of the protocol are in use: older clients know v1alpha only.
@@ -244,7 +269,12 @@ fn router(
     let mut routes = Routes::builder();
     routes
         .add_service(health.max_decoding_message_size(SMALL_BYTES_MAX))
-        .add_service(TapAnalyticsServer::new(taps).max_decoding_message_size(REQUEST_BYTES_MAX));
+        .add_service(
+            TapAnalyticsServer::new(services.taps).max_decoding_message_size(REQUEST_BYTES_MAX),
+        )
+        .add_service(
+            ApiKeysServer::new(services.keys).max_decoding_message_size(SETTINGS_BYTES_MAX),
+        );
     if let Some(service) = reflection_v1 {
         routes.add_service(service);
     }
@@ -252,7 +282,8 @@ fn router(
         routes.add_service(service);
     }
     let routes = routes.routes().into_axum_router();
-    let routes = routes.merge(link::router(link)).merge(page::router()).merge(docs::router()?);
+    let routes =
+        routes.merge(link::router(services.link)).merge(page::router()).merge(docs::router()?);
 
     Ok(Server::builder()
         // Calls of one proxy share few connections: see that a dead one is noticed.
@@ -279,16 +310,17 @@ async fn load(
     db: &Db,
     clock: &Clock,
     stop: &CancellationToken,
-) -> Option<Tokens> {
+) -> Option<(Secrets, Tokens)> {
     let load = || async {
         directory.refresh(db).await?;
         tags.refresh().await?;
-        let (secret, history) = (store::load_secret(db).await?, db::history(db).await?);
-        Ok::<_, Error>(Tokens::new(secret, history, clock.clone()))
+        let (secrets, history) = (Secrets::load(db).await?, db::history(db).await?);
+        let tokens = Tokens::new(secrets.root(), history, clock.clone());
+        Ok::<_, Error>((secrets, tokens))
     };
     loop {
         match load().await {
-            Ok(tokens) => return Some(tokens),
+            Ok(loaded) => return Some(loaded),
             Err(error) => tracing::warn!(
                 cause = error.log_text(),
                 "cannot load keys and tags yet: is PostgreSQL up and migrated? (tap-analytics migrate)"
@@ -298,47 +330,5 @@ async fn load(
             () = time::sleep(START_RETRY) => {}
             () = stop.cancelled() => return None,
         }
-    }
-}
-
-/// Ends what keys have open that have expired.
-async fn end_expired(directory: Arc<Directory>) {
-    loop {
-        time::sleep(EXPIRY_INTERVAL).await;
-        directory.end_expired();
-    }
-}
-
-/// Sees that there is always a partition for the taps of tomorrow, and none for longer than taps are kept.
-async fn keep_partitions(writer: Arc<Writer>, clock: Clock, retention: Retention) {
-    let keep = || async {
-        writer.make_partitions_ahead().await?;
-        if retention.0.is_some() {
-            while writer.drop_oldest(retention.earliest(clock.now())).await? {
-                tracing::info!("dropped a month of taps that is older than they are kept");
-            }
-        }
-        Ok::<_, Error>(())
-    };
-    loop {
-        let wait = match keep().await {
-            Ok(()) => PARTITIONS_INTERVAL,
-            Err(error) => {
-                tracing::warn!(
-                    cause = error.log_text(),
-                    "cannot make partitions ahead, or drop old ones; trying again"
-                );
-                Duration::from_mins(1)
-            }
-        };
-        time::sleep(wait).await;
-    }
-}
-
-/// Lets the histograms forget what was read.
-async fn keep_up(metrics: PrometheusHandle) {
-    loop {
-        time::sleep(Duration::from_secs(5)).await;
-        metrics.run_upkeep();
     }
 }

@@ -32,19 +32,27 @@ impl ApiKey {
     /// # Errors
     /// When the operating system has no randomness to give.
     pub fn generate(team: TeamId) -> Result<Self, getrandom::Error> {
+        let mut seed = [0_u8; 32];
+        getrandom::fill(&mut seed)?;
+        Ok(Self::derive(team, blake3::Hasher::new_keyed(&seed).finalize_xof()))
+    }
+
+    /// The key that is made of these bytes, as random as they are.
+    #[must_use]
+    pub fn derive(team: TeamId, mut bytes: blake3::OutputReader) -> Self {
         let mut secret = String::with_capacity(SECRET_LEN);
-        let mut bytes = [0_u8; SECRET_LEN];
+        let mut some = [0_u8; SECRET_LEN];
         while secret.len() < SECRET_LEN {
-            getrandom::fill(&mut bytes)?;
+            bytes.fill(&mut some);
             // 248 is the largest multiple of 62 in a byte: without the rest all characters are
             // equally likely.
-            let fair = bytes.iter().filter(|byte| **byte < 248);
+            let fair = some.iter().filter(|byte| **byte < 248);
             let letters = fair.map(|byte| char::from(ALPHABET[usize::from(byte % 62)]));
             secret.extend(letters.take(SECRET_LEN - secret.len()));
         }
         let body = format!("tap_{team}_{secret}");
         let text = format!("{body}_{}", checksum(&body));
-        Ok(Self { team, text })
+        Self { team, text }
     }
 
     /// Reads a key. `None` when it cannot be one.

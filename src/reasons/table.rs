@@ -1,8 +1,8 @@
 //! The table of reasons: one each, with what is said of it wherever it comes up.
 
 use tonic::Code::{
-    DeadlineExceeded, Internal, InvalidArgument, NotFound, OutOfRange, PermissionDenied,
-    ResourceExhausted, Unauthenticated, Unavailable, Unimplemented,
+    AlreadyExists, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound,
+    OutOfRange, PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable, Unimplemented,
 };
 
 use super::{Row, any, end, envoy, envoy_others, field, line, reasons, service, tap};
@@ -20,12 +20,24 @@ reasons! {
     API_KEY_EXPIRED: service(Unauthenticated,
         "the key expired in the last 90 days",
         "use a new one");
+    TOKEN_EXPIRED: service(Unauthenticated,
+        "the browser token has expired",
+        "trade the key for a new one");
+    TOO_MANY_WRONG_KEYS: service(ResourceExhausted,
+        "one wrong key after another came from this address: 30, and then one in ten seconds",
+        "wait as long as `retry-after` says; keys that were used from there before go on working");
     API_KEY_REVOKED: end(Unauthenticated,
         "the key was revoked while it had `IngestTaps` open",
         "use another key, and send again what was not answered");
     SCOPE_MISSING: service(PermissionDenied,
         "the key may not do this; `metadata.scope` says what it lacks",
         "use a key that may");
+    TOKEN_NOT_ENOUGH: service(PermissionDenied,
+        "a token may not do this: it is for keys, or the token is limited to some tags",
+        "use the key");
+    MORE_THAN_CALLER: service(PermissionDenied,
+        "a key has, or would get, what the calling key does not have itself: a scope, a quota, a later end",
+        "use a key that has it");
 
     // What is asked.
     INVALID_FIELDS: service(InvalidArgument,
@@ -41,6 +53,18 @@ reasons! {
     TAG_NOT_FOUND: service(NotFound,
         "a uid in `tag_uids` is not one of the team's; the message names it. The same for a tag of another team",
         "correct the uid, or use that team's key");
+    KEY_NOT_FOUND: service(NotFound,
+        "the team has no key of this id. The same for a key of another team",
+        "list the keys to see which there are");
+    KEY_ENDED: service(FailedPrecondition,
+        "the key is revoked, or, for RotateApiKey, has expired",
+        "make a new one");
+    REQUEST_ID_USED: service(AlreadyExists,
+        "the `request_id` was used for another request, or by another key",
+        "take a new one, or repeat that request as it was");
+    KEY_LIMIT: service(ResourceExhausted,
+        "the team has 1,000 keys that work or have expired in the last 90 days",
+        "revoke some");
     RESUME_TOKEN_EXPIRED: service(OutOfRange,
         "taps after the `resume_token` are gone, or it is of another history of the store, such as before a backup was restored",
         "query anew, and stream without a token or with that of the answer");
@@ -107,7 +131,8 @@ reasons! {
     // Fields and columns.
     FIELD_COUNT: line("the line", "it has more or fewer fields than the header");
     REQUIRED:
-        field("`start_date`, `end_date`, `taps`", "it is missing or empty"),
+        field("`start_date`, `end_date`, `taps`, `id`, `name`, `scopes`", "it is missing or empty"),
+        field("`update_mask`", "there is nothing to change"),
         tap("`tag_uid`", "it is missing or empty"),
         tap("`tapped_at`", "it is missing where there is a `tap_id`"),
         tap("`attributes`", "a key is empty"),
@@ -128,9 +153,12 @@ reasons! {
     MALFORMED_DATE:
         field("`start_date`, `end_date`",
             "it is neither a date such as `2023-01-01` nor an RFC 3339 instant"),
+        field("`expires_at`", "it is not an RFC 3339 instant"),
         tap("`tapped_at`", "it is not an RFC 3339 instant"),
         line("`created_at`", "it is not an instant");
-    DATE_OUT_OF_RANGE: field("`start_date`, `end_date`", "it is not in the years 2000 to 2199");
+    DATE_OUT_OF_RANGE:
+        field("`start_date`, `end_date`", "it is not in the years 2000 to 2199"),
+        field("`expires_at`", "it is not ahead of now, or by more than 100 years");
     TIMESTAMP_IN_FUTURE:
         tap("`tapped_at`", "it is more than an hour ahead"),
         line("`created_at`", "it is more than an hour ahead");
@@ -152,13 +180,24 @@ reasons! {
     MALFORMED_URL: line("`destination_url`",
         "it does not begin with `https://` or `http://`, has spaces, or is longer than 2048 characters");
     TOO_LONG:
+        field("`name`", "it is longer than 200 characters"),
         tap("`device`, `attributes`",
             "a device or a key is longer than 64 characters, or a value longer than 256"),
         line("`label`", "it is longer than 200 characters");
-    MALFORMED_TEXT: tap("`device`, `attributes`", "it has control characters");
+    MALFORMED_TEXT:
+        field("`name`", "it has control characters"),
+        tap("`device`, `attributes`", "it has control characters");
     TOO_MANY_ATTRIBUTES: tap("`attributes`", "there are more than 16");
-    TOO_MANY_TAGS: field("`tag_uids`", "more than 1,000 are named");
-    NEGATIVE: field("`limit`", "it is below 0");
+    TOO_MANY_TAGS: field("`tag_uids`", "more than 1,000 are named, or 100 for a token");
+    NEGATIVE: field("`limit`, `page_size`", "it is below 0");
+    OUT_OF_RANGE: field("`queries_per_hour`, `ttl`, `overlap`",
+        "it is not in the range that the message names");
+    MALFORMED_UUID: field("`id`, `key_id`, `request_id`", "it is not a UUID");
+    MALFORMED_PAGE_TOKEN:
+        field("`page_token`", "it is not the `next_page_token` of the same request");
+    UNKNOWN_SCOPE: field("`scopes[i]`", "there is no such scope");
+    NOT_FOR_TOKENS: field("`scopes[i]`", "a token only reads");
+    UNKNOWN_FIELD: field("`update_mask`", "it names something that cannot be changed");
     TOO_MANY_BUCKETS: field("`interval`",
         "the range has more than 10,000 buckets; the message names the narrowest interval that fits");
     TOO_MANY_COUNTS:

@@ -158,7 +158,11 @@ fn end_status(reason: EndReason) -> Status {
             reason: reasons::API_KEY_EXPIRED,
             message: "this API key has expired: use a new one",
         },
-        EndReason::Draining | EndReason::TokenExpired | EndReason::Failed => Error::Draining,
+        EndReason::KeyChanged
+        | EndReason::AccessTokenExpired
+        | EndReason::Draining
+        | EndReason::TokenExpired
+        | EndReason::Failed => Error::Draining,
     }
     .into()
 }

@@ -151,7 +151,9 @@ impl Seeder<'_> {
             queries_per_hour: QUERIES_PER_HOUR,
             expires_at: None,
         };
-        let key = access::command::create_team_with_key(self.db, team, &slug, &name, grant).await?;
+        let key =
+            access::command::create_team_with_key(self.db, self.clock, team, &slug, &name, grant)
+                .await?;
         if key.is_none() && !self.teams().await?.contains(&team) {
             bail!("cannot make team {team}: another team has the slug {slug}");
         }

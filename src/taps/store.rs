@@ -308,13 +308,3 @@ pub async fn list_tags(db: &Db, team: TeamId) -> Result<Option<TeamTags>, Error>
         tags: tags.collect::<Result<_, Error>>()?,
     }))
 }
-
-/// What resume tokens are signed with.
-///
-/// # Errors
-/// As [`db::query`].
-pub async fn load_secret(db: &Db) -> Result<[u8; 32], Error> {
-    let rows = db::query(&db.system().await?, sql!("taps/load_secret"), &[]).await?;
-    let secret: &[u8] = rows.first().map_or(&[], |row| row.get("secret"));
-    secret.try_into().map_err(Error::internal)
-}

@@ -124,7 +124,7 @@ async fn three_wires_give_the_same_answers_and_the_same_errors() {
     }
     let revoked = fresh_key(&app, &team).await;
     let id = app.key_id(team.id, &revoked).await;
-    access::store::revoke_key(&app.db, team.id, id).await.unwrap();
+    access::command::revoke_key(&app.db, &Clock::system(), team.id, id).await.unwrap();
     eventually("the key is revoked", || async {
         let answer = app.client(&revoked).query_taps(QueryTapsRequest::default()).await;
         answer.is_err_and(|status| status.code() == Code::Unauthenticated)

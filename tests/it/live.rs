@@ -18,7 +18,8 @@ use tap_analytics::{
         NewTap, QueryTapsRequest, QueryTapsResponse, RecordTapsRequest, StreamTapsRequest, Tap,
         WatchTapsRequest, compare, end_reason, group_by, stream_taps_response, watch_taps_response,
     },
-    taps::{store as taps_store, token::Tokens},
+    secrets::Secrets,
+    taps::token::Tokens,
 };
 use tokio::time;
 use tonic::{Code, Status, Streaming};
@@ -420,7 +421,7 @@ struct Revisions {
 
 impl Revisions {
     async fn of(app: &App, team: &Team) -> Self {
-        let secret = taps_store::load_secret(&app.db).await.unwrap();
+        let secret = Secrets::load(&app.db).await.unwrap().root();
         let history = db::history(&app.db).await.unwrap();
         Self { tokens: Tokens::new(secret, history, Clock::system()), team: team.clone() }
     }
@@ -659,7 +660,7 @@ async fn streams_end_within_a_second_when_their_key_is_revoked() {
     let mut other = opened(&mut app.client(&app.busy_key(team.id).await), "").await.unwrap();
 
     let id = app.key_id(team.id, &team.key).await;
-    access::store::revoke_key(&app.db, team.id, id).await.unwrap();
+    access::command::revoke_key(&app.db, &Clock::system(), team.id, id).await.unwrap();
     let start = Instant::now();
     let last = taps.message().await.unwrap().unwrap().frame.unwrap();
     let stream_taps_response::Frame::End(end) = last else { panic!("{last:?}") };
@@ -750,7 +751,7 @@ async fn a_token_whose_taps_are_gone_is_refused_before_the_first_frame() {
     .await
     .unwrap();
     assert_eq!(refused(opened(&mut client, &late).await.unwrap_err()), expired);
-    let secret = taps_store::load_secret(&app.db).await.unwrap();
+    let secret = Secrets::load(&app.db).await.unwrap().root();
     let history = db::history(&app.db).await.unwrap();
     let other = Tokens::new(secret, history.wrapping_add(1), Clock::system());
     assert_eq!(refused(opened(&mut client, &other.issue(team.id, 5)).await.unwrap_err()), expired);
@@ -773,7 +774,7 @@ async fn months_that_are_too_old_are_dropped_whole_and_never_replayed_in_part() 
     let written = client.record_taps(RecordTapsRequest { taps }).await.unwrap().into_inner();
     assert!((written.accepted - 4.0).abs() < 0.5, "{written:?}");
     let history = db::history(&app.db).await.unwrap();
-    let secret = taps_store::load_secret(&app.db).await.unwrap();
+    let secret = Secrets::load(&app.db).await.unwrap().root();
     let place = |revision| Tokens::new(secret, history, Clock::system()).issue(team.id, revision);
     let total = |mut client: KeyedClient| async move {
         let asked =

@@ -22,6 +22,7 @@ mod docs;
 mod envoy;
 mod faults;
 mod ingest;
+mod keys;
 mod limits;
 mod link;
 mod live;

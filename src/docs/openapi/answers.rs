@@ -28,6 +28,8 @@ const fn rpc(path: &'static str, example: &'static str, reasons: &'static [&'sta
 
 const RANGE: &str = r#"{"startDate": "2023-01-01", "endDate": "2023-12-22", "interval": "WEEK"}"#;
 
+const KEY: &str = r#"{"id": "01890a5d-ac96-774b-bcce-b302099a8057"}"#;
+
 /// Every RPC. A test walks the descriptor set and fails on one without a row.
 pub(super) const RPCS: &[Rpc] = &[
     rpc(
@@ -70,6 +72,73 @@ pub(super) const RPCS: &[Rpc] = &[
             reasons::QUERY_TOO_SLOW,
         ],
     ),
+    rpc(
+        "/tap.v1.ApiKeys/CreateApiKey",
+        r#"{"name": "dashboard", "scopes": ["taps:read"]}"#,
+        &[
+            reasons::INVALID_FIELDS,
+            reasons::MORE_THAN_CALLER,
+            reasons::REQUEST_ID_USED,
+            reasons::KEY_LIMIT,
+            reasons::STORE_UNAVAILABLE,
+        ],
+    ),
+    rpc(
+        "/tap.v1.ApiKeys/ListApiKeys",
+        r#"{"includeEnded": true}"#,
+        &[reasons::INVALID_FIELDS, reasons::STORE_UNAVAILABLE],
+    ),
+    rpc(
+        "/tap.v1.ApiKeys/GetApiKey",
+        KEY,
+        &[reasons::INVALID_FIELDS, reasons::KEY_NOT_FOUND, reasons::STORE_UNAVAILABLE],
+    ),
+    rpc(
+        "/tap.v1.ApiKeys/UpdateApiKey",
+        r#"{"id": "01890a5d-ac96-774b-bcce-b302099a8057", "name": "dashboard of the shop"}"#,
+        &[
+            reasons::INVALID_FIELDS,
+            reasons::KEY_NOT_FOUND,
+            reasons::KEY_ENDED,
+            reasons::MORE_THAN_CALLER,
+            reasons::STORE_UNAVAILABLE,
+        ],
+    ),
+    rpc(
+        "/tap.v1.ApiKeys/RotateApiKey",
+        r#"{"id": "01890a5d-ac96-774b-bcce-b302099a8057", "overlap": "3600s"}"#,
+        &[
+            reasons::INVALID_FIELDS,
+            reasons::KEY_NOT_FOUND,
+            reasons::KEY_ENDED,
+            reasons::MORE_THAN_CALLER,
+            reasons::REQUEST_ID_USED,
+            reasons::KEY_LIMIT,
+            reasons::STORE_UNAVAILABLE,
+        ],
+    ),
+    rpc(
+        "/tap.v1.ApiKeys/RevokeApiKey",
+        KEY,
+        &[reasons::INVALID_FIELDS, reasons::KEY_NOT_FOUND, reasons::STORE_UNAVAILABLE],
+    ),
+    rpc(
+        "/tap.v1.ApiKeys/ListKeyEvents",
+        "{}",
+        &[reasons::INVALID_FIELDS, reasons::STORE_UNAVAILABLE],
+    ),
+    rpc(
+        "/tap.v1.ApiKeys/IssueToken",
+        r#"{"ttl": "600s"}"#,
+        &[
+            reasons::INVALID_FIELDS,
+            reasons::SCOPE_MISSING,
+            reasons::TAG_NOT_FOUND,
+            reasons::STORE_UNAVAILABLE,
+        ],
+    ),
+    rpc("/tap.v1.ApiKeys/WhoAmI", "{}", &[]),
+    rpc("/tap.v1.ApiKeys/GetQuota", "{}", &[]),
 ];
 
 /// What a call looks like, as far as it decides which errors can come.
@@ -95,6 +164,8 @@ pub(super) fn errors(shape: Shape, own: &[&'static str]) -> Result<Errors, &'sta
             reasons::API_KEY_MISSING,
             reasons::API_KEY_INVALID,
             reasons::API_KEY_EXPIRED,
+            reasons::TOKEN_EXPIRED,
+            reasons::TOO_MANY_WRONG_KEYS,
         ]);
     }
     if shape.route.scope().is_some() {
@@ -102,6 +173,9 @@ pub(super) fn errors(shape: Shape, own: &[&'static str]) -> Result<Errors, &'sta
     }
     if shape.route.class().is_some() {
         service.push(reasons::QUOTA_EXCEEDED);
+    }
+    if matches!(shape.route, Route::Own(_) | Route::Key(..)) {
+        service.push(reasons::TOKEN_NOT_ENOUGH);
     }
     service.extend(own);
     if shape.has_body {

@@ -13,14 +13,15 @@ pub use self::{
     taps::{ingest_response, record_response, taps},
 };
 use super::model::{QUERY_TAGS_MAX, TapClass, is_tag_uid};
-use crate::{error::Violation, proto::tap_v1::tap_class, reasons};
+use crate::{
+    error::Violation,
+    proto::tap_v1::tap_class,
+    reasons,
+    wire::{excerpt, unknown_value},
+};
 
-/// How much of a caller's text comes back in an error.
-const EXCERPT_CHARS_MAX: usize = 64;
 /// How many of many bad things are named in an error.
 const NAMED_MAX: usize = 10;
-/// A key has more than this after its first four characters.
-const KEY_REST_MIN: usize = 32;
 const TAG_UID_FORM: &str = "must be 1 to 64 letters, digits, or . _ : -";
 
 fn tag_uids(mut uids: Vec<String>, bad: &mut Vec<Violation>) -> Vec<String> {
@@ -73,30 +74,6 @@ fn class_value(class: TapClass) -> tap_class::Value {
         TapClass::Preview => tap_class::Value::Preview,
         TapClass::Bot => tap_class::Value::Bot,
     }
-}
-
-fn unknown_value(field: impl Into<String>, value: i32, allowed: &str) -> Violation {
-    Violation::new(
-        field,
-        reasons::UNKNOWN_VALUE,
-        format!("{value} is not known here: use {allowed}"),
-    )
-}
-
-/// A caller's own text, short enough for an error, without what could break a log or a terminal, and
-/// without a key that was put into the wrong place.
-fn excerpt(text: &str) -> String {
-    let key = text.split_once("tap_").is_some_and(|(_, rest)| {
-        rest.starts_with(|first: char| first.is_ascii_digit()) && rest.len() > KEY_REST_MIN
-    });
-    if key {
-        return "this text, which looks like an API key,".to_owned();
-    }
-    let mut short: String = text.chars().take(EXCERPT_CHARS_MAX).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    format!("{short:?}")
 }
 
 /// RFC 3339 with the offset of the zone at that instant; `Z` in UTC.

@@ -141,7 +141,7 @@ impl App {
 
     /// A new team with a reader's key.
     pub async fn team(&self, slug: &str) -> Team {
-        let id = access::store::create_team(&self.db, slug, slug).await.unwrap().unwrap();
+        let id = access::command::create_team(&self.db, slug, slug).await.unwrap().unwrap();
         let key = self.key(id, Some(QUERIES_PER_HOUR), &[Scope::TapsRead], None).await;
         Team { id, slug: slug.to_owned(), key }
     }
@@ -156,7 +156,8 @@ impl App {
     ) -> String {
         let queries_per_hour = queries_per_hour.unwrap_or(1_000_000);
         let grant = Grant { name: "test", scopes, queries_per_hour, expires_at };
-        let key = access::command::create_key(&self.db, team, grant).await.unwrap();
+        let key =
+            access::command::create_key(&self.db, &Clock::system(), team, grant).await.unwrap();
         let key = key.reveal().to_owned();
         eventually("the server knows the key", || async {
             let mut client = self.client(&key);
@@ -175,7 +176,7 @@ impl App {
 
     /// The id of a key by its text.
     pub async fn key_id(&self, team: TeamId, key: &str) -> KeyId {
-        let keys = access::store::list_keys(&self.db, team).await.unwrap();
+        let keys = access::command::list_keys(&self.db, team).await.unwrap();
         keys.iter().find(|info| key.starts_with(&info.prefix)).unwrap().id
     }
 

@@ -1,0 +1,69 @@
+//! What the `wire` of every area needs: texts of callers in errors, instants, ids.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use uuid::Uuid;
+
+use crate::{error::Violation, reasons};
+
+/// How much of a caller's text an error repeats.
+const EXCERPT_CHARS_MAX: usize = 64;
+/// A key has more than this after its first four characters.
+const KEY_REST_MIN: usize = 32;
+
+/// A number that is none of an enum.
+pub fn unknown_value(field: impl Into<String>, value: i32, allowed: &str) -> Violation {
+    Violation::new(
+        field,
+        reasons::UNKNOWN_VALUE,
+        format!("{value} is not known here: use {allowed}"),
+    )
+}
+
+/// A field that is missing.
+pub fn required(field: impl Into<String>, what: &str) -> Violation {
+    Violation::new(field, reasons::REQUIRED, format!("is missing: {what}"))
+}
+
+/// A caller's own text, short enough for an error, without what could break a log or a terminal, and
+/// without a key that was put into the wrong place.
+#[must_use]
+pub fn excerpt(text: &str) -> String {
+    let key = text.split_once("tap_").is_some_and(|(_, rest)| {
+        rest.starts_with(|first: char| first.is_ascii_digit()) && rest.len() > KEY_REST_MIN
+    });
+    if key {
+        return "this text, which looks like an API key,".to_owned();
+    }
+    let mut short: String = text.chars().take(EXCERPT_CHARS_MAX).collect();
+    if short.len() < text.len() {
+        short.push('…');
+    }
+    format!("{short:?}")
+}
+
+/// An instant as answers have it: RFC 3339 in UTC.
+#[must_use]
+pub fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+/// A UUID.
+///
+/// # Errors
+/// The violation, when it is none.
+pub fn uuid(field: &str, text: &str) -> Result<Uuid, Violation> {
+    if text.is_empty() {
+        return Err(required(field, "name it by its UUID"));
+    }
+    Uuid::parse_str(text).map_err(|_| {
+        Violation::new(field, reasons::MALFORMED_UUID, format!("{} is not a UUID", excerpt(text)))
+    })
+}
+
+/// The UUID of a field that may be empty.
+///
+/// # Errors
+/// The violation, when it is something else.
+pub fn optional_uuid(field: &str, text: &str) -> Result<Option<Uuid>, Violation> {
+    if text.is_empty() { Ok(None) } else { uuid(field, text).map(Some) }
+}
