@@ -439,7 +439,7 @@ async fn service(app: &App) -> Taps {
 async fn each_batch_costs_a_write_and_the_stream_ends_when_there_is_none_left() {
     let app = App::start().await;
     let team = app.reporting_team("acme", &["a"]).await;
-    let quotas = Arc::new(Quotas::new(1));
+    let quotas = Arc::new(Quotas::new(1, &Clock::system()));
     let key = app.key_id(team.id, &team.key).await;
     let caller = Caller {
         team_slug: "acme".into(),

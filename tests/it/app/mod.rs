@@ -4,6 +4,7 @@ pub mod description;
 pub mod envoy;
 pub mod frames;
 pub mod report;
+pub mod rpcs;
 pub mod wires;
 
 use std::{
@@ -36,6 +37,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_postgres::{Client, NoTls};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status, service::interceptor::InterceptedService, transport::Channel};
+use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 /// The repository.
@@ -175,14 +177,25 @@ impl App {
         let key =
             access::command::create_key(&self.db, &Clock::system(), team, grant).await.unwrap();
         let key = key.reveal().to_owned();
+        self.until_known(&key).await;
+        key
+    }
+
+    /// Waits until the server knows a key.
+    pub async fn until_known(&self, key: &str) {
+        // From an address of its own: a key that is not known yet is a wrong one, and those are counted by
+        // the address.
+        let hash = blake3::hash(key.as_bytes());
+        let [a, b, c, ..] = *hash.as_bytes();
+        let from = format!("10.{a}.{b}.{c}");
         eventually("the server knows the key", || async {
-            let mut client = self.client(&key);
-            let answer = client.query_taps(QueryTapsRequest::default()).await;
+            let mut request = Request::new(QueryTapsRequest::default());
+            request.metadata_mut().insert("x-forwarded-for", from.parse().unwrap());
             // An empty request is refused, and costs nothing, once the key is let in.
-            answer.unwrap_err().code() != tonic::Code::Unauthenticated || expires_at.is_some()
+            let refused = self.client(key).query_taps(request).await.unwrap_err();
+            refused.get_error_details().error_info().unwrap().reason != "API_KEY_INVALID"
         })
         .await;
-        key
     }
 
     /// A key with a quota that no test reaches.
