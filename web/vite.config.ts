@@ -10,6 +10,6 @@ export default defineConfig({
   },
   server: {
     // `npm run dev` shows the page beside a service that `make up` has started.
-    proxy: { "/tap.v1.TapAnalytics": process.env["TAP_URL"] ?? "http://localhost:3000" },
+    proxy: { "/tap.v1.": process.env["TAP_URL"] ?? "http://localhost:3000" },
   },
 });
