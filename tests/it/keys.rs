@@ -8,11 +8,11 @@ use tap_analytics::{
     clock::Clock,
     proto::tap_v1::{
         ApiKey, CreateApiKeyRequest, CreateApiKeyResponse, GetApiKeyRequest, GetQuotaRequest,
-        IssueTokenRequest, KeyChange, KeyEvent, ListApiKeysRequest, ListKeyEventsRequest, QueryTapsRequest,
-        RevokeApiKeyRequest, RotateApiKeyRequest, StreamTapsRequest, UpdateApiKeyRequest,
-        WhoAmIRequest, api_key_state::Value as State, api_keys_client::ApiKeysClient,
-        create_api_key_request::Expiry, end_reason, key_action::Value as Action,
-        stream_taps_response::Frame,
+        IssueTokenRequest, KeyChange, KeyEvent, ListApiKeysRequest, ListKeyEventsRequest,
+        QueryTapsRequest, RevokeApiKeyRequest, RotateApiKeyRequest, StreamTapsRequest,
+        UpdateApiKeyRequest, WhoAmIRequest, api_key_state::Value as State,
+        api_keys_client::ApiKeysClient, create_api_key_request::Expiry, end_reason,
+        key_action::Value as Action, stream_taps_response::Frame,
     },
 };
 use tonic::{Code, Status, service::interceptor::InterceptedService, transport::Channel};

@@ -25,7 +25,9 @@ use tap_analytics::{
     db::Db,
     ids::{KeyId, TagId, TeamId},
     migrate,
-    proto::tap_v1::{QueryTapsRequest, tap_analytics_client::TapAnalyticsClient},
+    proto::tap_v1::{
+        QueryTapsRequest, tags_client::TagsClient, tap_analytics_client::TapAnalyticsClient,
+    },
     server::{self, Parts},
     tags::{address::Origin, model::Kind},
     taps::{
@@ -212,6 +214,12 @@ impl App {
     /// A gRPC client that goes straight to the server.
     pub fn client(&self, key: &str) -> KeyedClient {
         keyed_client(self.grpc, key)
+    }
+
+    /// The same for the tags.
+    pub fn tags_client(&self, key: &str) -> TagsClient<InterceptedService<Channel, AddKey>> {
+        let channel = Channel::from_shared(format!("http://{}", self.grpc)).unwrap().connect_lazy();
+        TagsClient::with_interceptor(channel, AddKey(key.to_owned()))
     }
 
     /// Adds tags of kind NFC, and returns their ids in order.
