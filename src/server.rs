@@ -21,7 +21,7 @@ use tonic::{
     },
 };
 use tonic_health::{
-    ServingStatus,
+    ServingStatus as Answer,
     pb::health_server::{Health, HealthServer},
     server::HealthReporter,
 };
@@ -123,7 +123,7 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
     let (services, drain) = start.start(&mut tasks)?;
     let mut drain = tokio::spawn(drain.run());
     let (health, health_service) = tonic_health::server::health_reporter();
-    tell_health(&health, ServingStatus::Serving).await;
+    tell_health(&health, true).await;
     tasks.spawn(note_uses.clone().run());
     let router = router(directory, health_service, services, parts.serve.reflection)?;
     serving.store(true, Ordering::Release);
@@ -139,7 +139,7 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         tracing::info!("stopping");
         // First whoever balances load has to see it, then calls are no longer taken.
         serving.store(false, Ordering::Release);
-        tell_health(&health, ServingStatus::NotServing).await;
+        tell_health(&health, false).await;
         time::sleep(Duration::from_millis(parts.serve.drain_ms.into())).await;
         drained.cancel();
         time::sleep(Duration::from_millis(stop_ms.into())).await;
@@ -178,11 +178,12 @@ fn serve_privately(
 }
 
 /// Tells who asks by gRPC of each service whether it is served.
-async fn tell_health(health: &HealthReporter, status: ServingStatus) {
+async fn tell_health(health: &HealthReporter, serving: bool) {
+    let answer = if serving { Answer::Serving } else { Answer::NotServing };
     for service in
         [TapAnalyticsServer::<Taps>::NAME, TagsServer::<Tags>::NAME, ApiKeysServer::<ApiKeys>::NAME]
     {
-        health.set_service_status(service, status).await;
+        health.set_service_status(service, answer).await;
     }
 }
 
