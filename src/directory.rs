@@ -117,7 +117,8 @@ impl Directory {
         let mut by_id = HashMap::with_capacity(loaded.len());
         for key in loaded {
             let hash = key.hash;
-            let entry = Arc::new(Entry::new(key, known.by_hash.get(&hash).map(Arc::as_ref)));
+            let old = known.by_hash.get(&hash).map(Arc::as_ref);
+            let entry = Arc::new(Entry::new(key, old, &self.clock));
             by_id.insert(entry.caller.key, Arc::clone(&entry));
             by_hash.insert(hash, entry);
         }
@@ -222,14 +223,14 @@ impl Known {
 }
 
 impl Entry {
-    fn new(key: LoadedKey, old: Option<&Self>) -> Self {
+    fn new(key: LoadedKey, old: Option<&Self>, clock: &Clock) -> Self {
         let scopes: Vec<Scope> = key.scopes.iter().filter_map(|text| Scope::parse(text)).collect();
         let quotas = match old {
             Some(old) if old.caller.about.queries_per_hour == key.queries_per_hour => {
                 Arc::clone(&old.caller.quotas)
             }
             Some(old) => Arc::new(old.caller.quotas.with_queries_per_hour(key.queries_per_hour)),
-            None => Arc::new(Quotas::new(key.queries_per_hour)),
+            None => Arc::new(Quotas::new(key.queries_per_hour, clock)),
         };
         let lost = |old: &Self| old.caller.scopes.iter().any(|scope| !scopes.contains(scope));
         if let Some(old) = old.filter(|old| lost(old)) {

@@ -20,6 +20,8 @@ use governor::{
     state::{NotKeyed, StateStore},
 };
 
+use crate::clock;
+
 /// What a call costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -66,6 +68,7 @@ impl Class {
 pub struct Quotas {
     queries: Bucket,
     others: Arc<Others>,
+    ticks: Ticks,
 }
 
 /// The quotas that are the same for every key.
@@ -80,24 +83,25 @@ struct Others {
 impl Quotas {
     /// Full buckets.
     #[must_use]
-    pub fn new(queries_per_hour: u32) -> Self {
-        let bucket = |per_hour| Bucket::new(per_hour, DefaultClock::default());
+    pub fn new(queries_per_hour: u32, clock: &clock::Clock) -> Self {
+        let ticks = Ticks::of(clock);
+        let bucket = |per_hour| Bucket::new(per_hour, ticks.clone());
         let others = Others {
             streams: bucket(STREAMS_PER_HOUR),
             writes: bucket(WRITES_PER_HOUR),
             reads: bucket(READS_PER_HOUR),
             changes: bucket(CHANGES_PER_HOUR),
         };
-        Self { queries: bucket(queries_per_hour), others: Arc::new(others) }
+        Self { queries: bucket(queries_per_hour), others: Arc::new(others), ticks }
     }
 
     /// With another quota of queries, of which as many are used as were of the old one.
     #[must_use]
     pub fn with_queries_per_hour(&self, queries_per_hour: u32) -> Self {
-        let queries = Bucket::new(queries_per_hour, DefaultClock::default());
+        let queries = Bucket::new(queries_per_hour, self.ticks.clone());
         let Standing { limit, remaining, .. } = self.queries.standing();
         queries.use_up(limit - remaining);
-        Self { queries, others: Arc::clone(&self.others) }
+        Self { queries, others: Arc::clone(&self.others), ticks: self.ticks.clone() }
     }
 
     /// The bucket that a call is taken from.
@@ -113,9 +117,41 @@ impl Quotas {
     }
 }
 
+/// What quotas refill by: the machine's time that is never put back, or the clock that a test sets.
+#[derive(Clone, Debug)]
+pub enum Ticks {
+    Machine(DefaultClock, <DefaultClock as Clock>::Instant),
+    Set(clock::Clock),
+}
+
+impl Ticks {
+    fn of(clock: &clock::Clock) -> Self {
+        if clock.is_set() {
+            return Self::Set(clock.clone());
+        }
+        let machine = DefaultClock::default();
+        let start = machine.now();
+        Self::Machine(machine, start)
+    }
+}
+
+impl Clock for Ticks {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        match self {
+            Self::Machine(clock, start) => clock.now().duration_since(*start),
+            Self::Set(clock) => {
+                let micros = u64::try_from(clock.now().timestamp_micros()).unwrap_or_default();
+                Nanos::from(micros * 1_000)
+            }
+        }
+    }
+}
+
 /// A bucket of calls.
 #[derive(Debug)]
-pub struct Bucket<C: Clock = DefaultClock> {
+pub struct Bucket<C: Clock = Ticks> {
     per_hour: NonZeroU32,
     start: C::Instant,
     arrival: Arrival,
@@ -276,7 +312,7 @@ mod tests {
 
     #[test]
     fn another_limit_does_not_give_back_what_was_used() {
-        let quotas = Quotas::new(100);
+        let quotas = Quotas::new(100, &clock::Clock::system());
         for _ in 0..60 {
             quotas.bucket(Class::Query).take().unwrap();
         }

@@ -316,7 +316,7 @@ async fn a_key_is_changed_as_its_mask_says() {
     assert_eq!((quota.quotas[0].class.as_str(), quota.quotas[0].limit), ("query", 7));
 
     let nothing = keys.update_api_key(change()).await.unwrap_err();
-    assert_eq!(violations(&nothing), pairs(&[("update_mask", "REQUIRED")]));
+    assert_eq!(violations(&nothing), pairs(&[("update_mask", "NOTHING_TO_CHANGE")]));
     let bad = UpdateApiKeyRequest {
         id: "x".to_owned(),
         update_mask: mask(&["name", "key_hash", "scopes", "queries_per_hour"]),

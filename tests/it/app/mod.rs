@@ -4,6 +4,7 @@ pub mod description;
 pub mod envoy;
 pub mod frames;
 pub mod report;
+pub mod rpcs;
 pub mod wires;
 
 use std::{
@@ -26,8 +27,9 @@ use tap_analytics::{
     migrate,
     proto::tap_v1::{QueryTapsRequest, tap_analytics_client::TapAnalyticsClient},
     server::{self, Parts},
+    tags::{address::Origin, model::Kind},
     taps::{
-        model::{Kind, NewTap},
+        model::NewTap,
         writer::{Writer, Written},
     },
 };
@@ -35,6 +37,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_postgres::{Client, NoTls};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status, service::interceptor::InterceptedService, transport::Channel};
+use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 /// The repository.
@@ -69,6 +72,8 @@ pub struct Options {
     pub drain_ms: u32,
     pub retention_days: u32,
     pub country_header: Option<&'static str>,
+    pub public_url: Option<&'static str>,
+    pub team_tags_max: u32,
 }
 
 impl Default for Options {
@@ -80,6 +85,8 @@ impl Default for Options {
             drain_ms: 0,
             retention_days: 0,
             country_header: None,
+            public_url: None,
+            team_tags_max: 100_000,
         }
     }
 }
@@ -96,7 +103,16 @@ impl App {
     /// On a database that is migrated already.
     pub async fn on(
         store: config::Store,
-        Options { clock, cache_mib, query_timeout_ms, drain_ms, retention_days, country_header }: Options,
+        Options {
+            clock,
+            cache_mib,
+            query_timeout_ms,
+            drain_ms,
+            retention_days,
+            country_header,
+            public_url,
+            team_tags_max,
+        }: Options,
     ) -> Self {
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -112,6 +128,8 @@ impl App {
             stop_ms: 5_000,
             retention_days,
             country_header: country_header.map(http::HeaderName::from_static),
+            public_url: public_url.map(|url| Origin::parse(url).unwrap()),
+            team_tags_max,
             reflection: true,
         };
         let parts = Parts {
@@ -159,14 +177,25 @@ impl App {
         let key =
             access::command::create_key(&self.db, &Clock::system(), team, grant).await.unwrap();
         let key = key.reveal().to_owned();
+        self.until_known(&key).await;
+        key
+    }
+
+    /// Waits until the server knows a key.
+    pub async fn until_known(&self, key: &str) {
+        // From an address of its own: a key that is not known yet is a wrong one, and those are counted by
+        // the address.
+        let hash = blake3::hash(key.as_bytes());
+        let [a, b, c, ..] = *hash.as_bytes();
+        let from = format!("10.{a}.{b}.{c}");
         eventually("the server knows the key", || async {
-            let mut client = self.client(&key);
-            let answer = client.query_taps(QueryTapsRequest::default()).await;
+            let mut request = Request::new(QueryTapsRequest::default());
+            request.metadata_mut().insert("x-forwarded-for", from.parse().unwrap());
             // An empty request is refused, and costs nothing, once the key is let in.
-            answer.unwrap_err().code() != tonic::Code::Unauthenticated || expires_at.is_some()
+            let refused = self.client(key).query_taps(request).await.unwrap_err();
+            refused.get_error_details().error_info().unwrap().reason != "API_KEY_INVALID"
         })
         .await;
-        key
     }
 
     /// A key with a quota that no test reaches.
