@@ -127,7 +127,7 @@ test("when the token ends it says so, keeps what is drawn, and goes on with the 
   await says(page, "total", "1");
 
   await says(page, "key-message", /^You were signed in until \d\d:\d\d\. Enter the key again, and the page goes on where it was\.$/, 10_000);
-  assert.deepEqual([await hidden(page, "dashboard"), await text(page, "total"), await text(page, "status")], [false, "1", "Signed out"]);
+  assert.deepEqual([await hidden(page, "dashboard"), await text(page, "total"), await text(page, "status")], [false, "1", "Stopped"]);
   assert.equal(await hidden(page, "until"), true);
   assert.equal(await stored(page), null);
   assert.deepEqual(await tapIds(page), [first.tapId]);
