@@ -146,12 +146,13 @@ impl Seeder<'_> {
         Ok((known, lines.bad))
     }
 
-    /// Makes a team with a key. `None` when another run has just made it.
+    /// Makes a team with a key that can do everything, also make others. `None` when another run has just
+    /// made it.
     async fn make_team(&self, team: TeamId) -> anyhow::Result<Option<ApiKey>> {
         let (slug, name) = (format!("team-{team}"), format!("Team {team}"));
         let grant = Grant {
             name: KEY_NAME,
-            scopes: Preset::Reader.scopes(),
+            scopes: Preset::Admin.scopes(),
             queries_per_hour: QUERIES_PER_HOUR,
             expires_at: None,
         };

@@ -85,16 +85,16 @@ function open(): void {
 // The token has ended.
 function lapse(failure: Failure): void {
   remember(undefined);
-  if (!opened) return leave(keyProblem(failure, "earlier"));
+  if (!opened) return leave(keyProblem(failure, "earlier"), true);
   waiting = true;
   controls.say("");
   bar.condition({ is: "lapsed", failure });
-  signIn.ask(lapsed(who?.expiresAt ? timeOfDay(who.expiresAt) : ""), true);
+  signIn.ask(lapsed(who?.expiresAt ? timeOfDay(who.expiresAt) : ""), { toGoOn: true, calm: true });
 }
 
-function leave(message: string): void {
+function leave(message: string, calm = false): void {
   forget();
-  signIn.ask(message);
+  signIn.ask(message, { calm });
 }
 
 // Token, streams, and what was shown.

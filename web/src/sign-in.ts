@@ -44,14 +44,15 @@ export class SignIn {
     });
   }
 
-  // Asks for a key: to begin with, or, where the page waits behind it, to go on.
-  ask(message: string, toGoOn = false): void {
+  // Asks for a key: to begin with, or, where the page waits behind it, to go on. `calm` as in `say`.
+  ask(message: string, { toGoOn = false, calm = false } = {}): void {
     this.#attempt.abort();
+    this.#forget();
     setText(this.#title, toGoOn ? "Sign in again" : "See your taps");
     this.#card.classList.toggle("to-go-on", toGoOn);
     this.#card.hidden = false;
     this.#connecting(false);
-    this.say(message);
+    this.say(message, calm);
     // Who is writing something else must not write into this.
     if (toGoOn && document.activeElement instanceof HTMLInputElement) this.#card.scrollIntoView();
     else this.#field.focus();
@@ -69,7 +70,7 @@ export class SignIn {
     this.#card.hidden = true;
   }
 
-  // Says what is wrong; `calm` when it will pass by itself.
+  // Says what is wrong; `calm` when it is nobody's mistake.
   say(message: string, calm = false): void {
     setText(this.#message, message);
     this.#message.classList.toggle("calm", calm);
@@ -125,7 +126,7 @@ export class SignIn {
     const problem = keyProblem(outcome.failure, given);
     if (given !== "earlier") return this.#refuse(problem);
     this.#admission.refused();
-    this.ask(problem);
+    this.ask(problem, { calm: outcome.failure.kind === "lapsed" });
   }
 
   #refuse(problem: string): void {

@@ -74,7 +74,6 @@ export function state(condition: Condition): string {
     case "paused":
       return "Paused";
     case "lapsed":
-      return "Signed out";
     case "over":
       return "Stopped";
   }
