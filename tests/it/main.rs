@@ -32,6 +32,7 @@ mod seed;
 mod simulate;
 mod sql;
 mod streams;
+mod tag_json;
 mod tags;
 mod taps;
 mod tidy;

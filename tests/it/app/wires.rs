@@ -194,10 +194,11 @@ pub fn json_failure(body: &Value) -> (Code, Failure) {
 
 pub fn http_status(code: Code) -> u16 {
     match code {
-        Code::InvalidArgument | Code::OutOfRange => 400,
+        Code::InvalidArgument | Code::OutOfRange | Code::FailedPrecondition => 400,
         Code::Unauthenticated => 401,
         Code::PermissionDenied => 403,
         Code::NotFound => 404,
+        Code::AlreadyExists => 409,
         Code::ResourceExhausted => 429,
         Code::Unimplemented => 501,
         Code::Unavailable => 503,
