@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
 use http::HeaderName;
 
-use crate::taps::model::Retention;
+use crate::{tags::address::Origin, taps::model::Retention};
 
 /// Where the store is. Needed by every command but `descriptors` and `ready`.
 #[derive(Args, Clone, Debug)]
@@ -86,6 +86,16 @@ pub struct Serve {
     #[arg(long, env = "TAP_COUNTRY_HEADER", value_name = "HEADER")]
     pub country_header: Option<HeaderName>,
 
+    /// Where the public reaches the tap URL, such as https://t.example.com: what chips and codes are given.
+    /// Without it a tag shows its path alone, and a QR code has the address by which it was asked for.
+    #[arg(long, env = "TAP_PUBLIC_URL", value_name = "URL", value_parser = Origin::parse_setting)]
+    pub public_url: Option<Origin>,
+
+    /// Tags that a team may have, archived ones included. seed is not held to it.
+    #[arg(long, env = "TAP_TEAM_TAGS_MAX", default_value_t = 100_000, value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub team_tags_max: u32,
+
     /// Whether gRPC reflection is served, for grpcurl and the like.
     #[arg(long, env = "TAP_REFLECTION", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub reflection: bool,
@@ -142,6 +152,12 @@ impl Serve {
     #[must_use]
     pub fn retention(&self) -> Retention {
         Retention((self.retention_days > 0).then(|| TimeDelta::days(self.retention_days.into())))
+    }
+
+    /// Tags that a team may have.
+    #[must_use]
+    pub fn tags_max(&self) -> usize {
+        usize::try_from(self.team_tags_max).unwrap_or(usize::MAX)
     }
 
     /// How long a query may take.

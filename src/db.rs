@@ -138,9 +138,13 @@ impl TeamRead {
     ///
     /// # Errors
     /// When the connection is gone.
-    pub async fn end(mut self) -> Result<(), Error> {
+    pub async fn end(self) -> Result<(), Error> {
+        self.end_by("commit").await
+    }
+
+    async fn end_by(mut self, how: &str) -> Result<(), Error> {
         if let Some(client) = self.0.take() {
-            let end = client.batch_execute("commit").await;
+            let end = client.batch_execute(how).await;
             if end.is_err() {
                 drop(Object::take(client));
             }
@@ -180,23 +184,17 @@ impl Write {
         Ok(Self(write))
     }
 
-    /// Makes it last, or, when it failed, undoes it.
+    /// Makes it last if the work was done, and otherwise takes it back: as dropping it does, but the
+    /// connection is kept. For errors that callers can cause as often as they like.
     ///
     /// # Errors
-    /// What it failed with; or when the connection is gone: then nobody knows whether it lasts.
-    pub async fn end<T>(mut self, done: Result<T, Error>) -> Result<T, Error> {
+    /// That of the work; or when the connection is gone: then nobody knows whether it lasts.
+    pub async fn end<T>(self, done: Result<T, Error>) -> Result<T, Error> {
         match done {
-            Ok(done) => {
-                self.0.end().await?;
-                Ok(done)
-            }
+            Ok(made) => self.0.end().await.map(|()| made),
             Err(error) => {
-                // One that cannot be undone is closed when it is dropped.
-                if let Some(client) = self.0.0.take()
-                    && client.batch_execute("rollback").await.is_err()
-                {
-                    drop(Object::take(client));
-                }
+                // What went wrong first is what to tell; one that cannot be taken back was dropped.
+                let _gone = self.0.end_by("rollback").await;
                 Err(error)
             }
         }

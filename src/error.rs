@@ -11,12 +11,12 @@ use tonic::{
 };
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
-use crate::reasons;
+use crate::{reasons, wire::excerpt};
 
 /// Whose `reason`s these are, in every `ErrorInfo`.
 pub const DOMAIN: &str = "tap-analytics";
 
-/// How many of the tags that there are not are named.
+/// How many of the tags that there are, or are not, are named.
 const TAGS_NAMED_MAX: usize = 10;
 /// How much is kept of the message of an error that is not ours.
 const MESSAGE_CHARS_MAX: usize = 300;
@@ -127,6 +127,14 @@ fn summary(violations: &[Violation]) -> String {
     lines.join("; ")
 }
 
+/// The first of these uids, and how many more there are. One that looks like a key is not repeated.
+fn some_of(uids: &[&str]) -> String {
+    let named: Vec<String> = uids.iter().take(TAGS_NAMED_MAX).map(|uid| excerpt(uid)).collect();
+    let more = uids.len().saturating_sub(TAGS_NAMED_MAX);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("{}{more}", named.join(", "))
+}
+
 impl Error {
     /// A single bad field.
     pub fn invalid(
@@ -140,12 +148,19 @@ impl Error {
     /// Tags that are not the team's, or not there at all.
     #[must_use]
     pub fn tags_not_found(uids: &[&str]) -> Self {
-        let named: Vec<String> =
-            uids.iter().take(TAGS_NAMED_MAX).map(|uid| format!("{uid:?}")).collect();
-        let more = uids.len().saturating_sub(TAGS_NAMED_MAX);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let message = format!("no such tag: {}{more}", named.join(", "));
-        Self::NotFound { reason: reasons::TAG_NOT_FOUND, message }
+        Self::NotFound {
+            reason: reasons::TAG_NOT_FOUND,
+            message: format!("no such tag: {}", some_of(uids)),
+        }
+    }
+
+    /// Tags that were to be made, and that the team has already.
+    #[must_use]
+    pub fn tags_exist(uids: &[&str]) -> Self {
+        Self::AlreadyExists {
+            reason: reasons::TAG_EXISTS,
+            message: format!("the team has this tag already: {}", some_of(uids)),
+        }
     }
 
     /// An internal error with its cause, which only the log sees.
@@ -173,6 +188,12 @@ impl Error {
             Self::StoreUnavailable(cause) | Self::Internal(cause) => Some(cause.as_ref()),
             _ => None,
         }
+    }
+}
+
+impl From<Violation> for Error {
+    fn from(violation: Violation) -> Self {
+        Self::Invalid(vec![violation])
     }
 }
 

@@ -24,7 +24,8 @@ use crate::{
     error::Error,
     ids::TeamId,
     sql,
-    taps::{live::Feeds, revisions::Revisions, tags::Tags, token::Tokens},
+    tags::directory::TagDirectory,
+    taps::{live::Feeds, revisions::Revisions, token::Tokens},
 };
 
 const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
@@ -50,7 +51,7 @@ pub struct Hints {
     pub directory: Arc<Directory>,
     pub revisions: Arc<Revisions>,
     pub feeds: Feeds,
-    pub tags: Arc<Tags>,
+    pub tags: Arc<TagDirectory>,
     pub tokens: Arc<Tokens>,
 }
 
@@ -208,7 +209,7 @@ pub async fn announce(db: &Db, team: TeamId, revision: i64) -> Result<(), Error>
 /// # Errors
 /// As [`db::query`].
 pub async fn announce_tags(db: &Db, team: TeamId) -> Result<(), Error> {
-    db::query(&db.system().await?, sql!("taps/notify_tags"), &[&team.to_string()]).await?;
+    db::query(&db.system().await?, sql!("tags/notify_tags"), &[&team.to_string()]).await?;
     Ok(())
 }
 

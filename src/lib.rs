@@ -19,6 +19,7 @@
 //! * The sum of `tap_days` is the sum of `taps.count` at any committed moment ([`taps::writer`]).
 //! * The revisions of a team grow in commit order; whoever sees one sees all before it.
 //! * An answer from the cache equals the one the store would give at that revision ([`taps::answers`]).
+//! * A tag that was changed is found changed by whoever changed it ([`tags::registry`]).
 //! * No key is logged, stored or put into an error; only its hash is kept ([`access::key`]).
 
 pub mod clock;
@@ -44,6 +45,7 @@ pub mod guesses;
 pub mod limits;
 pub mod quotas;
 pub mod streams;
+pub mod tags;
 pub mod taps;
 
 pub mod docs;

@@ -5,12 +5,7 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 
-use crate::{
-    error::{Error, Violation},
-    ids::TeamId,
-    reasons,
-    secrets::Secrets,
-};
+use crate::{error::Violation, ids::TeamId, reasons, secrets::Secrets};
 
 const VERSION: u8 = 1;
 const SIGNATURE_BYTES: usize = 16;
@@ -47,13 +42,18 @@ impl Pages {
     /// Where the page begins: after this; `None` for the first page.
     ///
     /// # Errors
-    /// [`Error::Invalid`] when the token was not made for this team and this question.
-    pub fn read(&self, team: TeamId, asked: &str, token: &str) -> Result<Option<String>, Error> {
+    /// The violation, when the token was not made for this team and this question.
+    pub fn read(
+        &self,
+        team: TeamId,
+        asked: &str,
+        token: &str,
+    ) -> Result<Option<String>, Violation> {
         if token.is_empty() {
             return Ok(None);
         }
         self.parse(team, asked, token).map(Some).ok_or_else(|| {
-            Error::invalid(
+            Violation::new(
                 "page_token",
                 reasons::MALFORMED_PAGE_TOKEN,
                 "is not the next_page_token of this request: send the rest of it as it was before, or no token for the first page",

@@ -6,7 +6,7 @@ use prost::{
     encoding::{DecodeContext, WireType},
 };
 
-use crate::taps::model::BATCH_TAPS_MAX;
+use crate::{tags::model::BATCH_TAGS_MAX, taps::model::BATCH_TAPS_MAX};
 
 /// Package `tap.v1`: the messages and the client.
 #[expect(
@@ -71,6 +71,38 @@ impl<const TAPS: u32> Message for Batch<TAPS> {
 
     fn clear(&mut self) {
         *self = Self::default();
+    }
+}
+
+/// A `BatchCreateTagsRequest` as the server reads it: with at most one tag more than a batch may have.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TagBatch(pub tap_v1::BatchCreateTagsRequest);
+
+impl Message for TagBatch {
+    fn encode_raw(&self, buf: &mut impl BufMut) {
+        self.0.encode_raw(buf);
+    }
+
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buf: &mut impl Buf,
+        ctx: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        if tag == 1 && self.0.tags.len() > BATCH_TAGS_MAX {
+            prost::encoding::skip_field(wire_type, tag, buf, ctx)
+        } else {
+            self.0.merge_field(tag, wire_type, buf, ctx)
+        }
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.0.encoded_len()
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
     }
 }
 

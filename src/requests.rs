@@ -9,6 +9,7 @@ use prost::Message;
 use uuid::Uuid;
 
 use crate::{
+    auth::Caller,
     db::{self, Db, Write},
     error::Error,
     ids::{KeyId, TeamId},
@@ -65,6 +66,12 @@ impl Once {
         hasher.update(&[0]);
         hasher.update(&request.encode_to_vec());
         Self { team, id, fingerprint: *hasher.finalize().as_bytes() }
+    }
+
+    /// The same, of the key that a caller has.
+    #[must_use]
+    pub fn of(caller: &Caller, id: Uuid, method: &str, request: &impl Message) -> Self {
+        Self::new(caller.team, caller.key, id, method, request)
     }
 
     /// Takes the id for this transaction, or finds what was answered before.

@@ -13,17 +13,22 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{net::TcpListener, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 use tonic::{
+    server::NamedService,
     service::{InterceptorLayer, Routes},
     transport::{
         Server,
         server::{Router, TcpIncoming},
     },
 };
-use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::{
+    ServingStatus as Answer,
+    pb::health_server::{Health, HealthServer},
+    server::HealthReporter,
+};
 use tower::layer::util::{Identity, Stack};
 
 use crate::{
-    access::rpc::{ApiKeys, MadeByRequest},
+    access::{key::MadeByRequest, keys::Keys, rpc::ApiKeys},
     admin::{self, Admin},
     auth::Authenticate,
     chores,
@@ -39,10 +44,14 @@ use crate::{
     paging::Pages,
     proto::{
         DESCRIPTORS,
-        tap_v1_server::{api_keys_server::ApiKeysServer, tap_analytics_server::TapAnalyticsServer},
+        tap_v1_server::{
+            api_keys_server::ApiKeysServer, tags_server::TagsServer,
+            tap_analytics_server::TapAnalyticsServer,
+        },
     },
     secrets::Secrets,
     streams::Streams,
+    tags::{address::Addresses, directory::TagDirectory, registry::Registry, rpc::Tags},
     taps::{
         answers::Answers,
         buffer::{self, Drain},
@@ -52,7 +61,6 @@ use crate::{
         record::Recorder,
         revisions::Revisions,
         rpc::Taps,
-        tags::Tags,
         token::Tokens,
         writer::Writer,
     },
@@ -92,33 +100,15 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
     let serving = Arc::new(AtomicBool::new(false));
     let mut tasks = JoinSet::new();
 
-    let private = admin::router(Admin {
-        db: db.clone(),
-        metrics: parts.metrics.clone(),
-        serving: Arc::clone(&serving),
-    });
-    tasks.spawn(async move {
-        if let Err(error) = axum::serve(parts.admin, private).await {
-            tracing::error!(%error, "the private port failed");
-        }
-    });
+    tasks.spawn(serve_privately(parts.admin, db.clone(), parts.metrics.clone(), &serving));
     if let Some(metrics) = parts.metrics {
         tasks.spawn(chores::keep_up(metrics));
     }
-    let tags = Arc::new(Tags::new(db.clone()));
-    let Some((secrets, tokens)) = load(&directory, &tags, &db, &parts.clock, &parts.stop).await
-    else {
+    let tags = Arc::new(TagDirectory::new(db.clone()));
+    let Some(loaded) = load(&directory, &tags, &db, &parts.stop).await else {
         return Ok(());
     };
     let drained = CancellationToken::new();
-    let keys = ApiKeys {
-        db: db.clone(),
-        directory: Arc::clone(&directory),
-        tags: Arc::clone(&tags),
-        pages: Pages::new(&secrets),
-        made_by_request: MadeByRequest::new(&secrets),
-        clock: parts.clock.clone(),
-    };
     let note_uses = chores::NoteUses { directory: Arc::clone(&directory), db: db.clone() };
     let start = Start {
         db,
@@ -127,15 +117,14 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         clock: parts.clock,
         directory: Arc::clone(&directory),
         tags,
-        tokens: Arc::new(tokens),
+        loaded,
         draining: drained.clone(),
     };
-    let (taps, link, drain) = start.start(&mut tasks)?;
+    let (services, drain) = start.start(&mut tasks)?;
     let mut drain = tokio::spawn(drain.run());
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<TapAnalyticsServer<Taps>>().await;
+    tell_health(&health, true).await;
     tasks.spawn(note_uses.clone().run());
-    let services = Services { taps, keys, link };
     let router = router(directory, health_service, services, parts.serve.reflection)?;
     serving.store(true, Ordering::Release);
     tracing::info!(grpc = %parts.grpc.local_addr()?, "serving");
@@ -150,7 +139,7 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         tracing::info!("stopping");
         // First whoever balances load has to see it, then calls are no longer taken.
         serving.store(false, Ordering::Release);
-        health.set_not_serving::<TapAnalyticsServer<Taps>>().await;
+        tell_health(&health, false).await;
         time::sleep(Duration::from_millis(parts.serve.drain_ms.into())).await;
         drained.cancel();
         time::sleep(Duration::from_millis(stop_ms.into())).await;
@@ -173,6 +162,31 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Serves the private port.
+fn serve_privately(
+    listener: TcpListener,
+    db: Db,
+    metrics: Option<PrometheusHandle>,
+    serving: &Arc<AtomicBool>,
+) -> impl Future<Output = ()> + use<> {
+    let private = admin::router(Admin { db, metrics, serving: Arc::clone(serving) });
+    async move {
+        if let Err(error) = axum::serve(listener, private).await {
+            tracing::error!(%error, "the private port failed");
+        }
+    }
+}
+
+/// Tells who asks by gRPC of each service whether it is served.
+async fn tell_health(health: &HealthReporter, serving: bool) {
+    let answer = if serving { Answer::Serving } else { Answer::NotServing };
+    for service in
+        [TapAnalyticsServer::<Taps>::NAME, TagsServer::<Tags>::NAME, ApiKeysServer::<ApiKeys>::NAME]
+    {
+        health.set_service_status(service, answer).await;
+    }
+}
+
 /// What the work of the service is started from.
 struct Start<'a> {
     db: Db,
@@ -180,16 +194,26 @@ struct Start<'a> {
     serve: &'a config::Serve,
     clock: Clock,
     directory: Arc<Directory>,
-    tags: Arc<Tags>,
-    tokens: Arc<Tokens>,
+    tags: Arc<TagDirectory>,
+    loaded: Loaded,
     draining: CancellationToken,
 }
 
+/// What answers calls, and the tap URL.
+struct Services {
+    taps: Taps,
+    tags: Tags,
+    keys: ApiKeys,
+    link: Link,
+}
+
 impl Start<'_> {
-    /// Starts what goes on in the background; returns what answers calls, the tap URL, and what writes the
-    /// taps of it.
-    fn start(self, tasks: &mut JoinSet<()>) -> anyhow::Result<(Taps, Link, Drain)> {
-        let Self { db, store, serve, clock, directory, tags, tokens, draining } = self;
+    /// Starts what goes on in the background; returns what answers calls, and what writes the taps of the
+    /// tap URL.
+    fn start(self, tasks: &mut JoinSet<()>) -> anyhow::Result<(Services, Drain)> {
+        let Self { db, store, serve, clock, directory, tags, loaded, draining } = self;
+        let Loaded { secrets, history } = loaded;
+        let tokens = Arc::new(Tokens::new(secrets.root(), history, clock.clone()));
         let revisions = Arc::new(Revisions::default());
         let feeds = Feeds::new(db.clone(), Arc::clone(&tags), Arc::clone(&revisions));
         let hints = Hints {
@@ -203,7 +227,7 @@ impl Start<'_> {
         };
         tasks.spawn(hints.run());
         tasks.spawn(Arc::clone(&tags).run());
-        tasks.spawn(chores::end_expired(directory));
+        tasks.spawn(chores::end_expired(Arc::clone(&directory)));
         tasks.spawn(chores::forget(db.clone(), clock.clone()));
         let retention = serve.retention();
         let writer = Arc::new(Writer::new(db.clone(), clock.clone()));
@@ -220,10 +244,27 @@ impl Start<'_> {
             clock: clock.clone(),
             country_header: serve.country_header.clone(),
         };
+        let registry = Registry {
+            db: db.clone(),
+            directory: Arc::clone(&tags),
+            clock: clock.clone(),
+            tags_max: serve.tags_max(),
+        };
+        let addresses = Addresses { public: serve.public_url.clone() };
+        let pages = Pages::new(&secrets);
+        let tag_service = Tags { registry, addresses, pages: pages.clone(), clock: clock.clone() };
+        let keys = ApiKeys {
+            keys: Keys { db: db.clone(), directory: Arc::clone(&directory) },
+            directory,
+            tags: Arc::clone(&tags),
+            pages,
+            made_by_request: MadeByRequest::new(&secrets),
+            clock: clock.clone(),
+        };
         let (cache, timeout) = (serve.cache_bytes(), serve.query_timeout());
         let history = tokens.histories();
         let taps = Taps {
-            answers: Answers::new(db, clock.clone(), revisions, cache, timeout),
+            answers: Answers::new(db, clock.clone(), revisions, Arc::clone(&tags), cache, timeout),
             recorder: Recorder::new(Arc::clone(&tags), queue),
             feeds,
             tags,
@@ -232,20 +273,13 @@ impl Start<'_> {
             clock,
             retention,
         };
-        Ok((taps, link, drain))
+        Ok((Services { taps, tags: tag_service, keys, link }, drain))
     }
 }
 
 /// The layers around every call; the last one is the outermost.
 type Layers =
     Stack<LimitLayer, Stack<InterceptorLayer<Authenticate>, Stack<ObserveLayer, Identity>>>;
-
-/// What answers calls.
-struct Services {
-    taps: Taps,
-    keys: ApiKeys,
-    link: Link,
-}
 
 /// Layers and services: all that a call can meet.
 fn router(
@@ -272,6 +306,7 @@ fn router(
         .add_service(
             TapAnalyticsServer::new(services.taps).max_decoding_message_size(REQUEST_BYTES_MAX),
         )
+        .add_service(TagsServer::new(services.tags).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(
             ApiKeysServer::new(services.keys).max_decoding_message_size(SETTINGS_BYTES_MAX),
         );
@@ -302,21 +337,27 @@ fn router(
         .add_routes(routes.into()))
 }
 
+/// What the store tells once.
+struct Loaded {
+    secrets: Secrets,
+    history: u32,
+}
+
 /// Loads what is kept in memory, without which every caller would be refused: waits for the store. `None`
 /// when told to stop meanwhile.
 async fn load(
     directory: &Directory,
-    tags: &Tags,
+    tags: &TagDirectory,
     db: &Db,
-    clock: &Clock,
     stop: &CancellationToken,
-) -> Option<(Secrets, Tokens)> {
+) -> Option<Loaded> {
     let load = || async {
         directory.refresh(db).await?;
         tags.refresh().await?;
-        let (secrets, history) = (Secrets::load(db).await?, db::history(db).await?);
-        let tokens = Tokens::new(secrets.root(), history, clock.clone());
-        Ok::<_, Error>((secrets, tokens))
+        Ok::<_, Error>(Loaded {
+            secrets: Secrets::load(db).await?,
+            history: db::history(db).await?,
+        })
     };
     loop {
         match load().await {

@@ -131,6 +131,10 @@ where
         let request_id = sent_id.or_else(|| own_id.clone()).unwrap_or_default();
         let span = tracing::info_span!("call", method, request_id, team = Empty, key = Empty);
         request.extensions_mut().insert(route);
+        // By which name we were called: a gRPC request does not keep it.
+        if let Some(authority) = request.uri().authority().cloned() {
+            request.extensions_mut().insert(authority);
+        }
 
         let seen =
             Seen { method, quiet: route == Route::Public, start: Instant::now(), code: None };

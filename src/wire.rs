@@ -1,9 +1,14 @@
-//! What the `wire` of every area needs: texts of callers in errors, instants, ids.
+//! What the `wire` of every area needs: texts of callers, instants, ids, kinds.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use uuid::Uuid;
 
-use crate::{error::Violation, reasons};
+use crate::{
+    error::Violation,
+    proto::tap_v1::kind,
+    reasons,
+    tags::model::{Kind, is_tag_uid},
+};
 
 /// How much of a caller's text an error repeats.
 const EXCERPT_CHARS_MAX: usize = 64;
@@ -66,4 +71,60 @@ pub fn uuid(field: &str, text: &str) -> Result<Uuid, Violation> {
 /// The violation, when it is something else.
 pub fn optional_uuid(field: &str, text: &str) -> Result<Option<Uuid>, Violation> {
     if text.is_empty() { Ok(None) } else { uuid(field, text).map(Some) }
+}
+
+/// Checks the uid of a tag.
+pub fn check_tag_uid(field: impl Into<String>, uid: &str, bad: &mut Vec<Violation>) {
+    if uid.is_empty() {
+        bad.push(Violation::new(field, reasons::REQUIRED, "is required: the uid of a tag"));
+    } else if !is_tag_uid(uid) {
+        bad.push(malformed_tag_uid(field));
+    }
+}
+
+/// A text that cannot be the uid of a tag.
+pub fn malformed_tag_uid(field: impl Into<String>) -> Violation {
+    Violation::new(field, reasons::MALFORMED_TAG_UID, "must be 1 to 64 letters, digits, or . _ : -")
+}
+
+/// Checks a text for people.
+pub fn check_text(
+    field: impl Into<String>,
+    text: &str,
+    chars_max: usize,
+    bad: &mut Vec<Violation>,
+) {
+    if text.chars().nth(chars_max).is_some() {
+        let text = format!("{} is longer than {chars_max} characters", excerpt(text));
+        bad.push(Violation::new(field, reasons::TOO_LONG, text));
+    } else if text.chars().any(char::is_control) {
+        let text = format!("{} has control characters: leave them out", excerpt(text));
+        bad.push(Violation::new(field, reasons::MALFORMED_TEXT, text));
+    }
+}
+
+/// A kind; `None` when it is not set.
+///
+/// # Errors
+/// The violation, when there is no such kind.
+pub fn kind(field: impl Into<String>, value: i32) -> Result<Option<Kind>, Violation> {
+    use kind::Value;
+    match Value::try_from(value) {
+        Ok(Value::Unset) => Ok(None),
+        Ok(Value::Nfc) => Ok(Some(Kind::Nfc)),
+        Ok(Value::Qr) => Ok(Some(Kind::Qr)),
+        Ok(Value::Link) => Ok(Some(Kind::Link)),
+        Err(_) => Err(unknown_value(field, value, "NFC, QR or LINK")),
+    }
+}
+
+/// A kind as answers have it.
+#[must_use]
+pub fn kind_value(kind: Kind) -> i32 {
+    let value = match kind {
+        Kind::Nfc => kind::Value::Nfc,
+        Kind::Qr => kind::Value::Qr,
+        Kind::Link => kind::Value::Link,
+    };
+    value.into()
 }

@@ -14,7 +14,7 @@ export default defineConfig({
   server: {
     // `npm run dev` shows the pages beside a service that `make up` has started.
     proxy: Object.fromEntries(
-      ["/tap.v1.TapAnalytics", "/openapi.json", "/v1/"].map((path) => [path, process.env["TAP_URL"] ?? "http://localhost:3000"]),
+      ["/tap.v1.", "/openapi.json", "/v1/"].map((path) => [path, process.env["TAP_URL"] ?? "http://localhost:3000"]),
     ),
   },
 });

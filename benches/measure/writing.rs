@@ -21,10 +21,8 @@ use tap_analytics::{
     ids::TagId,
     proto::tap_v1::{self, RecordTapsRequest},
     sql,
-    taps::{
-        model::{Kind, NewTap},
-        writer::Writer,
-    },
+    tags::model::Kind,
+    taps::{model::NewTap, writer::Writer},
 };
 use tokio_postgres::{
     Client, Statement,

@@ -84,6 +84,9 @@ create policy requests_of_system on requests to tap_system using (true);
 grant select, insert, update (answer) on requests to tap_app;
 grant select, delete on requests to tap_system;
 
+-- Tags are listed by uid: byte by byte, in the order of the index, whatever the locale of the database.
+alter table tags alter column uid type text collate "C";
+
 -- Tags are made and changed by requests of their team.
 create policy tags_made_by_app on tags for insert to tap_app
     with check (team_id = nullif(current_setting('app.team_id', true), '')::integer);

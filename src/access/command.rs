@@ -11,8 +11,10 @@ use uuid::Uuid;
 use super::{
     key::ApiKey,
     keys,
-    model::{Actor, Grant, KeyInfo, KeyState, OVERLAP_MAX, Preset, QUERIES_PER_HOUR, Team},
-    store::{self, KeyFilter},
+    model::{
+        Actor, Grant, KeyFilter, KeyInfo, KeyState, OVERLAP_MAX, Preset, QUERIES_PER_HOUR, Team,
+    },
+    store,
     token::SigningSecret,
 };
 use crate::{
@@ -219,7 +221,7 @@ pub async fn revoke_key(db: &Db, clock: &Clock, team: TeamId, key: KeyId) -> Res
 /// When the store cannot be reached.
 pub async fn list_keys(db: &Db, team: TeamId) -> Result<Vec<KeyInfo>, Error> {
     let read = db.team(team).await?;
-    let keys = store::list_keys(&read, team, KeyFilter::default()).await?;
+    let keys = store::list_keys(&read, team, KeyFilter::default(), None).await?;
     read.end().await?;
     Ok(keys)
 }

@@ -1,22 +1,173 @@
 //! Changes of keys: what is allowed, in one transaction with its record. Requests and the command line do the
 //! same.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, TimeDelta, Utc};
+use prost::Message;
 use uuid::Uuid;
 
 use super::{
     key::ApiKey,
     model::{
-        Actor, Grant, KEYS_MAX, KeyAction, KeyInfo, KeyPatch, KeyState, OVERLAP_MAX, Power, names,
+        Actor, Grant, KEYS_MAX, KeyAction, KeyEvent, KeyFilter, KeyInfo, KeyPatch, KeyState,
+        OVERLAP_MAX, Power, names,
     },
     store,
 };
 use crate::{
-    db::Write,
+    db::{Db, Write},
+    directory::Directory,
     error::Error,
     ids::{KeyId, TeamId},
     reasons,
+    requests::{self, Once},
 };
+
+/// Keys as requests look at and change them.
+#[derive(Clone, Debug)]
+pub struct Keys {
+    pub db: Db,
+    pub directory: Arc<Directory>,
+}
+
+impl Keys {
+    /// Makes a key, and keeps the answer under the id of the request if it has one.
+    ///
+    /// # Errors
+    /// As [`create`]; [`Error::AlreadyExists`].
+    pub async fn create<A: Message + Default>(
+        &self,
+        actor: &Actor,
+        once: Option<Once>,
+        key: &ApiKey,
+        grant: Grant<'_>,
+        now: DateTime<Utc>,
+        answer: impl FnOnce(KeyInfo) -> A,
+    ) -> Result<A, Error> {
+        let write = self.db.team_write(key.team()).await?;
+        let work = async || Ok(answer(create(&write, actor, key, grant, now).await?));
+        let done = requests::once(once, &write, work).await;
+        self.show(write.end(done).await).await
+    }
+
+    /// Makes a key in the place of another, likewise. `overlap` is how long that one works on, and from when.
+    ///
+    /// # Errors
+    /// As [`rotate`]; [`Error::AlreadyExists`].
+    pub async fn rotate<A: Message + Default>(
+        &self,
+        actor: &Actor,
+        once: Option<Once>,
+        id: KeyId,
+        key: &ApiKey,
+        (overlap, now): (TimeDelta, DateTime<Utc>),
+        answer: impl FnOnce((KeyInfo, KeyInfo)) -> A,
+    ) -> Result<A, Error> {
+        let write = self.db.team_write(key.team()).await?;
+        let work = async || Ok(answer(rotate(&write, actor, id, key, overlap, now).await?));
+        let done = requests::once(once, &write, work).await;
+        self.show(write.end(done).await).await
+    }
+
+    /// Changes a key.
+    ///
+    /// # Errors
+    /// As [`update`].
+    pub async fn update(
+        &self,
+        team: TeamId,
+        actor: &Actor,
+        id: KeyId,
+        patch: KeyPatch,
+        now: DateTime<Utc>,
+    ) -> Result<KeyInfo, Error> {
+        let write = self.db.team_write(team).await?;
+        let done = update(&write, team, actor, id, patch, now).await;
+        self.show(write.end(done).await).await
+    }
+
+    /// Ends a key.
+    ///
+    /// # Errors
+    /// As [`revoke`].
+    pub async fn revoke(
+        &self,
+        team: TeamId,
+        actor: &Actor,
+        id: KeyId,
+        now: DateTime<Utc>,
+    ) -> Result<KeyInfo, Error> {
+        let write = self.db.team_write(team).await?;
+        let done = revoke(&write, team, actor, id, now).await;
+        self.show(write.end(done).await).await
+    }
+
+    /// A key by its id.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; as [`crate::db::query`].
+    pub async fn get(&self, team: TeamId, id: KeyId) -> Result<KeyInfo, Error> {
+        let read = self.db.team(team).await?;
+        let found = store::get_key(&read, team, id).await?;
+        read.end().await?;
+        found.ok_or_else(not_found)
+    }
+
+    /// A page of keys, and whether there are more.
+    ///
+    /// # Errors
+    /// As [`crate::db::query`].
+    pub async fn list(
+        &self,
+        team: TeamId,
+        filter: KeyFilter,
+        size: usize,
+    ) -> Result<(Vec<KeyInfo>, bool), Error> {
+        let read = self.db.team(team).await?;
+        let found = store::list_keys(&read, team, filter, Some(one_more(size))).await?;
+        read.end().await?;
+        Ok(page(found, size))
+    }
+
+    /// A page of what was done to keys, or to one, and whether there is more.
+    ///
+    /// # Errors
+    /// As [`crate::db::query`].
+    pub async fn events(
+        &self,
+        team: TeamId,
+        key: Option<KeyId>,
+        before: Option<Uuid>,
+        size: usize,
+    ) -> Result<(Vec<KeyEvent>, bool), Error> {
+        let read = self.db.team(team).await?;
+        let found = store::list_key_events(&read, team, key, before, one_more(size)).await?;
+        read.end().await?;
+        Ok(page(found, size))
+    }
+
+    /// Sees that this replica knows of a change, so that the caller's next call finds it. The change is
+    /// committed: that it cannot be loaded now is no reason to say that it failed.
+    async fn show<T>(&self, done: Result<T, Error>) -> Result<T, Error> {
+        let done = done?;
+        if let Err(error) = self.directory.refresh(&self.db).await {
+            tracing::warn!(cause = error.log_text(), "cannot load keys that were just changed");
+        }
+        Ok(done)
+    }
+}
+
+/// One more than a page holds tells whether there is another.
+fn one_more(size: usize) -> i64 {
+    i64::try_from(size).map_or(i64::MAX, |size| size.saturating_add(1))
+}
+
+fn page<T>(mut found: Vec<T>, size: usize) -> (Vec<T>, bool) {
+    let more = found.len() > size;
+    found.truncate(size);
+    (found, more)
+}
 
 /// Makes a key.
 ///

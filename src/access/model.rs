@@ -1,6 +1,7 @@
 //! What a team is and what a key may do.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
 use crate::ids::{KeyId, TeamId};
 
@@ -282,6 +283,28 @@ impl KeyAction {
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|action| action.as_str() == text)
     }
+}
+
+/// Something that was done to a key.
+#[derive(Clone, Debug)]
+pub struct KeyEvent {
+    pub id: Uuid,
+    pub occurred_at: DateTime<Utc>,
+    pub key: KeyId,
+    /// `None`: the command line.
+    pub actor: Option<KeyId>,
+    pub action: String,
+    /// A JSON array of `{field, before, after}`.
+    pub changes: String,
+}
+
+/// Which keys to list.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct KeyFilter {
+    /// Only those that are valid then.
+    pub valid_at: Option<DateTime<Utc>>,
+    /// Only older ones.
+    pub before: Option<KeyId>,
 }
 
 #[cfg(test)]

@@ -2,23 +2,20 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
 use prost::Message;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 use uuid::Uuid;
 
 use super::{
-    key::ApiKey,
-    keys,
-    model::{Actor, Grant, Power, QUERIES_PER_HOUR, Scope, names},
-    store::{self, KeyFilter},
+    key::{ApiKey, MadeByRequest},
+    keys::Keys,
+    model::{Actor, Grant, KeyFilter, Power, QUERIES_PER_HOUR, Scope, names},
     token::BrowserToken,
     wire,
 };
 use crate::{
     auth::{self, Caller, Route},
     clock::Clock,
-    db::Db,
     directory::Directory,
     error::Error,
     ids::{KeyId, TeamId},
@@ -34,17 +31,16 @@ use crate::{
         },
         tap_v1_server::api_keys_server,
     },
-    requests::{self, Once},
-    secrets::Secrets,
-    taps::tags::Tags,
+    requests::Once,
+    tags::directory::TagDirectory,
 };
 
 /// What the service works with.
 #[derive(Clone, Debug)]
 pub struct ApiKeys {
-    pub db: Db,
+    pub keys: Keys,
     pub directory: Arc<Directory>,
-    pub tags: Arc<Tags>,
+    pub tags: Arc<TagDirectory>,
     pub pages: Pages,
     pub made_by_request: MadeByRequest,
     pub clock: Clock,
@@ -61,31 +57,21 @@ impl api_keys_server::ApiKeys for ApiKeys {
         let caller = Caller::of(&request)?;
         let now = self.clock.now();
         let new = wire::new_key(request.get_ref(), now)?;
-        let key = self.made_by_request.key(caller.team, request.metadata(), new.request_id)?;
+        let key = self.new_key(caller.team, request.metadata(), new.request_id)?;
+        let once = once(&caller, "CreateApiKey", new.request_id, request.get_ref());
         let own = &caller.about;
+        let usual = own.queries_per_hour.min(QUERIES_PER_HOUR);
         let grant = Grant {
             name: &new.name,
             scopes: &new.scopes,
-            queries_per_hour: new
-                .queries_per_hour
-                .unwrap_or_else(|| own.queries_per_hour.min(QUERIES_PER_HOUR)),
+            queries_per_hour: new.queries_per_hour.unwrap_or(usual),
             expires_at: new.expires_at.or(own.expires_at),
         };
 
-        let once = once(&caller, "CreateApiKey", new.request_id, request.get_ref());
-        let write = self.db.team_write(caller.team).await?;
-        let work = async || {
-            let info = keys::create(&write, &actor(&caller), &key, grant, now).await?;
-            // Without the key: it is nowhere but in the answer.
-            Ok(CreateApiKeyResponse {
-                api_key: Some(wire::api_key(&info, now)),
-                key: String::new(),
-            })
-        };
-        let done = requests::once(once, &write, work).await;
-        let answer = write.end(done).await?;
+        // What is kept of the answer is without the key: that is nowhere but in the answer.
+        let answer = |info| wire::created(&info, now);
+        let answer = self.keys.create(&actor(&caller), once, &key, grant, now, answer).await?;
 
-        self.directory.refresh(&self.db).await?;
         Ok(Response::new(CreateApiKeyResponse { key: key.reveal().to_owned(), ..answer }))
     }
 
@@ -97,24 +83,16 @@ impl api_keys_server::ApiKeys for ApiKeys {
         let request = request.into_inner();
         let (size, now) = (wire::key_page(&request)?, self.clock.now());
         let asked = format!("ListApiKeys {}", request.include_ended);
-        let before = self.after(caller.team, &asked, &request.page_token)?;
+        let before = self.after(caller.team, &asked, &request.page_token)?.map(KeyId);
+        let valid_at = (!request.include_ended).then_some(now);
 
-        let filter = KeyFilter {
-            valid_at: (!request.include_ended).then_some(now),
-            before: before.map(KeyId),
-            limit: Some(one_more(size)),
-        };
-        let read = self.db.team(caller.team).await?;
-        let mut found = store::list_keys(&read, caller.team, filter).await?;
-        read.end().await?;
+        let (keys, more) =
+            self.keys.list(caller.team, KeyFilter { valid_at, before }, size).await?;
 
-        let more = found.len() > size;
-        found.truncate(size);
-        let last = found.last().filter(|_| more).map(|key| key.id.to_string());
-        let next = last.map(|last| self.pages.next(caller.team, &asked, &last));
+        let last = keys.last().filter(|_| more).map(|key| key.id.0);
         Ok(Response::new(ListApiKeysResponse {
-            api_keys: found.iter().map(|key| wire::api_key(key, now)).collect(),
-            next_page_token: next.unwrap_or_default(),
+            api_keys: keys.iter().map(|key| wire::api_key(key, now)).collect(),
+            next_page_token: self.next(caller.team, &asked, last),
         }))
     }
 
@@ -122,12 +100,9 @@ impl api_keys_server::ApiKeys for ApiKeys {
         let caller = Caller::of(&request)?;
         let id = wire::id(&request.get_ref().id)?;
 
-        let read = self.db.team(caller.team).await?;
-        let found = store::get_key(&read, caller.team, id).await?;
-        read.end().await?;
+        let key = self.keys.get(caller.team, id).await?;
 
-        let found = found.ok_or_else(keys::not_found)?;
-        let api_key = Some(wire::api_key(&found, self.clock.now()));
+        let api_key = Some(wire::api_key(&key, self.clock.now()));
         Ok(Response::new(GetApiKeyResponse { api_key }))
     }
 
@@ -139,11 +114,8 @@ impl api_keys_server::ApiKeys for ApiKeys {
         let now = self.clock.now();
         let (id, patch) = wire::key_patch(request.into_inner(), now)?;
 
-        let write = self.db.team_write(caller.team).await?;
-        let done = keys::update(&write, caller.team, &actor(&caller), id, patch, now).await;
-        let key = write.end(done).await?;
+        let key = self.keys.update(caller.team, &actor(&caller), id, patch, now).await?;
 
-        self.directory.refresh(&self.db).await?;
         let api_key = Some(wire::api_key(&key, now));
         Ok(Response::new(UpdateApiKeyResponse { api_key }))
     }
@@ -155,22 +127,13 @@ impl api_keys_server::ApiKeys for ApiKeys {
         let caller = Caller::of(&request)?;
         let now = self.clock.now();
         let (id, overlap, request_id) = wire::rotation(request.get_ref())?;
-        let key = self.made_by_request.key(caller.team, request.metadata(), request_id)?;
-
+        let key = self.new_key(caller.team, request.metadata(), request_id)?;
         let once = once(&caller, "RotateApiKey", request_id, request.get_ref());
-        let write = self.db.team_write(caller.team).await?;
-        let work = async || {
-            let (new, old) = keys::rotate(&write, &actor(&caller), id, &key, overlap, now).await?;
-            Ok(RotateApiKeyResponse {
-                api_key: Some(wire::api_key(&new, now)),
-                key: String::new(),
-                replaced: Some(wire::api_key(&old, now)),
-            })
-        };
-        let done = requests::once(once, &write, work).await;
-        let answer = write.end(done).await?;
 
-        self.directory.refresh(&self.db).await?;
+        let answer = |(new, old)| wire::rotated(&new, &old, now);
+        let overlap = (overlap, now);
+        let answer = self.keys.rotate(&actor(&caller), once, id, &key, overlap, answer).await?;
+
         Ok(Response::new(RotateApiKeyResponse { key: key.reveal().to_owned(), ..answer }))
     }
 
@@ -181,11 +144,8 @@ impl api_keys_server::ApiKeys for ApiKeys {
         let caller = Caller::of(&request)?;
         let (id, now) = (wire::id(&request.get_ref().id)?, self.clock.now());
 
-        let write = self.db.team_write(caller.team).await?;
-        let done = keys::revoke(&write, caller.team, &actor(&caller), id, now).await;
-        let key = write.end(done).await?;
+        let key = self.keys.revoke(caller.team, &actor(&caller), id, now).await?;
 
-        self.directory.refresh(&self.db).await?;
         let api_key = Some(wire::api_key(&key, now));
         Ok(Response::new(RevokeApiKeyResponse { api_key }))
     }
@@ -200,46 +160,30 @@ impl api_keys_server::ApiKeys for ApiKeys {
         let asked = format!("ListKeyEvents {key:?}");
         let before = self.after(caller.team, &asked, &request.page_token)?;
 
-        let read = self.db.team(caller.team).await?;
-        let limit = one_more(size);
-        let found = store::list_key_events(&read, caller.team, key, before, limit).await?;
-        read.end().await?;
+        let (events, more) = self.keys.events(caller.team, key, before, size).await?;
 
-        let more = found.len() > size;
-        let events = found.iter().take(size).map(wire::key_event);
-        let events = events.collect::<Result<Vec<_>, Error>>()?;
-        let last = events.last().filter(|_| more);
-        let next = last.map(|last| self.pages.next(caller.team, &asked, &last.id));
-        let next_page_token = next.unwrap_or_default();
-        Ok(Response::new(ListKeyEventsResponse { events, next_page_token }))
+        let last = events.last().filter(|_| more).map(|event| event.id);
+        Ok(Response::new(ListKeyEventsResponse {
+            events: events.iter().map(wire::key_event).collect::<Result<_, Error>>()?,
+            next_page_token: self.next(caller.team, &asked, last),
+        }))
     }
 
     async fn issue_token(&self, request: Request<IssueTokenRequest>) -> Reply<IssueTokenResponse> {
         let caller = Caller::of(&request)?;
         let new = wire::new_token(request.into_inner())?;
-        let scopes = token_scopes(&caller, &new.scopes)?;
-        let tags = self.tags.resolve(caller.team, &new.tag_uids).await?;
         let ends = self.clock.now() + new.ttl;
         let token = BrowserToken {
             team: caller.team,
             key: caller.key,
             expires_at: caller.about.expires_at.map_or(ends, |end| end.min(ends)),
-            scopes,
-            tags,
+            scopes: token_scopes(&caller, &new.scopes)?,
+            tags: self.tags.resolve(caller.team, &new.tag_uids).await?,
         };
 
-        let text = self.directory.sign(&token)?;
+        let signed = self.directory.sign(&token)?;
 
-        Ok(Response::new(IssueTokenResponse {
-            token: text,
-            // As the token has it: to the second.
-            expires_at: crate::wire::instant(
-                token.expires_at
-                    - TimeDelta::nanoseconds(token.expires_at.timestamp_subsec_nanos().into()),
-            ),
-            scopes: names(&token.scopes),
-            tag_uids: new.tag_uids,
-        }))
+        Ok(Response::new(wire::token(&token, signed, new.tag_uids)))
     }
 
     async fn who_am_i(&self, request: Request<WhoAmIRequest>) -> Reply<WhoAmIResponse> {
@@ -261,10 +205,26 @@ impl api_keys_server::ApiKeys for ApiKeys {
 }
 
 impl ApiKeys {
-    /// Where a page of things begins that are named by UUIDs.
+    /// A new key, the same one for a request that comes again.
+    fn new_key(
+        &self,
+        team: TeamId,
+        metadata: &MetadataMap,
+        request_id: Option<Uuid>,
+    ) -> Result<ApiKey, Error> {
+        let own_key = auth::presented(metadata, Route::Unknown)?;
+        self.made_by_request.key(team, own_key, request_id).map_err(Error::internal)
+    }
+
+    /// Where a page begins.
     fn after(&self, team: TeamId, asked: &str, page_token: &str) -> Result<Option<Uuid>, Error> {
         let last = self.pages.read(team, asked, page_token)?;
         last.map(|last| last.parse().map_err(Error::internal)).transpose()
+    }
+
+    /// The token of the page after this one; empty after the last.
+    fn next(&self, team: TeamId, asked: &str, last: Option<Uuid>) -> String {
+        last.map(|last| self.pages.next(team, asked, &last.to_string())).unwrap_or_default()
     }
 }
 
@@ -291,47 +251,4 @@ fn actor(caller: &Caller) -> Actor {
 
 fn once(caller: &Caller, method: &str, id: Option<Uuid>, request: &impl Message) -> Option<Once> {
     Some(Once::new(caller.team, caller.key, id?, method, request))
-}
-
-/// One more than a page holds tells whether there is another.
-fn one_more(size: usize) -> i64 {
-    i64::try_from(size).map_or(i64::MAX, |size| size + 1)
-}
-
-/// Makes keys that can be shown again to whoever repeats a request, though they are kept nowhere: they are
-/// made of the secret of the service, the key of the caller, which the service does not keep either, and the
-/// `request_id`.
-#[derive(Clone)]
-pub struct MadeByRequest {
-    secret: [u8; 32],
-}
-
-impl std::fmt::Debug for MadeByRequest {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("MadeByRequest")
-    }
-}
-
-impl MadeByRequest {
-    /// With a secret made of that of the service.
-    #[must_use]
-    pub fn new(secrets: &Secrets) -> Self {
-        Self { secret: secrets.derive("tap-analytics 2026-11 keys made by request") }
-    }
-
-    /// The key of a request; without a `request_id` a random one.
-    fn key(
-        &self,
-        team: TeamId,
-        metadata: &MetadataMap,
-        request_id: Option<Uuid>,
-    ) -> Result<ApiKey, Error> {
-        let Some(id) = request_id else {
-            return ApiKey::generate(team).map_err(Error::internal);
-        };
-        let mut hasher = blake3::Hasher::new_keyed(&self.secret);
-        hasher.update(id.as_bytes());
-        hasher.update(auth::presented(metadata, Route::Unknown)?.as_bytes());
-        Ok(ApiKey::derive(team, hasher.finalize_xof()))
-    }
 }

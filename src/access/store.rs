@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     key::{ApiKey, Hash},
-    model::{KeyAction, KeyChange, KeyInfo, Team},
+    model::{KeyAction, KeyChange, KeyEvent, KeyFilter, KeyInfo, Team},
     token::SigningSecret,
 };
 use crate::{
@@ -115,17 +115,7 @@ pub async fn notify_keys(write: &Write) -> Result<(), Error> {
     Ok(())
 }
 
-/// Which keys to list.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct KeyFilter {
-    /// Only those that are valid then.
-    pub valid_at: Option<DateTime<Utc>>,
-    /// Only older ones.
-    pub before: Option<KeyId>,
-    pub limit: Option<i64>,
-}
-
-/// The keys of a team, the newest first.
+/// The keys of a team, the newest first, this many at most.
 ///
 /// # Errors
 /// As [`db::query`].
@@ -133,9 +123,10 @@ pub async fn list_keys(
     read: &TeamRead,
     team: TeamId,
     filter: KeyFilter,
+    limit: Option<i64>,
 ) -> Result<Vec<KeyInfo>, Error> {
     let before = filter.before.map(|key| key.0);
-    let params: db::Params<'_> = &[&team.0, &filter.valid_at, &before, &filter.limit];
+    let params: db::Params<'_> = &[&team.0, &filter.valid_at, &before, &limit];
     let rows = read.query(sql!("access/list_keys"), params).await?;
     Ok(rows.iter().map(key_info).collect())
 }
@@ -147,19 +138,6 @@ pub async fn list_keys(
 pub async fn get_key(read: &TeamRead, team: TeamId, key: KeyId) -> Result<Option<KeyInfo>, Error> {
     let rows = read.query(sql!("access/get_key"), &[&team.0, &key.0]).await?;
     Ok(rows.first().map(key_info))
-}
-
-/// Something that was done to a key.
-#[derive(Clone, Debug)]
-pub struct KeyEvent {
-    pub id: Uuid,
-    pub occurred_at: DateTime<Utc>,
-    pub key: KeyId,
-    /// `None`: the command line.
-    pub actor: Option<KeyId>,
-    pub action: String,
-    /// A JSON array of `{field, before, after}`.
-    pub changes: String,
 }
 
 /// Keeps what was done to a key.

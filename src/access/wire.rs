@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{
     model::{
-        KeyAction, KeyInfo, KeyPatch, KeyState, NAME_CHARS_MAX, OVERLAP, OVERLAP_MAX,
-        QUERIES_PER_HOUR_MAX, Scope,
+        KeyAction, KeyEvent, KeyInfo, KeyPatch, KeyState, NAME_CHARS_MAX, OVERLAP, OVERLAP_MAX,
+        QUERIES_PER_HOUR_MAX, Scope, names,
     },
-    store::KeyEvent,
-    token::{TAGS_MAX, TTL_MAX, TTL_MIN},
+    token::{BrowserToken, TAGS_MAX, TTL_MAX, TTL_MIN},
 };
 use crate::{
     auth::Caller,
@@ -19,14 +18,15 @@ use crate::{
     ids::KeyId,
     paging,
     proto::tap_v1::{
-        self, CreateApiKeyRequest, GetQuotaResponse, IssueTokenRequest, ListApiKeysRequest,
-        ListKeyEventsRequest, Quota, RotateApiKeyRequest, UpdateApiKeyRequest, WhoAmIResponse,
-        api_key_state, create_api_key_request::Expiry, key_action,
+        self, CreateApiKeyRequest, CreateApiKeyResponse, GetQuotaResponse, IssueTokenRequest,
+        IssueTokenResponse, ListApiKeysRequest, ListKeyEventsRequest, Quota, RotateApiKeyRequest,
+        RotateApiKeyResponse, UpdateApiKeyRequest, WhoAmIResponse, api_key_state,
+        create_api_key_request::Expiry, key_action,
     },
     quotas::{Class, Standing},
     reasons,
     streams::STREAMS_MAX,
-    taps::model::is_tag_uid,
+    tags::model::is_tag_uid,
     wire::{excerpt, instant, optional_uuid, required, uuid},
 };
 
@@ -95,8 +95,8 @@ pub fn key_patch(
     };
     let fields: Vec<String> = masked.unwrap_or_else(present);
     if fields.is_empty() {
-        let what = "set at least one of name, scopes, queries_per_hour, expires_at";
-        bad.push(required("update_mask", what));
+        let text = "set at least one of name, scopes, queries_per_hour, expires_at";
+        bad.push(Violation::new("update_mask", reasons::NOTHING_TO_CHANGE, text));
     }
     let mut patch = KeyPatch::default();
     for field in &fields {
@@ -247,6 +247,30 @@ struct Change {
     field: String,
     before: String,
     after: String,
+}
+
+/// A key that was made, without the key itself.
+pub fn created(new: &KeyInfo, now: DateTime<Utc>) -> CreateApiKeyResponse {
+    CreateApiKeyResponse { api_key: Some(api_key(new, now)), key: String::new() }
+}
+
+/// A key that was made in the place of another, without the key itself.
+pub fn rotated(new: &KeyInfo, old: &KeyInfo, now: DateTime<Utc>) -> RotateApiKeyResponse {
+    RotateApiKeyResponse {
+        api_key: Some(api_key(new, now)),
+        key: String::new(),
+        replaced: Some(api_key(old, now)),
+    }
+}
+
+/// A token that was signed.
+pub fn token(token: &BrowserToken, signed: String, tag_uids: Vec<String>) -> IssueTokenResponse {
+    IssueTokenResponse {
+        token: signed,
+        expires_at: instant(token.expires_at.trunc_subsecs(0)),
+        scopes: names(&token.scopes),
+        tag_uids,
+    }
 }
 
 /// Something that was done to a key, as answers have it.

@@ -7,6 +7,7 @@ use tonic::Code::{
 
 use super::{Row, any, end, envoy, envoy_others, field, line, reasons, service, tap};
 
+const URL: &str = "it is not an address of `https://` or `http://` with a host, or it has spaces";
 const TAG_UID: &str = "it is not 1 to 64 letters, digits, or `.` `_` `:` `-`";
 
 reasons! {
@@ -51,8 +52,17 @@ reasons! {
             "the JSON cannot be read, a value has the wrong type, an enum value or a query parameter does not exist",
             "correct what the message names");
     TAG_NOT_FOUND: service(NotFound,
-        "a uid in `tag_uids` is not one of the team's; the message names it. The same for a tag of another team",
+        "a uid is not one of the team's; the message names it. The same for a tag of another team",
         "correct the uid, or use that team's key");
+    TAG_EXISTS: service(AlreadyExists,
+        "the team has a tag that was to be made; the message names it",
+        "take another uid, change that tag, or send `skip_existing`");
+    TAG_LIMIT: service(ResourceExhausted,
+        "the team has as many tags as `TAP_TEAM_TAGS_MAX` allows, archived ones included",
+        "use a tag that is there, or have the limit raised");
+    PUBLIC_URL_UNKNOWN: service(FailedPrecondition,
+        "a QR code was asked for by no address that could be in it, and `TAP_PUBLIC_URL` is not set",
+        "set it, or call by the address that people use");
     KEY_NOT_FOUND: service(NotFound,
         "the team has no key of this id. The same for a key of another team",
         "list the keys to see which there are");
@@ -131,21 +141,24 @@ reasons! {
     // Fields and columns.
     FIELD_COUNT: line("the line", "it has more or fewer fields than the header");
     REQUIRED:
-        field("`start_date`, `end_date`, `taps`, `id`, `name`, `scopes`", "it is missing or empty"),
-        field("`update_mask`", "there is nothing to change"),
+        field("`start_date`, `end_date`, `taps`, `tag`, `tags`, `uid`, `id`, `name`, `scopes`", "it is missing or empty"),
         tap("`tag_uid`", "it is missing or empty"),
         tap("`tapped_at`", "it is missing where there is a `tap_id`"),
         tap("`attributes`", "a key is empty"),
         line("`id`", "it is missing, or longer than 200 bytes");
     MALFORMED_TAG_UID:
-        field("`tag_uids[i]`", TAG_UID),
+        field("`tag_uids[i]`, `uid`", TAG_UID),
+        field("`uid` of a new tag", "it is `.` or `..`"),
         tap("`tag_uid`", TAG_UID),
-        line("`tag_uid` of tags", TAG_UID);
+        line("`tag_uid` of tags", TAG_UID),
+        line("`tag_uid` of tags", "it is `.` or `..`");
     UNKNOWN_TAG:
         tap("`tag_uid`", "it is not one of the team's; the same for a tag of another team"),
         line("`tag_uid` of taps", "it is not in the tags file");
     TAG_ARCHIVED: tap("`tag_uid`", "the tag is archived");
-    DUPLICATE_TAG: line("`tag_uid` of tags", "a line above gives it to another team");
+    DUPLICATE_TAG:
+        field("`tags[i].uid`", "a tag before it in the batch has the same uid"),
+        line("`tag_uid` of tags", "a line above gives it to another team");
     MALFORMED_NUMBER: line("`team_id`", "it is not a number from 1 to 2147483647");
     MALFORMED_TAP_ID: tap("`tap_id`", "it is not a UUID");
     DUPLICATE_CONFLICT:
@@ -169,7 +182,7 @@ reasons! {
     UNKNOWN_TIME_ZONE:
         field("`time_zone`", "it is not an IANA name; these are told apart by case");
     UNKNOWN_VALUE:
-        field("`interval`, `week_start`, `group_by`, `compare`, `include[i]`",
+        field("`interval`, `week_start`, `group_by`, `compare`, `include[i]`, `kind`, `state`",
             "the number is not one of the enum"),
         tap("`kind`", "the number is not one of the enum"),
         line("`kind`", "it is not `nfc`, `qr` or `link`");
@@ -177,18 +190,29 @@ reasons! {
         tap("`count`", "it is not from 1 to 1,000,000"),
         line("`count`", "it is not a whole number from 1 to 1,000,000");
     MALFORMED_COUNTRY: tap("`country`", "it is not two capital letters");
-    MALFORMED_URL: line("`destination_url`",
-        "it does not begin with `https://` or `http://`, has spaces, or is longer than 2048 characters");
+    MALFORMED_URL:
+        field("`destination_url`", URL),
+        line("`destination_url`", URL);
+    CREDENTIALS_IN_URL:
+        field("`destination_url`", "it has a user or a password in it"),
+        line("`destination_url`", "it has a user or a password in it");
     TOO_LONG:
-        field("`name`", "it is longer than 200 characters"),
+        field("`name`, `label`, `text`", "it is longer than 200 characters"),
+        field("`destination_url`", "it is longer than 2,048 characters, as it is sent"),
         tap("`device`, `attributes`",
             "a device or a key is longer than 64 characters, or a value longer than 256"),
-        line("`label`", "it is longer than 200 characters");
+        line("`label`", "it is longer than 200 characters"),
+        line("`destination_url`", "it is longer than 2,048 characters, as it is sent");
     MALFORMED_TEXT:
-        field("`name`", "it has control characters"),
+        field("`name`, `label`, `text`", "it has control characters"),
+        line("`label`", "it has control characters"),
         tap("`device`, `attributes`", "it has control characters");
     TOO_MANY_ATTRIBUTES: tap("`attributes`", "there are more than 16");
-    TOO_MANY_TAGS: field("`tag_uids`", "more than 1,000 are named, or 100 for a token");
+    TOO_MANY_TAGS:
+        field("`tag_uids`", "more than 1,000 are named, or 100 for a token"),
+        field("`tags`", "more than 1,000 are to be made");
+    MORE_VIOLATIONS: field("`tags`",
+        "more than 20 things are wrong with a batch: this says how many more");
     NEGATIVE: field("`limit`, `page_size`", "it is below 0");
     OUT_OF_RANGE: field("`queries_per_hour`, `ttl`, `overlap`",
         "it is not in the range that the message names");
@@ -197,7 +221,9 @@ reasons! {
         field("`page_token`", "it is not the `next_page_token` of the same request");
     UNKNOWN_SCOPE: field("`scopes[i]`", "there is no such scope");
     NOT_FOR_TOKENS: field("`scopes[i]`", "a token only reads");
-    UNKNOWN_FIELD: field("`update_mask`", "it names something that cannot be changed");
+    NOTHING_TO_CHANGE: field("`update_mask`", "neither is a field set nor does the mask name one");
+    UNKNOWN_FIELD: field("`update_mask`", "it names what cannot be changed by this call");
+    IMMUTABLE_FIELD: field("`update_mask`", "it names `uid`, which is never changed");
     TOO_MANY_BUCKETS: field("`interval`",
         "the range has more than 10,000 buckets; the message names the narrowest interval that fits");
     TOO_MANY_COUNTS:

@@ -3,7 +3,8 @@
 //! An answer is true for the revision of the team that it counted. So the revision is part of what it
 //! is kept under, and the only question is how we know the newest revision without asking the store
 //! for each call: a hint of the writer raises it at once, and what was not checked for a second is
-//! checked again. Equal queries that come together are counted once.
+//! checked again. Where tags are named, so is the state of the team's tags, as labels change without a tap.
+//! Equal queries that come together are counted once.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,11 +15,14 @@ use tokio::sync::Semaphore;
 
 use super::{
     count::count,
-    model::Query,
+    model::{GroupBy, Query},
     revisions::{Revisions, TEAMS_MAX},
     wire,
 };
-use crate::{clock::Clock, db::Db, error::Error, ids::TeamId, proto::tap_v1::QueryTapsResponse};
+use crate::{
+    clock::Clock, db::Db, error::Error, ids::TeamId, proto::tap_v1::QueryTapsResponse,
+    tags::directory::TagDirectory,
+};
 
 /// Queries of one team that are counted at a time; further ones wait.
 const TEAM_QUERIES_MAX: usize = 4;
@@ -29,6 +33,7 @@ pub struct Answers {
     db: Db,
     clock: Clock,
     revisions: Arc<Revisions>,
+    tags: Arc<TagDirectory>,
     cache: Cache<CacheKey, Arc<Answer>>,
     /// What each team may ask of the store at a time.
     shares: moka::sync::Cache<TeamId, Arc<Semaphore>>,
@@ -40,6 +45,8 @@ struct CacheKey {
     team: TeamId,
     query: Query,
     revision: i64,
+    /// State of the team's tags that was known; `None` where no tag is named.
+    tags_revision: Option<i64>,
     epoch: u64,
 }
 
@@ -76,6 +83,7 @@ impl Answers {
         db: Db,
         clock: Clock,
         revisions: Arc<Revisions>,
+        tags: Arc<TagDirectory>,
         bytes: u64,
         timeout: Duration,
     ) -> Self {
@@ -90,7 +98,7 @@ impl Answers {
             .time_to_idle(Duration::from_mins(15))
             .build();
         let shares = moka::sync::Cache::new(TEAMS_MAX);
-        Self { db, clock, revisions, cache, shares, timeout }
+        Self { db, clock, revisions, tags, cache, shares, timeout }
     }
 
     /// The answer to a query.
@@ -115,7 +123,10 @@ impl Answers {
     async fn remembered(&self, team: TeamId, query: Query) -> Result<Answered, Error> {
         let epoch = self.revisions.epoch();
         let revision = self.revisions.current(&self.db, team).await?;
-        let key = CacheKey { team, query, revision, epoch };
+        // Known before it is counted: what is counted then is of this state or a later one.
+        let named = matches!(query.group_by, GroupBy::Tag { .. });
+        let tags_revision = named.then(|| self.tags.revision(team)).flatten();
+        let key = CacheKey { team, query, revision, tags_revision, epoch };
 
         if let Some(answer) = self.cache.get(&key).await {
             if answer.states_until.is_none_or(|until| self.clock.now() < until) {

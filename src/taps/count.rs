@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc, Weekday};
 
 use super::{
     buckets,
-    model::{BUCKETS_MAX, Comparison, Counts, GROUP_COUNTS_MAX, Group, GroupBy, Kind, Query},
+    model::{BUCKETS_MAX, Comparison, Counts, GROUP_COUNTS_MAX, Group, GroupBy, Query},
     store,
     tally::{Reads, Tally},
 };
@@ -15,6 +15,7 @@ use crate::{
     error::Error,
     ids::{TagId, TeamId},
     reasons,
+    tags::{directory, model::Kind},
 };
 
 /// Counts what a query asks for, in one snapshot.
@@ -63,7 +64,7 @@ async fn find_tags(
     if query.tag_uids.is_empty() {
         return Ok(None);
     }
-    let found: HashMap<String, TagId> = store::find_tags(read, team, &query.tag_uids)
+    let found: HashMap<String, TagId> = directory::find_tags(read, team, &query.tag_uids)
         .await?
         .into_iter()
         .map(|(id, uid)| (uid, id))

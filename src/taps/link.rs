@@ -17,15 +17,14 @@ use uuid::Uuid;
 use super::{
     buffer::Buffer,
     model::{NewTap, TapClass},
-    tags::Tags,
     visitor,
 };
-use crate::clock::Clock;
+use crate::{clock::Clock, tags::directory::TagDirectory};
 
 /// What the tap URL works with.
 #[derive(Clone, Debug)]
 pub struct Link {
-    pub tags: Arc<Tags>,
+    pub tags: Arc<TagDirectory>,
     pub buffer: Buffer,
     pub clock: Clock,
     /// The header in which a proxy that is trusted says the country.
@@ -45,7 +44,7 @@ async fn tap(
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    let found = link.tags.find_by_slug(&slug, &uid).filter(|(_, tag)| !tag.archived);
+    let found = link.tags.find_by_slug(&slug, &uid).filter(|(_, tag)| tag.archived_at.is_none());
     let Some((team, tag)) = found else {
         return unknown().await;
     };

@@ -21,9 +21,8 @@ use super::{
     model::{Filter, NamedTap, StoredTap},
     revisions::{Revisions, TEAMS_MAX},
     store::{self, StreamState},
-    tags::Tags,
 };
-use crate::{db::Db, error::Error, ids::TeamId};
+use crate::{db::Db, error::Error, ids::TeamId, tags::directory::TagDirectory};
 
 /// How often to look without being told.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -84,7 +83,7 @@ pub struct Feeds(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     db: Db,
-    tags: Arc<Tags>,
+    tags: Arc<TagDirectory>,
     revisions: Arc<Revisions>,
     feeds: Mutex<HashMap<TeamId, Weak<Feed>>>,
     reads: Semaphore,
@@ -129,7 +128,7 @@ impl Feed {
 impl Feeds {
     /// No feed yet.
     #[must_use]
-    pub fn new(db: Db, tags: Arc<Tags>, revisions: Arc<Revisions>) -> Self {
+    pub fn new(db: Db, tags: Arc<TagDirectory>, revisions: Arc<Revisions>) -> Self {
         Self(Arc::new(Inner {
             db,
             tags,

@@ -1,6 +1,6 @@
 //! Taps: recording them, counting them and streaming them.
 //!
-//! Tables: `tags`, `taps` (partitioned by month), `tap_days` (the roll-up). RPCs: all of `TapAnalytics`.
+//! Tables: `taps` (partitioned by month), `tap_days` (the roll-up). RPCs: all of `TapAnalytics`.
 //!
 //! Invariants:
 //! * `tap_days` is written in the transaction that writes `taps`, by [`writer`] alone;
@@ -24,7 +24,6 @@ pub mod rpc;
 pub mod seed;
 pub mod simulate;
 pub mod store;
-pub mod tags;
 pub mod tally;
 pub mod token;
 pub mod visitor;

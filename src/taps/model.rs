@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc, Weekday};
 use chrono_tz::Tz;
 use uuid::Uuid;
 
-use crate::ids::TagId;
+use crate::{ids::TagId, tags::model::Kind};
 
 /// A range has at most this many buckets.
 pub const BUCKETS_MAX: usize = 10_000;
@@ -95,45 +95,6 @@ pub enum Compare {
     PreviousYear,
 }
 
-/// How a tag is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    Nfc,
-    Qr,
-    Link,
-}
-
-impl Kind {
-    /// Every kind, in the order in which they are shown.
-    pub const ALL: [Self; 3] = [Self::Nfc, Self::Qr, Self::Link];
-
-    /// As stored and shown.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Nfc => "nfc",
-            Self::Qr => "qr",
-            Self::Link => "link",
-        }
-    }
-
-    /// For people.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Nfc => "NFC",
-            Self::Qr => "QR code",
-            Self::Link => "Link",
-        }
-    }
-
-    /// The kind of this name.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
-    }
-}
-
 /// Who is behind a tap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TapClass {
@@ -198,13 +159,6 @@ pub struct Comparison {
     pub counts: Vec<i64>,
 }
 
-/// Whether a text can be the uid of a tag, as the schema has it.
-#[must_use]
-pub fn is_tag_uid(text: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._:-".contains(&byte);
-    (1..=64).contains(&text.len()) && text.bytes().all(allowed)
-}
-
 /// A batch has at most this many taps.
 pub const BATCH_TAPS_MAX: usize = 5_000;
 /// A tap stands for at most this many.
@@ -227,19 +181,6 @@ impl Retention {
     pub fn earliest(self, now: DateTime<Utc>) -> DateTime<Utc> {
         self.0.map_or(EARLIEST, |kept| EARLIEST.max(now - kept))
     }
-}
-
-/// A tag, as what records a tap of it needs to know it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tag {
-    pub id: TagId,
-    pub uid: Arc<str>,
-    /// For people. May be empty.
-    pub label: Arc<str>,
-    pub kind: Kind,
-    /// Where the tap URL leads to.
-    pub destination_url: Option<Arc<str>>,
-    pub archived: bool,
 }
 
 /// A tap to be written: its tag is known and its values are checked.
@@ -309,15 +250,6 @@ pub enum Outcome {
 #[must_use]
 pub fn whole_micros(at: DateTime<Utc>) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(at.timestamp_micros()).unwrap_or(at)
-}
-
-/// Whether a text can be where a tag leads to, as the schema has it.
-#[must_use]
-pub fn is_destination_url(text: &str) -> bool {
-    let web = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    let plain = |c: char| !c.is_whitespace() && !c.is_control();
-    text.chars().count() <= 2048
-        && web.is_some_and(|rest| !rest.is_empty() && rest.chars().all(plain))
 }
 
 /// Which taps a reader wants.

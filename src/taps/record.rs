@@ -9,14 +9,17 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
-    model::{Kind, NewTap, Outcome, Tag, TapClass},
+    model::{NewTap, Outcome, TapClass},
     queue::{Entered, Queue, Recorded},
-    tags::Tags,
 };
 use crate::{
     error::{Error, Violation},
     ids::TeamId,
     reasons,
+    tags::{
+        directory::TagDirectory,
+        model::{Kind, Tag},
+    },
 };
 
 /// A batch as far as it can be checked without the store.
@@ -69,14 +72,14 @@ pub struct Recording {
 /// Records batches.
 #[derive(Clone, Debug)]
 pub struct Recorder {
-    tags: Arc<Tags>,
+    tags: Arc<TagDirectory>,
     queue: Queue,
 }
 
 impl Recorder {
     /// Looks tags up here, and writes there.
     #[must_use]
-    pub fn new(tags: Arc<Tags>, queue: Queue) -> Self {
+    pub fn new(tags: Arc<TagDirectory>, queue: Queue) -> Self {
         Self { tags, queue }
     }
 
@@ -149,7 +152,7 @@ impl Recorder {
                 "is not a tag of this team: check the uid",
             )
         })?;
-        if tag.archived {
+        if tag.archived_at.is_some() {
             return Err(Violation::new(
                 "tag_uid",
                 reasons::TAG_ARCHIVED,

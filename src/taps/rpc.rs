@@ -12,7 +12,6 @@ use super::{
     live::Feeds,
     model::{Filter, Retention},
     record::Recorder,
-    tags::Tags,
     token::Tokens,
     watch::Watcher,
     wire,
@@ -32,6 +31,7 @@ use crate::{
     },
     quotas::Class,
     streams::Streams,
+    tags::directory::TagDirectory,
 };
 
 /// What the service works with.
@@ -40,7 +40,7 @@ pub struct Taps {
     pub answers: Answers,
     pub recorder: Recorder,
     pub feeds: Feeds,
-    pub tags: Arc<Tags>,
+    pub tags: Arc<TagDirectory>,
     pub tokens: Arc<Tokens>,
     pub streams: Streams,
     pub clock: Clock,

@@ -18,10 +18,7 @@ use uuid::Uuid;
 
 use super::{
     lines::{Line, Lines},
-    model::{
-        EARLIEST, FUTURE_MAX, Kind, NewTap, Tag, is_destination_url, is_tag_uid, whole_micros,
-    },
-    store,
+    model::{EARLIEST, FUTURE_MAX, NewTap, whole_micros},
     writer::Writer,
 };
 use crate::{
@@ -31,11 +28,18 @@ use crate::{
         model::{Grant, Preset, QUERIES_PER_HOUR},
     },
     clock::Clock,
-    db::{self, Db},
+    db::Db,
     error::{Error, Violation},
     hints,
     ids::TeamId,
-    reasons, sql,
+    reasons,
+    tags::{
+        self,
+        model::{
+            Kind, LABEL_CHARS_MAX, NO_ADDRESSES, NewTag, Tag, destination_url, has_addresses,
+            is_tag_uid,
+        },
+    },
 };
 
 /// Taps that are read before they are written.
@@ -101,19 +105,19 @@ struct Seeder<'a> {
 impl Seeder<'_> {
     /// Adds teams and tags. Returns all tags of these teams by uid, and how many lines were bad.
     async fn load_tags(&self, mut lines: Lines) -> anyhow::Result<(Known, u64)> {
-        let mut teams: BTreeMap<TeamId, Vec<TagLine>> = BTreeMap::new();
+        let mut teams: BTreeMap<TeamId, Vec<NewTag>> = BTreeMap::new();
         let mut owners: HashMap<String, TeamId> = HashMap::new();
         while let Some(line) = lines.read()? {
-            let tag = match parse_tag(&line, self.clock.now()) {
-                Ok(tag) => tag,
+            let (team, tag) = match parse_tag(&line, self.clock.now()) {
+                Ok(parsed) => parsed,
                 Err(violations) => {
                     lines.report(&line, &violations);
                     continue;
                 }
             };
-            let owner = *owners.entry(tag.uid.clone()).or_insert(tag.team);
-            if owner == tag.team {
-                teams.entry(tag.team).or_default().push(tag);
+            let owner = *owners.entry(tag.uid.clone()).or_insert(team);
+            if owner == team {
+                teams.entry(team).or_default().push(tag);
             } else {
                 let text = format!(
                     "belongs to team {owner} already: a line of taps could not say which is meant"
@@ -123,7 +127,7 @@ impl Seeder<'_> {
         }
 
         let there = self.teams().await?;
-        let mut tags = HashMap::new();
+        let mut known = HashMap::new();
         for (team, new) in &teams {
             if !there.contains(team)
                 && let Some(key) = self.make_team(*team).await?
@@ -131,23 +135,24 @@ impl Seeder<'_> {
                 println!("team-{team} {}", key.reveal());
             }
             self.insert_tags(*team, new).await?;
-            let there = store::list_tags(self.db, *team).await?;
+            let there = tags::store::load_tags(self.db, *team).await?;
             for tag in there.map(|there| there.tags).unwrap_or_default() {
                 if owners.get(&*tag.uid) == Some(team) {
-                    tags.insert(Arc::clone(&tag.uid), (*team, tag));
+                    known.insert(Arc::clone(&tag.uid), (*team, tag));
                 }
             }
         }
-        lines.finish(&format!("{} teams, {} tags", teams.len(), tags.len()));
-        Ok((tags, lines.bad))
+        lines.finish(&format!("{} teams, {} tags", teams.len(), known.len()));
+        Ok((known, lines.bad))
     }
 
-    /// Makes a team with a key. `None` when another run has just made it.
+    /// Makes a team with a key that can do everything, also make others. `None` when another run has just
+    /// made it.
     async fn make_team(&self, team: TeamId) -> anyhow::Result<Option<ApiKey>> {
         let (slug, name) = (format!("team-{team}"), format!("Team {team}"));
         let grant = Grant {
             name: KEY_NAME,
-            scopes: Preset::Reader.scopes(),
+            scopes: Preset::Admin.scopes(),
             queries_per_hour: QUERIES_PER_HOUR,
             expires_at: None,
         };
@@ -166,30 +171,25 @@ impl Seeder<'_> {
         Ok(teams.iter().map(|team| team.id).collect())
     }
 
-    async fn insert_tags(&self, team: TeamId, tags: &[TagLine]) -> Result<(), Error> {
+    /// However many there are: the limit of a team is for requests.
+    async fn insert_tags(&self, team: TeamId, new: &[NewTag]) -> Result<(), Error> {
         // A uid that comes twice in a statement would break its unique key.
-        let mut unique: BTreeMap<&str, &TagLine> = BTreeMap::new();
-        for tag in tags {
+        let mut unique: BTreeMap<&str, &NewTag> = BTreeMap::new();
+        for tag in new {
             unique.entry(&tag.uid).or_insert(tag);
         }
-        let uids: Vec<_> = unique.keys().collect();
-        let labels: Vec<_> = unique.values().map(|tag| tag.label.as_str()).collect();
-        let kinds: Vec<_> = unique.values().map(|tag| tag.kind.as_str()).collect();
-        let created_ats: Vec<_> = unique.values().map(|tag| tag.created_at).collect();
-        let destinations: Vec<_> =
-            unique.values().map(|tag| tag.destination_url.as_deref()).collect();
+        let unique: Vec<&NewTag> = unique.into_values().collect();
 
-        let mut client = self.db.system().await?;
-        let transaction = client.transaction().await.map_err(db::sql_error)?;
-        db::query_in(&transaction, sql!("taps/lock_team"), &[&team.0]).await?;
-        let params: db::Params<'_> =
-            &[&team.0, &uids, &labels, &kinds, &created_ats, &destinations];
-        let rows = db::query_in(&transaction, sql!("taps/insert_tags"), params).await?;
-        transaction.commit().await.map_err(db::sql_error)?;
-        if rows.first().is_some_and(|row| row.get::<_, i64>("added") > 0) {
-            hints::announce_tags(self.db, team).await?;
-        }
-        Ok(())
+        let write = self.db.system_write().await?;
+        let work = async {
+            tags::store::lock_team(&write, team).await?;
+            if !tags::store::insert_tags(&write, team, &unique).await?.is_empty() {
+                tags::store::notify_tags(&write, team).await?;
+            }
+            Ok(())
+        };
+        let done = work.await;
+        write.end(done).await
     }
 
     /// Adds taps. Returns how many lines were bad.
@@ -244,25 +244,13 @@ impl Seeder<'_> {
 }
 
 /// A line of the tags file.
-#[derive(Debug)]
-struct TagLine {
-    uid: String,
-    team: TeamId,
-    label: String,
-    kind: Kind,
-    created_at: DateTime<Utc>,
-    destination_url: Option<String>,
-}
-
-fn parse_tag(line: &Line, now: DateTime<Utc>) -> Result<TagLine, Vec<Violation>> {
+fn parse_tag(line: &Line, now: DateTime<Utc>) -> Result<(TeamId, NewTag), Vec<Violation>> {
     let mut bad = line.shape_violations();
     let uid = line.field("tag_uid");
-    if !is_tag_uid(uid) {
-        bad.push(Violation::new(
-            "tag_uid",
-            reasons::MALFORMED_TAG_UID,
-            "must be 1 to 64 letters, digits, or . _ : -",
-        ));
+    if !is_tag_uid(uid) || !has_addresses(uid) {
+        let text = "must be 1 to 64 letters, digits, or . _ : -";
+        let text = if is_tag_uid(uid) { NO_ADDRESSES } else { text };
+        bad.push(Violation::new("tag_uid", reasons::MALFORMED_TAG_UID, text));
     }
     let team = line.field("team_id").parse().ok().filter(|team| *team > 0);
     if team.is_none() {
@@ -273,33 +261,32 @@ fn parse_tag(line: &Line, now: DateTime<Utc>) -> Result<TagLine, Vec<Violation>>
         ));
     }
     let label = line.field("label");
-    if label.chars().count() > 200 {
+    if label.chars().count() > LABEL_CHARS_MAX {
         bad.push(Violation::new("label", reasons::TOO_LONG, "must be at most 200 characters"));
+    }
+    if label.chars().any(char::is_control) {
+        bad.push(Violation::new(
+            "label",
+            reasons::MALFORMED_TEXT,
+            "must have no control characters",
+        ));
     }
     let kind = line.field("kind");
     let kind = if kind.is_empty() { Some(Kind::Nfc) } else { Kind::parse(kind) };
     if kind.is_none() {
         bad.push(Violation::new("kind", reasons::UNKNOWN_VALUE, "must be nfc, qr or link"));
     }
-    let destination = line.field("destination_url");
-    let destination_url = (!destination.is_empty()).then(|| destination.to_owned());
-    if destination_url.as_deref().is_some_and(|url| !is_destination_url(url)) {
-        bad.push(Violation::new(
-            "destination_url",
-            reasons::MALFORMED_URL,
-            "must be an address that begins with https:// or http://, up to 2048 characters",
-        ));
-    }
+    let destination = Some(line.field("destination_url")).filter(|url| !url.is_empty());
+    let destination_url = destination.map(destination_url).transpose().unwrap_or_else(|why| {
+        bad.push(Violation::new("destination_url", why.reason(), why.description()));
+        None
+    });
     let created_at = instant(line, now, &mut bad);
     match (team, kind, created_at) {
-        (Some(team), Some(kind), Some(created_at)) if bad.is_empty() => Ok(TagLine {
-            uid: uid.to_owned(),
-            team: TeamId(team),
-            label: label.to_owned(),
-            kind,
-            created_at,
-            destination_url,
-        }),
+        (Some(team), Some(kind), Some(created_at)) if bad.is_empty() => {
+            let (uid, label) = (uid.to_owned(), label.to_owned());
+            Ok((TeamId(team), NewTag { uid, label, kind, destination_url, created_at }))
+        }
         _ => Err(bad),
     }
 }

@@ -8,14 +8,15 @@ use futures_util::TryStreamExt as _;
 use tokio_postgres::Row;
 
 use super::{
-    model::{Filter, GroupBy, Kind, NamedTap, NewTap, StoredTap, Tag, TapClass},
+    model::{Filter, GroupBy, NamedTap, NewTap, StoredTap, TapClass},
     tally::{Cell, Days, Tally},
 };
 use crate::{
-    db::{self, Db, TeamRead},
+    db::{self, TeamRead},
     error::Error,
     ids::{TagId, TeamId},
     sql,
+    tags::model::Kind,
 };
 
 /// The team's revision in this snapshot. 0 for a team that is not there.
@@ -25,19 +26,6 @@ use crate::{
 pub async fn revision(read: &TeamRead, team: TeamId) -> Result<i64, Error> {
     let rows = read.query(sql!("taps/revision"), &[&team.0]).await?;
     Ok(rows.first().map_or(0, |row| row.get("revision")))
-}
-
-/// The tags of the team among these uids, with their uids.
-///
-/// # Errors
-/// As [`db::query`].
-pub async fn find_tags(
-    read: &TeamRead,
-    team: TeamId,
-    uids: &[String],
-) -> Result<Vec<(TagId, String)>, Error> {
-    let rows = read.query(sql!("taps/find_tags"), &[&team.0, &uids]).await?;
-    Ok(rows.iter().map(|row| (TagId(row.get("tag_id")), row.get("uid"))).collect())
 }
 
 /// The uids and labels of these tags.
@@ -263,48 +251,4 @@ pub fn attributes_json(attributes: &BTreeMap<String, String>) -> Option<String> 
         serde_json::Value::Object(pairs.collect()).to_string()
     };
     (!attributes.is_empty()).then(text)
-}
-
-/// Which state the tags of each team are in.
-///
-/// # Errors
-/// As [`db::query`].
-pub async fn tag_revisions(db: &Db) -> Result<Vec<(TeamId, i64)>, Error> {
-    let rows = db::query(&db.system().await?, sql!("taps/tag_revisions"), &[]).await?;
-    Ok(rows.iter().map(|row| (TeamId(row.get("team_id")), row.get("tags_revision"))).collect())
-}
-
-/// The tags of a team at one moment.
-#[derive(Clone, Debug)]
-pub struct TeamTags {
-    pub slug: String,
-    pub revision: i64,
-    pub tags: Vec<Tag>,
-}
-
-/// All tags of a team; `None` when there is no such team.
-///
-/// # Errors
-/// As [`db::query`].
-pub async fn list_tags(db: &Db, team: TeamId) -> Result<Option<TeamTags>, Error> {
-    let rows = db::query(&db.system().await?, sql!("taps/list_tags"), &[&team.0]).await?;
-    let Some(first) = rows.first() else { return Ok(None) };
-    let tags =
-        rows.iter().filter_map(|row| row.get::<_, Option<i32>>("tag_id").map(|id| (id, row)));
-    let tags = tags.map(|(id, row)| {
-        let (uid, label): (&str, &str) = (row.get("uid"), row.get("label"));
-        Ok(Tag {
-            id: TagId(id),
-            uid: uid.into(),
-            label: label.into(),
-            kind: kind(row.get("kind"))?,
-            destination_url: row.get::<_, Option<&str>>("destination_url").map(Into::into),
-            archived: row.get("archived"),
-        })
-    });
-    Ok(Some(TeamTags {
-        slug: first.get("slug"),
-        revision: first.get("tags_revision"),
-        tags: tags.collect::<Result<_, Error>>()?,
-    }))
 }

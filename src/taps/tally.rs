@@ -6,9 +6,9 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use super::{
     buckets::{self, QUARTER_SECONDS},
-    model::{GroupBy, Interval, Kind, Query},
+    model::{GroupBy, Interval, Query},
 };
-use crate::ids::TagId;
+use crate::{ids::TagId, tags::model::Kind};
 
 const DAY_SECONDS: i64 = 24 * 3600;
 const HOURS_OF_WEEK: usize = 7 * 24;

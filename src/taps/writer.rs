@@ -13,7 +13,7 @@ use chrono::{DateTime, Datelike as _, Months, NaiveDate, Utc};
 
 use super::{
     buckets::QUARTER_SECONDS,
-    model::{Kind, NewTap, Outcome, StoredTap, TapClass},
+    model::{NewTap, Outcome, StoredTap, TapClass},
     store,
 };
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     error::Error,
     ids::{TagId, TeamId},
     sql,
+    tags::model::Kind,
 };
 
 /// Writes batches, and makes the partitions they need.

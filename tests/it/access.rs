@@ -15,8 +15,9 @@ use tap_analytics::{
     proto::{
         DESCRIPTORS,
         tap_v1::{
-            IngestTapsRequest, NewTap, QueryTapsRequest, RecordTapsRequest, StreamTapsRequest,
-            WatchTapsRequest,
+            self, ArchiveTagRequest, BatchCreateTagsRequest, CreateTagRequest, GetTagQrCodeRequest,
+            GetTagRequest, IngestTapsRequest, ListTagsRequest, NewTap, QueryTapsRequest,
+            RecordTapsRequest, StreamTapsRequest, UpdateTagRequest, WatchTapsRequest,
         },
     },
 };
@@ -49,8 +50,8 @@ fn reason(result: Result<(), Status>) -> (Code, String) {
 /// The path of every RPC of ours.
 fn paths() -> Vec<String> {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
-    let services = pool.services().filter(|service| service.package_name() == "tap.v1");
-    services
+    pool.services()
+        .filter(|service| service.package_name() == "tap.v1")
         .flat_map(|service| service.methods().collect::<Vec<_>>())
         .map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name()))
         .collect()
@@ -135,17 +136,23 @@ async fn every_rpc_has_a_row_and_refuses_whoever_lacks_what_it_asks() {
 
 #[test]
 fn every_rpc_asks_for_its_scope_and_its_quota() {
-    use tap_analytics::quotas::Class::{Query, Stream, Write};
+    use tap_analytics::quotas::Class::{Change, Query, Read, Stream, Write};
     let expected = [
-        ("QueryTaps", Scope::TapsRead, Query),
-        ("RecordTaps", Scope::TapsWrite, Write),
-        ("IngestTaps", Scope::TapsWrite, Stream),
-        ("StreamTaps", Scope::TapsRead, Stream),
-        ("WatchTaps", Scope::TapsRead, Stream),
+        ("TapAnalytics/QueryTaps", Scope::TapsRead, Query),
+        ("TapAnalytics/RecordTaps", Scope::TapsWrite, Write),
+        ("TapAnalytics/IngestTaps", Scope::TapsWrite, Stream),
+        ("TapAnalytics/StreamTaps", Scope::TapsRead, Stream),
+        ("TapAnalytics/WatchTaps", Scope::TapsRead, Stream),
+        ("Tags/CreateTag", Scope::TagsWrite, Change),
+        ("Tags/BatchCreateTags", Scope::TagsWrite, Change),
+        ("Tags/GetTag", Scope::TapsRead, Read),
+        ("Tags/ListTags", Scope::TapsRead, Read),
+        ("Tags/UpdateTag", Scope::TagsWrite, Change),
+        ("Tags/ArchiveTag", Scope::TagsWrite, Change),
+        ("Tags/GetTagQrCode", Scope::TapsRead, Read),
     ];
-    let expected = expected.map(|(method, scope, class)| {
-        (format!("/tap.v1.TapAnalytics/{method}"), Route::Key(scope, class))
-    });
+    let expected = expected
+        .map(|(method, scope, class)| (format!("/tap.v1.{method}"), Route::Key(scope, class)));
     let rows: Vec<_> = paths().into_iter().map(|path| (path.clone(), Route::of(&path).0)).collect();
     assert_eq!(rows, expected);
 }
@@ -165,7 +172,7 @@ async fn a_path_that_is_not_ours_says_so_to_callers_with_a_key_only() {
 async fn a_key_works_in_either_header_and_x_api_key_wins() {
     let app = App::start().await;
     let team = app.team("acme").await;
-    let path = &paths()[0];
+    let path = "/tap.v1.TapAnalytics/QueryTaps";
     let bearer = format!("bearer {}", team.key);
     let let_in = |result| reason(result).0 == Code::InvalidArgument;
     assert!(let_in(call(&app, path, &[("x-api-key", &team.key)]).await));
@@ -264,8 +271,10 @@ async fn a_tag_of_another_team_is_no_tag_for_any_rpc() {
     let (acme, other) = (app.team("acme").await, app.team("other").await);
     app.tags(acme.id, &["ours"]).await;
     app.tags(other.id, &["theirs"]).await;
-    let mut client = app.client(&app.key(acme.id, None, Scope::ALL, None).await);
+    let key = app.key(acme.id, None, Scope::ALL, None).await;
+    let (mut client, mut tags) = (app.client(&key), app.tags_client(&key));
     let theirs = || vec!["theirs".to_owned()];
+    let uid = || "theirs".to_owned();
     let asked =
         || QueryTapsRequest { tag_uids: theirs(), ..query("2023-01-01", "2023-01-01", "DAY") };
     let tap = || NewTap { tag_uid: "theirs".to_owned(), ..NewTap::default() };
@@ -296,12 +305,44 @@ async fn a_tag_of_another_team_is_no_tag_for_any_rpc() {
                 assert_eq!(answer.rejected[0].violations[0].reason, "UNKNOWN_TAG");
                 continue;
             }
+            "GetTag" => tags.get_tag(GetTagRequest { uid: uid() }).await.unwrap_err(),
+            "GetTagQrCode" => {
+                tags.get_tag_qr_code(GetTagQrCodeRequest { uid: uid() }).await.unwrap_err()
+            }
+            "ArchiveTag" => tags.archive_tag(ArchiveTagRequest { uid: uid() }).await.unwrap_err(),
+            "UpdateTag" => {
+                let label = Some("ours".to_owned());
+                let update = UpdateTagRequest { uid: uid(), label, ..Default::default() };
+                tags.update_tag(update).await.unwrap_err()
+            }
+            "ListTags" => {
+                let all = ListTagsRequest { state: 2, ..ListTagsRequest::default() };
+                let listed = tags.list_tags(all).await.unwrap().into_inner().tags;
+                let uids: Vec<&str> = listed.iter().map(|tag| tag.uid.as_str()).collect();
+                assert!(uids.contains(&"ours") && !uids.contains(&"theirs"), "{uids:?}");
+                continue;
+            }
+            // What makes tags says nothing of another team's, and leaves it as it is.
+            "CreateTag" | "BatchCreateTags" => continue,
             _ => panic!("{path} is not tried here"),
         };
         assert_eq!(refused.code(), Code::NotFound, "{path}");
         assert_eq!(refused.message(), "no such tag: \"theirs\"", "{path}");
     }
     assert_eq!(app.scalar::<i64>("select count(*) from taps").await, 0);
+
+    let tag = tap_v1::NewTag { uid: uid(), label: "ours".to_owned(), ..Default::default() };
+    let create = CreateTagRequest { tag: Some(tag.clone()), ..Default::default() };
+    tags.create_tag(create).await.unwrap();
+    let batch =
+        BatchCreateTagsRequest { tags: vec![tag], skip_existing: true, ..Default::default() };
+    let made = tags.batch_create_tags(batch).await.unwrap().into_inner();
+    assert_eq!(made.existing_uids, ["theirs"], "it is now ours too");
+    let theirs =
+        "select label || ' ' || coalesce(archived_at::text, '') from tags where uid = 'theirs'
+                  and team_id = ";
+    assert_eq!(app.scalar::<String>(&format!("{theirs}{}", other.id)).await, "Label of theirs ");
+    assert_eq!(app.scalar::<String>(&format!("{theirs}{}", acme.id)).await, "ours ");
 }
 
 #[tokio::test]

@@ -188,12 +188,17 @@ async fn every_path_in_the_proto_names_its_methods_when_it_gets_another() {
     let envoy = Envoy::start(&app).await;
     let http = Client::new();
     let mut paths = std::collections::BTreeMap::<String, Vec<String>>::new();
-    for rpc in rpcs().into_iter().filter(Rpc::is_served) {
-        for binding in rpc.bindings() {
-            paths.entry(binding.some_path()).or_default().push(binding.verb.to_string());
+    for (method, path) in http_rules() {
+        // Uids with what is in the way of a careless pattern, as they may be written.
+        for uid in ["a", "04:A2:3F", "04%3AA2%3A3F", "archive", "a.svg", "qr.svg", "a%3Aarchive"] {
+            let path = path.replace("{id}", "x");
+            paths.entry(path.replace("{uid}", uid)).or_default().push(method.clone());
+            if !path.contains("{uid}") {
+                break;
+            }
         }
     }
-    assert!(paths.len() > 10, "{paths:?}");
+    assert_eq!(paths.len(), 5 + 2 + 3 * 7 + 7);
     for path in
         ["/", "/assets/page.js", "/docs", "/docs/", "/docs/errors", "/openapi.json", "/t/acme/a"]
     {
@@ -335,6 +340,91 @@ async fn no_log_has_a_key_or_a_query_string() {
     let entry: serde_json::Value = serde_json::from_str(last).unwrap();
     assert_eq!((&entry["path"], &entry["status"]), (&json!("/v1/taps:query"), &json!(400)));
     assert!(entry["request_id"].as_str().unwrap().len() > 30);
+}
+
+#[tokio::test]
+async fn a_key_that_was_pasted_into_a_path_is_not_logged_and_what_was_called_is() {
+    let app = App::start().await;
+    let envoy = Envoy::start(&app).await;
+    let team = app.team("acme").await;
+    let key = app.key(team.id, None, Scope::ALL, None).await;
+    let http = Client::new();
+    // Method, path, body; what the log has as its path, and the status.
+    let get_tag = Some("/tap.v1.Tags/GetTag");
+    let cases = [
+        (Method::GET, format!("/v1/tags/{key}"), "", get_tag, 404),
+        (Method::GET, format!("/v1//tags//{key}"), "", get_tag, 404),
+        (Method::GET, format!("/v1/x/../tags/{key}"), "", get_tag, 404),
+        (Method::GET, format!("/v1/tags/{}", key.replace('_', "%5F")), "", get_tag, 404),
+        (Method::GET, format!("/v1/tags/{key}%20"), "", get_tag, 400),
+        (Method::GET, format!("/v1/tags/{key}?{key}={key}"), "", None, 400),
+        (Method::GET, format!("/v1/tags/{key}/{key}"), "", None, 404),
+        (Method::GET, format!("/v1/tags:{key}"), "", None, 404),
+        (Method::GET, format!("/v1/tags{key}"), "", None, 404),
+        (Method::GET, format!("/v1/tags?pageToken={key}"), "", Some("/v1/tags"), 400),
+        (Method::GET, format!("/v1/tags?{key}=1"), "", Some("/v1/tags"), 400),
+        (Method::GET, format!("/v1/tags/{key}/qr.svg"), "", Some("/tap.v1.Tags/GetTagQrCode"), 404),
+        (Method::PATCH, format!("/v1/tags/{key}"), "{}", Some("/tap.v1.Tags/UpdateTag"), 400),
+        (Method::PATCH, format!("/v1/tags/{key}"), "{", Some("/tap.v1.Tags/UpdateTag"), 400),
+        (Method::POST, format!("/v1/tags/{key}:archive"), "", Some("/tap.v1.Tags/ArchiveTag"), 404),
+        (Method::POST, format!("/v1/tags/{key}:{key}"), "", None, 405),
+        (Method::DELETE, format!("/v1/tags/{key}"), "", None, 405),
+        (Method::GET, format!("/v1/apiKeys/{key}?x=1"), "", None, 400),
+        (Method::PUT, format!("/v1/apiKeys/{key}"), "", None, 405),
+        (Method::GET, format!("/v1/apiKeys/{key}:rotate"), "", None, 405),
+        (Method::GET, format!("/v1/apiKeys/{key}"), "", Some("/tap.v1.ApiKeys/GetApiKey"), 400),
+        (Method::GET, format!("/v1/apiKeys/{key}/{key}"), "", None, 404),
+        (Method::GET, format!("/v1/apiKeys{key}"), "", None, 404),
+        (Method::GET, format!("/V1/tags/{key}"), "", None, 404),
+        (Method::GET, format!("/t/acme/{key}"), "", None, 404),
+    ];
+    let mut expected = Vec::new();
+    for (method, path, body, logged, status) in cases {
+        let answer = http
+            .request(method.clone(), envoy.url(&path))
+            .header("x-api-key", &key)
+            .header("x-envoy-original-path", "/v1/tags/forged")
+            .body(body)
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), status, "{method} {path}");
+        let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+        // Nor is it in the error, unless Envoy says which parameter is not known.
+        let text = answer.text().await.unwrap();
+        assert!(path.contains('?') || !text.contains(&key), "{path}: {text}");
+        let method = logged.map(|_| method.to_string());
+        expected.push((id, method, logged.map(str::to_owned), status));
+    }
+    http.get(envoy.url(&format!("/v1/apiKeys/{key}"))).send().await.unwrap();
+    // A page asks before it calls.
+    let preflight = http
+        .request(Method::OPTIONS, envoy.url(&format!("/v1/tags/{key}")))
+        .header("origin", "https://dashboard.example")
+        .header("access-control-request-method", "PATCH");
+    assert_eq!(preflight.send().await.unwrap().status(), 200);
+
+    let entries = || -> Vec<serde_json::Value> {
+        let log = envoy.log();
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    };
+    for (id, method, path, status) in expected {
+        eventually("the request is logged", || async {
+            entries().iter().any(|entry| entry["request_id"] == id.as_str())
+        })
+        .await;
+        let all = entries();
+        let own: Vec<_> = all.iter().filter(|entry| entry["request_id"] == id.as_str()).collect();
+        assert_eq!(own.len(), 1, "once: {own:?}");
+        assert_eq!(own[0].get("path"), path.map(|path| json!(path)).as_ref(), "{own:?}");
+        assert_eq!(own[0].get("method"), method.map(|method| json!(method)).as_ref(), "{own:?}");
+        assert_eq!(own[0]["status"], json!(status), "{own:?}");
+    }
+    assert!(entries().iter().any(|entry| entry["path"] == "/tap.v1.ApiKeys/GetApiKey"));
+    let log = envoy.log();
+    let secret = key.split('_').nth(2).unwrap();
+    assert!(!log.contains(secret), "{log}");
+    assert!(!log.contains("forged"), "{log}");
 }
 
 #[tokio::test]

@@ -24,9 +24,10 @@ use tap_analytics::{
     },
     quotas::{Class, Quotas},
     streams::Streams,
+    tags::directory::TagDirectory,
     taps::{
         answers::Answers, live::Feeds, model::Retention, queue::Queue, record::Recorder,
-        revisions::Revisions, rpc::Taps, tags::Tags, token::Tokens, writer::Writer,
+        revisions::Revisions, rpc::Taps, token::Tokens, writer::Writer,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -402,7 +403,7 @@ async fn a_stream_goes_on_through_envoy_for_longer_than_a_call_may_take() {
 /// The parts of a service without its doors, for a caller of our making.
 async fn service(app: &App) -> Taps {
     let (db, clock) = (Db::new(&app.store).unwrap(), Clock::system());
-    let tags = Arc::new(Tags::new(db.clone()));
+    let tags = Arc::new(TagDirectory::new(db.clone()));
     tags.refresh().await.unwrap();
     let revisions = Arc::new(Revisions::default());
     let feeds = Feeds::new(db.clone(), Arc::clone(&tags), Arc::clone(&revisions));
@@ -416,7 +417,14 @@ async fn service(app: &App) -> Taps {
         history: tokens.histories(),
     };
     Taps {
-        answers: Answers::new(db, clock.clone(), revisions, 0, Duration::from_secs(15)),
+        answers: Answers::new(
+            db,
+            clock.clone(),
+            revisions,
+            Arc::clone(&tags),
+            0,
+            Duration::from_secs(15),
+        ),
         recorder: Recorder::new(Arc::clone(&tags), queue),
         feeds,
         tags,

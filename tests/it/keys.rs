@@ -8,11 +8,11 @@ use tap_analytics::{
     clock::Clock,
     proto::tap_v1::{
         ApiKey, CreateApiKeyRequest, CreateApiKeyResponse, GetApiKeyRequest, GetQuotaRequest,
-        IssueTokenRequest, KeyChange, ListApiKeysRequest, ListKeyEventsRequest, QueryTapsRequest,
-        RevokeApiKeyRequest, RotateApiKeyRequest, StreamTapsRequest, UpdateApiKeyRequest,
-        WhoAmIRequest, api_key_state::Value as State, api_keys_client::ApiKeysClient,
-        create_api_key_request::Expiry, end_reason, key_action::Value as Action,
-        stream_taps_response::Frame,
+        IssueTokenRequest, KeyChange, KeyEvent, ListApiKeysRequest, ListKeyEventsRequest,
+        QueryTapsRequest, RevokeApiKeyRequest, RotateApiKeyRequest, StreamTapsRequest,
+        UpdateApiKeyRequest, WhoAmIRequest, api_key_state::Value as State,
+        api_keys_client::ApiKeysClient, create_api_key_request::Expiry, end_reason,
+        key_action::Value as Action, stream_taps_response::Frame,
     },
 };
 use tonic::{Code, Status, service::interceptor::InterceptedService, transport::Channel};
@@ -316,7 +316,7 @@ async fn a_key_is_changed_as_its_mask_says() {
     assert_eq!((quota.quotas[0].class.as_str(), quota.quotas[0].limit), ("query", 7));
 
     let nothing = keys.update_api_key(change()).await.unwrap_err();
-    assert_eq!(violations(&nothing), pairs(&[("update_mask", "REQUIRED")]));
+    assert_eq!(violations(&nothing), pairs(&[("update_mask", "NOTHING_TO_CHANGE")]));
     let bad = UpdateApiKeyRequest {
         id: "x".to_owned(),
         update_mask: mask(&["name", "key_hash", "scopes", "queries_per_hour"]),
@@ -372,7 +372,7 @@ async fn end_of(
     frames: &mut tonic::Streaming<tap_analytics::proto::tap_v1::StreamTapsResponse>,
 ) -> end_reason::Value {
     loop {
-        let frame = frames.message().await.unwrap().expect("an end comes before the end");
+        let frame = frames.message().await.unwrap().unwrap();
         if let Some(Frame::End(end)) = frame.frame {
             return end.reason();
         }
@@ -439,7 +439,7 @@ async fn every_change_is_kept_with_who_and_what() {
 
     let of_it = ListKeyEventsRequest { key_id: id_of(&made), ..Default::default() };
     let events = keys.list_key_events(of_it).await.unwrap().into_inner().events;
-    let actions: Vec<_> = events.iter().map(|event| event.action()).collect();
+    let actions: Vec<_> = events.iter().map(KeyEvent::action).collect();
     assert_eq!(actions, [Action::Revoked, Action::Rotated, Action::Updated, Action::Created]);
     assert!(events.iter().all(|event| event.actor_key_id.as_ref() == Some(&own)));
     let renamed =

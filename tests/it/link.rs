@@ -29,25 +29,25 @@ const MENU: &str = "https://cafe.example/menu?table=7&lang=de#top";
 
 /// An answer as it came: no redirect is followed.
 #[derive(Debug)]
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: String,
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
 }
 
 impl Answer {
-    fn header(&self, name: &str) -> &str {
+    pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
 /// Sends a request to Envoy with the path as it is written.
-async fn send(method: Method, url: &str, headers: &[(&str, &str)]) -> Answer {
+pub async fn send(method: Method, url: &str, headers: &[(&str, &str)]) -> Answer {
     send_by(false, method, url, headers).await
 }
 
 /// Sends a request by HTTP/2, the one that the service itself speaks, or by HTTP/1.1.
-async fn send_by(http2: bool, method: Method, url: &str, headers: &[(&str, &str)]) -> Answer {
+pub async fn send_by(http2: bool, method: Method, url: &str, headers: &[(&str, &str)]) -> Answer {
     let mut client = legacy::Client::builder(TokioExecutor::new());
     let client = client.http2_only(http2).build_http::<Body>();
     let mut request = http::Request::builder().method(method).uri(url);

@@ -14,7 +14,8 @@ use tap_analytics::{
     proto::tap_v1::{
         NewTap, QueryTapsRequest, RecordTapsRequest, StreamTapsRequest, group_by, kind, tap_class,
     },
-    taps::model::{self, Kind, TapClass},
+    tags::model::Kind,
+    taps::model::{self, TapClass},
 };
 use tonic::Code;
 use tonic_types::StatusExt as _;

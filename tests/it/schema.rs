@@ -56,7 +56,7 @@ async fn every_table_is_guarded_and_explained() {
     let app = App::start().await;
     let sql = app.sql().await;
     let tables = sql.query(TABLES, &[]).await.unwrap();
-    assert_eq!(tables.len(), 6);
+    assert_eq!(tables.len(), 8);
     for table in tables {
         let (name, guarded): (String, bool) = (table.get(0), table.get(1));
         assert!(guarded, "{name} has no row-level security");
@@ -102,6 +102,13 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
     for team in [&acme, &other] {
         let tag = app.tags(team.id, &["a"]).await[0];
         app.write(team.id, &[tap(tag, "2023-05-01T12:00:00Z")]).await;
+        let done = format!(
+            "insert into requests select {0}, gen_random_uuid(), now(), sha256(''), '';
+             insert into key_events
+             select {0}, gen_random_uuid(), now(), gen_random_uuid(), null, 'created', '[]'",
+            team.id
+        );
+        app.sql().await.batch_execute(&done).await.unwrap();
     }
     let role = connect(&as_role(&app.store.database_url, "tap_app")).await;
     let count = async |table: &str| -> Result<i64, tokio_postgres::Error> {
@@ -128,7 +135,9 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
     }
     assert_eq!(
         seen,
-        ["tags", "tap_days", "taps", "teams"].map(str::to_owned).into(),
+        ["api_keys", "key_events", "requests", "tags", "tap_days", "taps", "teams"]
+            .map(str::to_owned)
+            .into(),
         "what requests may read"
     );
 
@@ -140,7 +149,28 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
     for forbidden in [
         "select * from taps_2023_05",
         "select * from api_keys",
+        "select key_hash from api_keys",
+        "select from api_keys where key_hash = ''",
+        "update api_keys set key_hash = ''",
+        "update api_keys set team_id = 1",
+        "update api_keys set last_used_at = now()",
+        "delete from api_keys",
+        "update key_events set action = 'created'",
+        "delete from key_events",
+        "update requests set fingerprint = ''",
+        "delete from requests",
         "select * from secrets",
+        "insert into secrets select 'signing.x', ''",
+        "update tags set uid = 'x'",
+        "update tags set tag_id = 7",
+        "update tags set team_id = 1",
+        "update tags set created_at = now()",
+        "delete from tags",
+        "truncate tags",
+        "insert into teams select 7, 'seven', now(), 'Seven'",
+        "update teams set name = 'x'",
+        "update teams set slug = 'x'",
+        "delete from teams",
         "insert into taps select * from taps",
         "update teams set revision = 0",
         "delete from taps",
@@ -158,6 +188,91 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
 }
 
 #[tokio::test]
+async fn the_role_of_requests_changes_one_team_and_no_other() {
+    let app = App::start().await;
+    let (acme, other) = (app.team("acme").await, app.team("other").await);
+    for team in [&acme, &other] {
+        app.tags(team.id, &["a"]).await;
+    }
+    let role = connect(&as_role(&app.store.database_url, "tap_app")).await;
+    role.batch_execute(&format!("set app.team_id = '{}'", acme.id)).await.unwrap();
+    let tag = |team| format!("insert into tags (team_id, tag_id, uid) values ({team}, 2, 'b')");
+    let request = |team| {
+        format!("insert into requests values ({team}, gen_random_uuid(), now(), sha256(''), '')")
+    };
+    let event = |team| {
+        format!(
+            "insert into key_events
+             values ({team}, gen_random_uuid(), now(), gen_random_uuid(), null, 'created', '[]')"
+        )
+    };
+    let key = |team| {
+        format!(
+            "insert into api_keys (team_id, key_id, key_hash, prefix, name, scopes, queries_per_hour)
+             values ({team}, gen_random_uuid(), sha256('{team}'), 'tap', 'x', '{{}}', 1)"
+        )
+    };
+    for (ours, theirs) in [
+        (tag(acme.id), tag(other.id)),
+        (request(acme.id), request(other.id)),
+        (event(acme.id), event(other.id)),
+        (key(acme.id), key(other.id)),
+    ] {
+        let error = role.batch_execute(&theirs).await.expect_err(&theirs);
+        assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{theirs}: {error}");
+        assert_eq!(role.execute(&ours, &[]).await.unwrap(), 1, "{ours}");
+    }
+    // What it may change, without a word of whose: that of its team.
+    for (statement, rows) in [
+        ("update tags set label = 'x', kind = 'qr', archived_at = now()", 2),
+        ("update tags set destination_url = 'https://a.example/'", 2),
+        ("update teams set tags_revision = tags_revision + 1", 1),
+        ("update requests set answer = 'x'", 1),
+        ("update api_keys set name = 'x', revoked_at = now()", 2),
+        ("select from teams for update", 1),
+        ("select from tags for update", 2),
+    ] {
+        assert_eq!(role.execute(statement, &[]).await.unwrap(), rows, "{statement}");
+    }
+    for untouched in [
+        "select count(*) from tags where label = 'Label of a' and archived_at is null",
+        "select count(*) from teams where tags_revision = 0",
+        "select count(*) from api_keys where name = 'test' and revoked_at is null",
+    ] {
+        let theirs = format!("{untouched} and team_id = {}", other.id);
+        assert_eq!(app.scalar::<i64>(&theirs).await, 1, "{untouched}");
+        assert_eq!(app.scalar::<i64>(untouched).await, 1, "{untouched}");
+    }
+    // Nor does a team of none change anything.
+    role.batch_execute("set app.team_id = ''").await.unwrap();
+    assert!(role.batch_execute(&tag(acme.id)).await.is_err());
+    assert_eq!(role.execute("update tags set label = 'y'", &[]).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn uids_are_ordered_byte_by_byte_and_found_in_that_order() {
+    let app = App::start().await;
+    let team = app.team("acme").await;
+    app.tags(team.id, &["b", "B", "a-1", "a.1", "a1", "A", "_", ":"]).await;
+    let uids: Vec<String> = app.scalar("select array_agg(uid order by uid) from tags").await;
+    assert_eq!(uids, [":", "A", "B", "_", "a-1", "a.1", "a1", "b"]);
+    let sql = app.sql().await;
+    sql.batch_execute(
+        "insert into tags (team_id, tag_id, uid) select team_id, n, 't' || n
+         from teams, generate_series(100, 20000) n;
+         analyze tags",
+    )
+    .await
+    .unwrap();
+    let page = "explain (costs off) select uid from tags
+                where team_id = 1 and uid > 't500' order by uid limit 100";
+    let plan: Vec<String> =
+        sql.query(page, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    let plan = plan.join("\n");
+    assert!(plan.contains("tags_uid_key") && !plan.contains("Sort"), "{plan}");
+}
+
+#[tokio::test]
 async fn the_role_of_the_system_can_do_its_work_and_no_more() {
     let app = App::start().await;
     let role = connect(&as_role(&app.store.database_url, "tap_system")).await;
@@ -168,7 +283,11 @@ async fn the_role_of_the_system_can_do_its_work_and_no_more() {
         "update api_keys set key_hash = ''",
         "update tags set uid = 'x'",
         "update secrets set secret = ''",
-        "delete from secrets",
+        "insert into secrets select 'other', sha256('')",
+        "delete from tags",
+        "update key_events set action = 'created'",
+        "update requests set answer = ''",
+        "insert into requests select team_id, gen_random_uuid(), now(), sha256(''), '' from teams",
         "drop table taps",
         "alter table taps disable row level security",
         "set role tap_owner",
@@ -176,6 +295,11 @@ async fn the_role_of_the_system_can_do_its_work_and_no_more() {
         let error = role.batch_execute(forbidden).await.expect_err(forbidden);
         assert_eq!(error.code(), Some(&SqlState::INSUFFICIENT_PRIVILEGE), "{forbidden}: {error}");
     }
+    // What all tokens and keys are made of stays, whatever is asked.
+    role.batch_execute("begin; delete from secrets").await.unwrap();
+    let left = role.query("select name from secrets", &[]).await.unwrap();
+    assert_eq!(left.iter().map(|row| row.get(0)).collect::<Vec<String>>(), ["tokens"]);
+    role.batch_execute("rollback").await.unwrap();
     let far = role.query("select make_tap_partition('1999-12-31')", &[]).await.unwrap_err();
     assert_eq!(far.code(), Some(&SqlState::DATETIME_FIELD_OVERFLOW));
 }

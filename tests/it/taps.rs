@@ -14,9 +14,10 @@ use tap_analytics::{
         self, QueryTapsRequest, QueryTapsResponse, bucket_state, compare, group_by, interval,
         week_start,
     },
+    tags::model::Kind,
     taps::{
         buckets,
-        model::{Kind, NewTap, TapClass},
+        model::{NewTap, TapClass},
         wire,
     },
 };

@@ -28,6 +28,9 @@ const fn rpc(path: &'static str, example: &'static str, reasons: &'static [&'sta
 
 const RANGE: &str = r#"{"startDate": "2023-01-01", "endDate": "2023-12-22", "interval": "WEEK"}"#;
 
+const TAG: &str = r#"{"uid": "newsletter-1"}"#;
+const TAG_READ: &[&str] =
+    &[reasons::INVALID_FIELDS, reasons::TAG_NOT_FOUND, reasons::STORE_UNAVAILABLE];
 const KEY: &str = r#"{"id": "01890a5d-ac96-774b-bcce-b302099a8057"}"#;
 
 /// Every RPC. A test walks the descriptor set and fails on one without a row.
@@ -72,6 +75,47 @@ pub(super) const RPCS: &[Rpc] = &[
             reasons::QUERY_TOO_SLOW,
         ],
     ),
+    rpc(
+        "/tap.v1.Tags/CreateTag",
+        r#"{"tag": {"uid": "door-7", "label": "Front door", "destinationUrl": "https://example.com/"}}"#,
+        &[
+            reasons::INVALID_FIELDS,
+            reasons::TAG_EXISTS,
+            reasons::REQUEST_ID_USED,
+            reasons::TAG_LIMIT,
+            reasons::STORE_UNAVAILABLE,
+        ],
+    ),
+    rpc(
+        "/tap.v1.Tags/BatchCreateTags",
+        r#"{"tags": [{"uid": "table-1", "kind": "QR"}, {"uid": "table-2", "kind": "QR"}], "skipExisting": true}"#,
+        &[
+            reasons::INVALID_FIELDS,
+            reasons::TAG_EXISTS,
+            reasons::REQUEST_ID_USED,
+            reasons::TAG_LIMIT,
+            reasons::STORE_UNAVAILABLE,
+        ],
+    ),
+    rpc("/tap.v1.Tags/GetTag", TAG, TAG_READ),
+    rpc(
+        "/tap.v1.Tags/ListTags",
+        r#"{"text": "newsletter", "pageSize": 10}"#,
+        &[reasons::INVALID_FIELDS, reasons::STORE_UNAVAILABLE],
+    ),
+    rpc("/tap.v1.Tags/UpdateTag", r#"{"uid": "newsletter-1", "label": "Newsletter"}"#, TAG_READ),
+    rpc("/tap.v1.Tags/ArchiveTag", TAG, TAG_READ),
+    Rpc {
+        path: "/tap.v1.Tags/GetTagQrCode",
+        example: TAG,
+        reasons: &[
+            reasons::INVALID_FIELDS,
+            reasons::TAG_NOT_FOUND,
+            reasons::PUBLIC_URL_UNKNOWN,
+            reasons::STORE_UNAVAILABLE,
+        ],
+        media: Some("image/svg+xml"),
+    },
     rpc(
         "/tap.v1.ApiKeys/CreateApiKey",
         r#"{"name": "dashboard", "scopes": ["taps:read"]}"#,

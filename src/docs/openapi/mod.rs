@@ -15,7 +15,7 @@ mod source;
 use std::collections::BTreeSet;
 
 use prost_reflect::DescriptorError;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::{
     answers::RPCS,
@@ -28,14 +28,18 @@ use crate::{error::DOMAIN, proto::DESCRIPTORS};
 
 /// The ways of sending a key.
 const SCHEMES: &[&str] = &["apiKey", "bearer"];
-/// The headers that say what is left of a quota.
-const QUOTA_HEADERS: &[&str] = &[
-    "x-ratelimit-limit",
-    "x-ratelimit-remaining",
-    "x-ratelimit-reset",
-    "ratelimit-policy",
-    "ratelimit",
+/// A further one, for streams.
+const TOKEN_SCHEME: &str = "accessToken";
+/// The headers that say what is left of a quota. Every answer has them that is no error.
+const QUOTA_HEADERS: &[(&str, &str)] = &[
+    ("x-ratelimit-limit", "Calls an hour of the quota that was charged."),
+    ("x-ratelimit-remaining", "Calls that are left now."),
+    ("x-ratelimit-reset", "Seconds until the quota is whole again."),
+    ("ratelimit-policy", "The quota, as draft-ietf-httpapi-ratelimit-headers has it."),
+    ("ratelimit", "What is left, as draft-ietf-httpapi-ratelimit-headers has it."),
 ];
+/// Before the name of a header that is always there.
+const ALWAYS: &str = "always.";
 /// What the details of an error can be.
 const DETAILS: &[&str] = &["ErrorInfo", "BadRequest", "QuotaFailure", "RetryInfo"];
 
@@ -156,21 +160,28 @@ fn status(source: &Source, schemas: &mut Schemas<'_>) -> Object {
 }
 
 fn headers() -> Object {
-    let number = |about: &str| json!({"description": about, "required": true, "schema": {"type": "integer", "minimum": 0}});
-    let text = |about: &str, required: bool| json!({"description": about, "required": required, "schema": {"type": "string"}});
-    Object::new()
-        .with("x-request-id", text("By which both logs know the call.", false))
-        .with("x-ratelimit-limit", number("Calls an hour of the quota that was charged."))
-        .with("x-ratelimit-remaining", number("Calls that are left now."))
-        .with("x-ratelimit-reset", number("Seconds until the quota is whole again."))
-        .with("ratelimit-policy", text("The quota, as draft-ietf-httpapi-ratelimit-headers has it.", true))
-        .with("ratelimit", text("What is left, as draft-ietf-httpapi-ratelimit-headers has it.", true))
-        .with("retry-after", json!({"description": "Seconds to wait, when the quota is used up.", "schema": {"type": "integer", "minimum": 0}}))
-        .with("www-authenticate", text("How to authenticate.", true))
+    let text = |about: &str| json!({"description": about, "schema": {"type": "string"}});
+    let number =
+        |about: &str| json!({"description": about, "schema": {"type": "integer", "minimum": 0}});
+    let always = |mut header: Value| {
+        header["required"] = true.into();
+        header
+    };
+    let mut headers = Object::new()
+        .with("x-request-id", text("By which both logs know the call."))
+        .with("retry-after", number("Seconds to wait, when a quota is used up."))
+        .with("www-authenticate", always(text("How to authenticate.")));
+    for (name, about) in QUOTA_HEADERS {
+        let header = if name.starts_with('x') { number(about) } else { text(about) };
+        headers.put(*name, header.clone());
+        headers.put(format!("{ALWAYS}{name}"), always(header));
+    }
+    headers
 }
 
 fn security_schemes() -> Object {
     let api_key = json!({"type": "apiKey", "in": "header", "name": "x-api-key", "description": "An API key, `tap_…`."});
     let bearer = json!({"type": "http", "scheme": "bearer", "description": "The same key as `authorization: Bearer`."});
-    Object::new().with("apiKey", api_key).with("bearer", bearer)
+    let access_token = json!({"type": "apiKey", "in": "query", "name": "access_token", "description": "A browser token, where no header can be sent. Streams only."});
+    Object::new().with("apiKey", api_key).with("bearer", bearer).with(TOKEN_SCHEME, access_token)
 }

@@ -97,7 +97,7 @@ impl Method<'_> {
             .with("operationId", self.operation_id(rule, names))
             .with("summary", first_sentence(self.comment).replace('`', ""))
             .with("description", self.description(&curl(rule, &input, streams)))
-            .with("security", security(self.route));
+            .with("security", security(self.route, streams));
         if !input.parameters.is_empty() {
             let parameters: Vec<Json> = input.parameters.iter().map(Parameter::to_json).collect();
             json.put("parameters", parameters);
@@ -217,30 +217,34 @@ fn headers(status: u16, route: Route) -> Object {
     let mut names = Vec::new();
     // Envoy answers these before it has made an id.
     if status != 431 {
-        names.push("x-request-id");
+        names.push(("x-request-id", ""));
     }
     if route.class().is_some() && (status == 200 || status == 429) {
-        names.extend(super::QUOTA_HEADERS);
+        // There are other refusals than those of a quota.
+        let always = if status == 200 { super::ALWAYS } else { "" };
+        names.extend(super::QUOTA_HEADERS.iter().map(|(name, _)| (*name, always)));
     }
     match status {
-        401 => names.push("www-authenticate"),
-        429 => names.push("retry-after"),
+        401 => names.push(("www-authenticate", "")),
+        429 => names.push(("retry-after", "")),
         _ => {}
     }
     let mut headers = Object::new();
-    for name in names {
-        headers.put(name, Object::new().with("$ref", format!("#/components/headers/{name}")));
+    for (name, always) in names {
+        let place = format!("#/components/headers/{always}{name}");
+        headers.put(name, Object::new().with("$ref", place));
     }
     headers
 }
 
-/// Either way of sending a key; the roles are the scopes.
-fn security(route: Route) -> Vec<Json> {
+/// Every way of sending a key; the roles are the scopes.
+fn security(route: Route, streams: bool) -> Vec<Json> {
     if route == Route::Public {
         return Vec::new();
     }
     let roles: Vec<Json> = route.scope().iter().map(|scope| scope.as_str().into()).collect();
-    super::SCHEMES.iter().map(|scheme| Object::new().with(*scheme, roles.clone()).into()).collect()
+    let schemes = super::SCHEMES.iter().chain(streams.then_some(&super::TOKEN_SCHEME));
+    schemes.map(|scheme| Object::new().with(*scheme, roles.clone()).into()).collect()
 }
 
 /// The errors that a path can give to which there is no RPC: those of Envoy.

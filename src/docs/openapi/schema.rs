@@ -13,6 +13,10 @@ use serde_json::json;
 use super::source::{Source, first_sentence};
 use crate::docs::json::{Json, Object};
 
+/// Fields of requests that name tags, and what they can hold.
+const TAG_UIDS: &[&str] = &["uid", "tag_uid", "tag_uids"];
+const TAG_UID: &str = "^[A-Za-z0-9._:-]{1,64}$";
+
 /// Where a message is used. What is always there in an answer may be left out of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
@@ -112,6 +116,9 @@ impl<'a> Schemas<'a> {
             return Object::new().with("type", "object").with("additionalProperties", value);
         }
         let one = match kind {
+            Kind::String if side == Side::Request && TAG_UIDS.contains(&field.name()) => {
+                members(json!({"type": "string", "pattern": TAG_UID}))
+            }
             Kind::String => text(self.comment(field)),
             kind => self.kind(&kind, side),
         };

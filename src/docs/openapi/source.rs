@@ -9,6 +9,8 @@ use prost_reflect::{
 
 /// The package whose services are described.
 const PACKAGE: &str = "tap.v1";
+/// The service that is described first.
+const FIRST: &str = "TapAnalytics";
 
 /// The descriptor set, with its comments at hand.
 #[derive(Debug)]
@@ -44,10 +46,12 @@ impl Source {
         Ok(Self { pool, comments })
     }
 
-    /// Our services, in the order of their files.
+    /// Our services: what the product is for comes first.
     pub(super) fn services(&self) -> Vec<ServiceDescriptor> {
         let ours = |service: &ServiceDescriptor| service.package_name() == PACKAGE;
-        self.pool.services().filter(ours).collect()
+        let mut services: Vec<_> = self.pool.services().filter(ours).collect();
+        services.sort_by_key(|service| service.name() != FIRST);
+        services
     }
 
     /// The paths of our RPCs.

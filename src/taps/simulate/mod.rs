@@ -32,7 +32,7 @@ use self::{
     past::Past,
     progress::Progress,
 };
-use super::{lines::Lines, model::is_tag_uid};
+use super::lines::Lines;
 use crate::{
     access::{command::parse_span, key::ApiKey},
     clock::Clock,
@@ -40,6 +40,7 @@ use crate::{
     ids::TeamId,
     proto::tap_v1::{RecordTapsRequest, tap_analytics_client::TapAnalyticsClient},
     reasons,
+    tags::model::is_tag_uid,
 };
 
 /// How long taps are gathered before they are sent.

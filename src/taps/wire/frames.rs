@@ -9,16 +9,17 @@ use crate::{
         Encoded,
         tap_v1::{
             End, Heartbeat, Hello, QueryTapsResponse, StreamTapsRequest, StreamTapsResponse, Tap,
-            WatchTapsResponse, end_reason, kind, stream_taps_response, watch_taps_response,
+            WatchTapsResponse, end_reason, stream_taps_response, watch_taps_response,
         },
     },
     streams::{EndReason, HEARTBEAT},
     taps::{
         follow,
         live::LiveTap,
-        model::{Kind, NamedTap, TapClass},
+        model::{NamedTap, TapClass},
         watch,
     },
+    wire::kind_value,
 };
 
 /// What to stream.
@@ -96,11 +97,6 @@ pub fn watch_frame(frame: watch::Frame, token: impl FnOnce() -> String) -> Watch
 fn tap(named: &NamedTap, resume_token: String) -> Tap {
     let stored = &named.stored;
     let tap = &stored.tap;
-    let kind = match tap.kind {
-        Kind::Nfc => kind::Value::Nfc,
-        Kind::Qr => kind::Value::Qr,
-        Kind::Link => kind::Value::Link,
-    };
     Tap {
         tag_uid: named.tag_uid.to_string(),
         tag_label: named.tag_label.to_string(),
@@ -108,7 +104,7 @@ fn tap(named: &NamedTap, resume_token: String) -> Tap {
         tapped_at: instant(Tz::UTC, tap.tapped_at),
         received_at: instant(Tz::UTC, stored.received_at),
         count: number(tap.count.into()),
-        kind: kind.into(),
+        kind: kind_value(tap.kind),
         class: class_value(tap.class).into(),
         country: tap.country.clone().unwrap_or_default(),
         device: tap.device.clone().unwrap_or_default(),

@@ -12,17 +12,17 @@ pub use self::{
     query::{answer, query},
     taps::{ingest_response, record_response, taps},
 };
-use super::model::{QUERY_TAGS_MAX, TapClass, is_tag_uid};
+use super::model::{QUERY_TAGS_MAX, TapClass};
 use crate::{
     error::Violation,
     proto::tap_v1::tap_class,
     reasons,
-    wire::{excerpt, unknown_value},
+    tags::model::is_tag_uid,
+    wire::{excerpt, malformed_tag_uid, unknown_value},
 };
 
 /// How many of many bad things are named in an error.
 const NAMED_MAX: usize = 10;
-const TAG_UID_FORM: &str = "must be 1 to 64 letters, digits, or . _ : -";
 
 fn tag_uids(mut uids: Vec<String>, bad: &mut Vec<Violation>) -> Vec<String> {
     if uids.len() > QUERY_TAGS_MAX {
@@ -34,9 +34,7 @@ fn tag_uids(mut uids: Vec<String>, bad: &mut Vec<Violation>) -> Vec<String> {
         return Vec::new();
     }
     let malformed = uids.iter().enumerate().filter(|(_, uid)| !is_tag_uid(uid)).take(NAMED_MAX);
-    bad.extend(malformed.map(|(at, _)| {
-        Violation::new(format!("tag_uids[{at}]"), reasons::MALFORMED_TAG_UID, TAG_UID_FORM)
-    }));
+    bad.extend(malformed.map(|(at, _)| malformed_tag_uid(format!("tag_uids[{at}]"))));
     uids.sort_unstable();
     uids.dedup();
     uids

@@ -6,15 +6,17 @@ use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 use uuid::Uuid;
 
-use super::{TAG_UID_FORM, excerpt, instant, int32, number, unknown_value};
+use super::{excerpt, instant, int32, number};
 use crate::{
     error::{Error, Violation},
-    proto::tap_v1::{self, IngestTapsResponse, RecordTapsResponse, RejectedTap, kind},
+    proto::tap_v1::{self, IngestTapsResponse, RecordTapsResponse, RejectedTap},
     reasons,
+    tags::model::is_tag_uid,
     taps::{
-        model::{BATCH_TAPS_MAX, COUNT_MAX, FUTURE_MAX, Kind, Retention, is_tag_uid, whole_micros},
+        model::{BATCH_TAPS_MAX, COUNT_MAX, FUTURE_MAX, Retention, whole_micros},
         record::{Checked, Recording, Rejected, Reported},
     },
+    wire::{check_tag_uid, check_text, kind},
 };
 
 const DEVICE_CHARS_MAX: usize = 64;
@@ -62,11 +64,7 @@ fn one(
     earliest: DateTime<Utc>,
 ) -> Result<Reported, Vec<Violation>> {
     let mut bad = Vec::new();
-    if tap.tag_uid.is_empty() {
-        bad.push(Violation::new("tag_uid", reasons::REQUIRED, "is required: the uid of a tag"));
-    } else if !is_tag_uid(&tap.tag_uid) {
-        bad.push(Violation::new("tag_uid", reasons::MALFORMED_TAG_UID, TAG_UID_FORM));
-    }
+    check_tag_uid("tag_uid", &tap.tag_uid, &mut bad);
     let tap_id = tap_id(&tap.tap_id, &mut bad);
     let tapped_at = tapped_at(&tap, now, earliest, &mut bad);
     let count = tap.count.unwrap_or(1);
@@ -74,7 +72,10 @@ fn one(
         let text = format!("must be a whole number from 1 to {COUNT_MAX}");
         bad.push(Violation::new("count", reasons::COUNT_OUT_OF_RANGE, text));
     }
-    let kind = kind(tap.kind, &mut bad);
+    let kind = kind("kind", tap.kind).unwrap_or_else(|violation| {
+        bad.push(violation);
+        None
+    });
     let country = country(tap.country, &mut bad);
     check_text("device", &tap.device, DEVICE_CHARS_MAX, &mut bad);
     let attributes = attributes(tap.attributes, &mut bad);
@@ -134,20 +135,6 @@ fn tapped_at(
     at
 }
 
-fn kind(value: i32, bad: &mut Vec<Violation>) -> Option<Kind> {
-    use kind::Value;
-    match Value::try_from(value) {
-        Ok(Value::Unset) => None,
-        Ok(Value::Nfc) => Some(Kind::Nfc),
-        Ok(Value::Qr) => Some(Kind::Qr),
-        Ok(Value::Link) => Some(Kind::Link),
-        Err(_) => {
-            bad.push(unknown_value("kind", value, "NFC, QR or LINK"));
-            None
-        }
-    }
-}
-
 fn country(text: String, bad: &mut Vec<Violation>) -> Option<String> {
     if text.is_empty() {
         return None;
@@ -178,16 +165,6 @@ fn attributes(
         check_text("attributes", value, ATTRIBUTE_VALUE_CHARS_MAX, bad);
     }
     attributes
-}
-
-fn check_text(field: &'static str, text: &str, chars_max: usize, bad: &mut Vec<Violation>) {
-    if text.chars().nth(chars_max).is_some() {
-        let text = format!("{} is longer than {chars_max} characters", excerpt(text));
-        bad.push(Violation::new(field, reasons::TOO_LONG, text));
-    } else if text.chars().any(char::is_control) {
-        let text = format!("{} has control characters: leave them out", excerpt(text));
-        bad.push(Violation::new(field, reasons::MALFORMED_TEXT, text));
-    }
 }
 
 /// What became of a batch.

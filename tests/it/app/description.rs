@@ -161,7 +161,7 @@ fn conforms(schema: &'static Value, value: &Value, at: &str) -> Result<(), Strin
                 true
             }
             "anyOf" => rules().any(|result| result.is_ok()),
-            "oneOf" => rules().filter(Result::is_ok).count() == 1,
+            "oneOf" => rules().flatten().count() == 1,
             "not" => conforms(rule, value, at).is_err(),
             "minimum" => value.as_f64() >= rule.as_f64(),
             "maximum" => value.as_f64() <= rule.as_f64(),

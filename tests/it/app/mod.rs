@@ -26,10 +26,13 @@ use tap_analytics::{
     db::Db,
     ids::{KeyId, TagId, TeamId},
     migrate,
-    proto::tap_v1::{QueryTapsRequest, tap_analytics_client::TapAnalyticsClient},
+    proto::tap_v1::{
+        QueryTapsRequest, tags_client::TagsClient, tap_analytics_client::TapAnalyticsClient,
+    },
     server::{self, Parts},
+    tags::{address::Origin, model::Kind},
     taps::{
-        model::{Kind, NewTap},
+        model::NewTap,
         writer::{Writer, Written},
     },
 };
@@ -72,6 +75,8 @@ pub struct Options {
     pub drain_ms: u32,
     pub retention_days: u32,
     pub country_header: Option<&'static str>,
+    pub public_url: Option<&'static str>,
+    pub team_tags_max: u32,
 }
 
 impl Default for Options {
@@ -83,6 +88,8 @@ impl Default for Options {
             drain_ms: 0,
             retention_days: 0,
             country_header: None,
+            public_url: None,
+            team_tags_max: 100_000,
         }
     }
 }
@@ -99,7 +106,16 @@ impl App {
     /// On a database that is migrated already.
     pub async fn on(
         store: config::Store,
-        Options { clock, cache_mib, query_timeout_ms, drain_ms, retention_days, country_header }: Options,
+        Options {
+            clock,
+            cache_mib,
+            query_timeout_ms,
+            drain_ms,
+            retention_days,
+            country_header,
+            public_url,
+            team_tags_max,
+        }: Options,
     ) -> Self {
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let admin = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -115,6 +131,8 @@ impl App {
             stop_ms: 5_000,
             retention_days,
             country_header: country_header.map(http::HeaderName::from_static),
+            public_url: public_url.map(|url| Origin::parse(url).unwrap()),
+            team_tags_max,
             reflection: true,
         };
         let parts = Parts {
@@ -197,6 +215,12 @@ impl App {
     /// A gRPC client that goes straight to the server.
     pub fn client(&self, key: &str) -> KeyedClient {
         keyed_client(self.grpc, key)
+    }
+
+    /// The same for the tags.
+    pub fn tags_client(&self, key: &str) -> TagsClient<InterceptedService<Channel, AddKey>> {
+        let channel = Channel::from_shared(format!("http://{}", self.grpc)).unwrap().connect_lazy();
+        TagsClient::with_interceptor(channel, AddKey(key.to_owned()))
     }
 
     /// Adds tags of kind NFC, and returns their ids in order.

@@ -65,6 +65,13 @@ export async function enter(page: Page, key: string): Promise<void> {
   await live(page);
 }
 
+// Types into a field in place of what is in it.
+export async function retype(page: Page, id: string, text: string): Promise<void> {
+  await page.click(`#${id}`, { count: 3 });
+  await page.keyboard.press("Backspace");
+  await page.type(`#${id}`, text);
+}
+
 export async function live(page: Page): Promise<void> {
   await page.waitForSelector('#session-bar:not([hidden]) #status[data-is="live"]', { timeout: 15_000 });
 }
@@ -83,6 +90,17 @@ export async function says(page: Page, id: string, wanted: string | RegExp, time
   } catch {
     assert.fail(`#${id} says '${await text(page, id)}', not ${String(wanted)}`);
   }
+}
+
+// Everything in the memory of the scripts of a page, as text.
+export async function memory(page: Page): Promise<string> {
+  const devtools = await page.createCDPSession();
+  const parts: string[] = [];
+  devtools.on("HeapProfiler.addHeapSnapshotChunk", ({ chunk }) => parts.push(chunk));
+  // This also clears away what nobody holds any more.
+  await devtools.send("HeapProfiler.takeHeapSnapshot", {});
+  await devtools.detach();
+  return parts.join("");
 }
 
 // The taps of the ticker as their ids, the oldest first.

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     auth::Caller,
-    db::Db,
+    db::{Db, TeamRead},
     error::Error,
     ids::{TagId, TeamId},
 };
@@ -35,7 +35,7 @@ const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Every tag of every team.
 #[derive(Debug)]
-pub struct Tags {
+pub struct TagDirectory {
     db: Db,
     known: ArcSwap<Known>,
     /// Held by whoever changes `known`.
@@ -65,7 +65,7 @@ struct Team {
     by_id: HashMap<TagId, Arc<Tag>>,
 }
 
-impl Tags {
+impl TagDirectory {
     /// Knows no tag yet.
     #[must_use]
     pub fn new(db: Db) -> Self {
@@ -135,7 +135,7 @@ impl Tags {
         changed.retain(|(team, revision)| revision_of(team) != Some(*revision));
         // Also what was loaded before an error is known then: the next time there is less to load.
         let mut loaded = stream::iter(changed)
-            .map(|(team, _)| async move { Ok((team, store::list_tags(&self.db, team).await?)) })
+            .map(|(team, _)| async move { Ok((team, store::load_tags(&self.db, team).await?)) })
             .buffer_unordered(TEAMS_AT_A_TIME)
             .try_chunks(TEAMS_KNOWN_AT_ONCE);
         while let Some(chunk) = loaded.next().await {
@@ -159,9 +159,23 @@ impl Tags {
         self.load_team(team).await
     }
 
+    /// Loads the tags of a team unless they are known as they are at this revision, or later: who changes
+    /// tags sees to it that the caller's next call finds them changed here. Changes that come together are
+    /// loaded once.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn catch_up(&self, team: TeamId, revision: i64) -> Result<(), Error> {
+        let _alone = self.loading.lock().await;
+        if self.revision(team).is_some_and(|known| known >= revision) {
+            return Ok(());
+        }
+        self.load_team(team).await
+    }
+
     /// Only with `loading` held.
     async fn load_team(&self, team: TeamId) -> Result<(), Error> {
-        let loaded = store::list_tags(&self.db, team).await?;
+        let loaded = store::load_tags(&self.db, team).await?;
         self.put(vec![(team, loaded)]);
         Ok(())
     }
@@ -256,6 +270,11 @@ impl Tags {
         Ok(asked)
     }
 
+    /// Which state of a team's tags is known; `None` while none is.
+    pub fn revision(&self, team: TeamId) -> Option<i64> {
+        self.known.load().teams.get(&team).map(|team| team.revision)
+    }
+
     /// The tag of a team by its uid.
     pub fn find(&self, team: TeamId, uid: &str) -> Option<Arc<Tag>> {
         self.known.load().teams.get(&team)?.by_uid.get(uid).cloned()
@@ -272,4 +291,16 @@ impl Tags {
         let team = *known.slugs.get(slug)?;
         Some((team, known.teams.get(&team)?.by_uid.get(uid).cloned()?))
     }
+}
+
+/// The tags of the team among these uids, as a read sees them: with their uids.
+///
+/// # Errors
+/// As [`crate::db::query`].
+pub async fn find_tags(
+    read: &TeamRead,
+    team: TeamId,
+    uids: &[String],
+) -> Result<Vec<(TagId, String)>, Error> {
+    store::find_tags(read, team, uids).await
 }

@@ -1,4 +1,4 @@
--- taps.notify_tags
+-- tags.notify_tags
 -- Tells every replica that the tags of a team have changed. A hint: a lost one costs seconds.
 -- $1 payload: team_id
 select pg_notify('tags', $1)

@@ -1,6 +1,6 @@
--- taps.insert_tags
--- Adds the tags that the team does not have yet, and says how many these were. Runs after
--- taps.lock_team, which makes the next tag_id ours alone.
+-- tags.insert_tags
+-- Adds the tags that the team does not have yet, and says which these were. Runs after tags.lock_team,
+-- which makes the next tag_id ours alone.
 -- $1 team_id  $2 uids  $3 labels  $4 kinds  $5 created_ats  $6 destination_urls
 with last as (
     select coalesce(max(tag_id), 0) as tag_id from tags where team_id = $1
@@ -13,8 +13,8 @@ with last as (
     insert into tags (team_id, tag_id, uid, label, kind, created_at, destination_url)
     select $1, last.tag_id + fresh.n, uid, label, kind, created_at, destination_url
     from fresh cross join last
-    returning 1
+    returning tag_id, uid
 ), changed as (
     update teams set tags_revision = tags_revision + 1 where team_id = $1 and exists (select from fresh)
 )
-select count(*) as added from added
+select tag_id, uid from added

@@ -1,4 +1,4 @@
--- taps.list_tags
+-- tags.load_tags
 -- All tags of a team, and the revision of its tags that this is.
 -- $1 team_id
 select
@@ -9,6 +9,7 @@ select
     tags.label,
     tags.kind,
     tags.destination_url,
-    tags.archived_at is not null as archived
+    tags.created_at,
+    tags.archived_at
 from teams left join tags using (team_id)
 where teams.team_id = $1

@@ -1,0 +1,5 @@
+-- tags.lock_team
+-- Makes this transaction the only one that changes the team's tags until it ends, and says which state
+-- these are in. What is read of them in the same statement would be of before the wait.
+-- $1 team_id
+select tags_revision from teams where team_id = $1 for update
