@@ -16,6 +16,7 @@
 mod app;
 
 mod access;
+mod access_token;
 mod buckets;
 mod command;
 mod conformance;

@@ -21,7 +21,12 @@ pub struct Envoy {
 impl Envoy {
     /// Starts Envoy in front of an installation, and waits until it takes requests.
     pub async fn start(app: &App) -> Self {
-        let envoy = Self::in_front_of(&[app.grpc.port()]);
+        Self::before(app.grpc.port()).await
+    }
+
+    /// Starts Envoy in front of whatever serves at a port.
+    pub async fn before(grpc_port: u16) -> Self {
+        let envoy = Self::in_front_of(&[grpc_port]);
         envoy.until_it_takes_requests().await;
         envoy
     }
