@@ -19,7 +19,10 @@ use tonic::{
         server::{Router, TcpIncoming},
     },
 };
-use tonic_health::pb::health_server::{Health, HealthServer};
+use tonic_health::{
+    pb::health_server::{Health, HealthServer},
+    server::HealthReporter,
+};
 use tower::layer::util::{Identity, Stack};
 
 use crate::{
@@ -121,8 +124,7 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
     let (services, drain) = start.start(&mut tasks)?;
     let mut drain = tokio::spawn(drain.run());
     let (health, health_service) = tonic_health::server::health_reporter();
-    health.set_serving::<TapAnalyticsServer<Taps>>().await;
-    health.set_serving::<TagsServer<Tags>>().await;
+    report(&health, true).await;
     let router = router(directory, health_service, services, parts.serve.reflection)?;
     serving.store(true, Ordering::Release);
     tracing::info!(grpc = %parts.grpc.local_addr()?, "serving");
@@ -137,8 +139,7 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         tracing::info!("stopping");
         // First whoever balances load has to see it, then calls are no longer taken.
         serving.store(false, Ordering::Release);
-        health.set_not_serving::<TapAnalyticsServer<Taps>>().await;
-        health.set_not_serving::<TagsServer<Tags>>().await;
+        report(&health, false).await;
         time::sleep(Duration::from_millis(parts.serve.drain_ms.into())).await;
         drained.cancel();
         time::sleep(Duration::from_millis(stop_ms.into())).await;
@@ -158,6 +159,17 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
     anyhow::ensure!(in_time, "calls in flight did not end in {stop_ms} ms and were cut off");
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Tells whoever asks for the health of one of our services.
+async fn report(health: &HealthReporter, serving: bool) {
+    if serving {
+        health.set_serving::<TapAnalyticsServer<Taps>>().await;
+        health.set_serving::<TagsServer<Tags>>().await;
+    } else {
+        health.set_not_serving::<TapAnalyticsServer<Taps>>().await;
+        health.set_not_serving::<TagsServer<Tags>>().await;
+    }
 }
 
 /// What the work of the service is started from.
