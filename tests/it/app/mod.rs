@@ -5,6 +5,7 @@ pub mod envoy;
 pub mod frames;
 pub mod report;
 pub mod rpcs;
+pub mod scenes;
 pub mod wires;
 
 use std::{
