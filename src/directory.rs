@@ -45,6 +45,8 @@ pub struct Directory {
     loading: tokio::sync::Mutex<()>,
     guesses: Guesses,
     clock: Clock,
+    /// In front of Envoy.
+    proxies: usize,
 }
 
 #[derive(Debug, Default)]
@@ -94,7 +96,14 @@ impl Directory {
             loading: tokio::sync::Mutex::default(),
             guesses: Guesses::default(),
             clock,
+            proxies: 0,
         }
+    }
+
+    /// Behind this many proxies in front of Envoy.
+    #[must_use]
+    pub fn behind(self, proxies: u8) -> Self {
+        Self { proxies: proxies.into(), ..self }
     }
 
     /// Loads the keys again. Whoever is still valid keeps what is left of the quotas.
@@ -170,7 +179,7 @@ impl Directory {
         route: Route,
     ) -> Result<Caller, Refused> {
         let credential = auth::presented(metadata, route)?;
-        let peer = Peer::of(metadata, connected);
+        let peer = Peer::of(metadata, connected, self.proxies);
         let now = self.clock.now();
         let known = self.known.load();
         let (entry, token) = match known.find(credential) {

@@ -293,7 +293,7 @@ pub fn complete(status: &Status) -> Status {
         Code::OutOfRange => (
             Code::OutOfRange,
             reasons::REQUEST_TOO_LARGE,
-            "the request is larger than 4 MiB: ask for less, or send less, at a time",
+            "the request is larger than this method takes: ask for less, or send less, at a time",
         ),
         // What cannot be decoded is the caller's fault, not ours.
         Code::Internal => (

@@ -6,7 +6,7 @@
 //! are checked by whoever needs one ([`crate::taps::revisions`]).
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -138,19 +138,19 @@ impl Hints {
     /// However many changes of keys were heard of together, the keys are loaded once.
     async fn act(&self, notices: impl Iterator<Item = (String, String)>) {
         let mut keys_changed = false;
-        let mut tags_changed = BTreeSet::new();
+        let mut tags_changed = Vec::new();
         for (channel, payload) in notices {
             match channel.as_str() {
                 "taps" => self.hear(&payload),
-                "tags" => tags_changed.extend(payload.parse().map(TeamId)),
+                "tags" => tags_changed.extend(parse_tags(&payload)),
                 _ => keys_changed = true,
             }
         }
         if keys_changed {
             self.refresh_keys().await;
         }
-        for team in tags_changed {
-            self.tags.hear(team);
+        for (team, revision) in tags_changed {
+            self.tags.hear(team, revision);
         }
     }
 
@@ -194,6 +194,14 @@ impl Hints {
 fn parse_revision(payload: &str) -> Option<(TeamId, i64)> {
     let (team, revision) = payload.split_once(':')?;
     Some((TeamId(team.parse().ok()?), revision.parse().ok()?))
+}
+
+/// Reads which team's tags have changed, and into which state if that is said.
+fn parse_tags(payload: &str) -> Option<(TeamId, Option<i64>)> {
+    match parse_revision(payload) {
+        Some((team, revision)) => Some((team, Some(revision))),
+        None => Some((TeamId(payload.parse().ok()?), None)),
+    }
 }
 
 /// Tells every replica that a team has a new revision.

@@ -96,7 +96,7 @@ pub struct Parts {
 /// When the settings make no sense, or calls in flight did not end in time.
 pub async fn serve(parts: Parts) -> anyhow::Result<()> {
     let db = Db::new(&parts.store)?;
-    let directory = Arc::new(Directory::new(parts.clock.clone()));
+    let directory = Arc::new(Directory::new(parts.clock.clone()).behind(parts.serve.proxies));
     let serving = Arc::new(AtomicBool::new(false));
     let mut tasks = JoinSet::new();
 

@@ -4,7 +4,7 @@
 //! seconds or a tap of an unknown tag says that they have changed.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -47,7 +47,8 @@ pub struct TagDirectory {
 
 #[derive(Debug, Default)]
 struct Wanted {
-    teams: HashSet<TeamId>,
+    /// With the state that was heard of; `None`: whatever state they are in.
+    teams: HashMap<TeamId, Option<i64>>,
     /// Of all teams whatever has changed.
     all: bool,
 }
@@ -78,10 +79,11 @@ impl TagDirectory {
         }
     }
 
-    /// The tags of a team have changed.
-    pub fn hear(&self, team: TeamId) {
+    /// The tags of a team have changed, into this state if it is known.
+    pub fn hear(&self, team: TeamId, revision: Option<i64>) {
         self.want(|wanted| {
-            wanted.teams.insert(team);
+            let newest = wanted.teams.entry(team).or_insert(revision);
+            *newest = newest.zip(revision).map(|(heard, revision)| heard.max(revision));
         });
     }
 
@@ -103,8 +105,11 @@ impl TagDirectory {
                 std::mem::take(&mut *self.wanted.lock().unwrap_or_else(PoisonError::into_inner));
             wanted.all |= heard.is_err();
             let mut loaded = Ok(());
-            for team in wanted.teams {
-                loaded = loaded.and(self.refresh_team(team).await);
+            for (team, revision) in wanted.teams {
+                loaded = loaded.and(match revision {
+                    Some(revision) => self.catch_up(team, revision).await,
+                    None => self.refresh_team(team).await,
+                });
             }
             if wanted.all {
                 loaded = loaded.and(self.refresh().await);

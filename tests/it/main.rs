@@ -18,6 +18,7 @@ mod app;
 mod access;
 mod buckets;
 mod command;
+mod conformance;
 mod docs;
 mod envoy;
 mod faults;

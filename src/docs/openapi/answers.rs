@@ -218,7 +218,13 @@ pub(super) fn errors(shape: Shape, own: &[&'static str]) -> Result<Errors, &'sta
     if shape.route.class().is_some() {
         service.push(reasons::QUOTA_EXCEEDED);
     }
-    if matches!(shape.route, Route::Own(_) | Route::Key(..)) {
+    // What a token lacks the scope for, as it only reads, it is refused for that.
+    let beyond_tokens = match shape.route {
+        Route::Own(_) => true,
+        Route::Key(scope, _) => scope.reads(),
+        _ => false,
+    };
+    if beyond_tokens {
         service.push(reasons::TOKEN_NOT_ENOUGH);
     }
     service.extend(own);
