@@ -1,6 +1,6 @@
 # Everything here is a short name for a script or a cargo command.
 .DEFAULT_GOAL := help
-.PHONY: help up test browser-test lint fmt web bench seed-data clean-local
+.PHONY: help up test browser-test api-test lint fmt web bench seed-data clean-local
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -14,6 +14,9 @@ test: ## all tests, with a PostgreSQL and an Envoy of their own; T="name" for so
 browser-test: ## the page: its unit tests, and in a headless Chromium through Envoy
 	@scripts/web.sh test
 	@scripts/browser-test.sh $(T)
+
+api-test: ## hold the description of the API against what Envoy answers; T=7 makes other requests
+	@scripts/api-test.sh $(T)
 
 lint: ## check format, code, proto files, licences and scripts
 	@scripts/lint.sh

@@ -62,8 +62,9 @@ fn page(to: &Path) -> Result<(), Box<dyn Error>> {
     if built.join("index.html").exists() {
         return copy(built, to);
     }
-    fs::create_dir_all(to)?;
-    let text = "<!doctype html><title>tap-analytics</title><p>This program was built without its page: run scripts/web.sh, then build it again.";
+    fs::create_dir_all(to.join("docs"))?;
+    let text = "<!doctype html><title>tap-analytics</title><p>This program was built without its pages: run scripts/web.sh, then build it again.";
+    fs::write(to.join("docs/index.html"), text)?;
     Ok(fs::write(to.join("index.html"), text)?)
 }
 

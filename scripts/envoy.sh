@@ -60,15 +60,6 @@ in_venv() {
     find "$local_dir/envoy-venv" -path '*/envoy/_bin/envoy' -type f 2>/dev/null | grep . | head -n 1
 }
 
-# Sets python: one that can make a venv with pip in it.
-python_with_venv() {
-    for python in python3 /usr/bin/python3; do
-        if "$python" -c 'import ensurepip, venv' 2>/dev/null; then return 0; fi
-    done
-    need_debian python3-venv
-    python=/usr/bin/python3
-}
-
 # replace OLD NEW: OLD must be in the text exactly once; with a third argument, once or more often.
 # NEW is set in only by `render`, after all have been found: it may look like another OLD.
 olds=() news=()

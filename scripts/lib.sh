@@ -79,6 +79,15 @@ need_cargo() {
         "  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y && . \"\$HOME/.cargo/env\""
 }
 
+# Sets python: one that can make a venv with pip in it.
+python_with_venv() {
+    for python in python3 /usr/bin/python3; do
+        if "$python" -c 'import ensurepip, venv' 2>/dev/null; then return 0; fi
+    done
+    need_debian python3-venv
+    python=/usr/bin/python3
+}
+
 # PostgreSQL refuses to run as root: then it runs as this user.
 postgres_user() {
     local user

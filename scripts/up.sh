@@ -183,40 +183,44 @@ seeded=$("$program" seed --tags data/tags.csv --taps data/taps.csv </dev/null 8>
 
 # --- keys, kept from run to run ---------------------------------------------------------------------
 
-# kept VARIABLE: from demo.env, if that was written for this database.
+# kept VARIABLE: from demo.env, if that was written for this database. The keys of older versions, which
+# wrote none for a reader, may do less.
 kept() (
     now=$DATABASE_URL
+    unset "$1" TAP_READER_API_KEY
     # shellcheck source=/dev/null
-    . "$demo_env" && [ "$DATABASE_URL" = "$now" ] && printf '%s' "${!1:-}"
+    . "$demo_env" && [ "$DATABASE_URL" = "$now" ] && [ -n "${TAP_READER_API_KEY:-}" ] && printf '%s' "${!1:-}"
 )
 
-# key_of TEAM PRESET VARIABLE: a reader's of this run's seeding, else of the last run if that had this
+# key_of TEAM PRESET VARIABLE: an admin's of this run's seeding, else of the last run if that had this
 # database, else new.
 key_of() {
     local key=''
-    if [ "$2" = reader ]; then
+    if [ "$2" = admin ]; then
         key=$(awk -v team="$1" '$1 == team { print $2; exit }' <<<"$seeded")
     fi
     if [ -z "$key" ] && [ -r "$demo_env" ]; then
         key=$(kept "$3") || true
     fi
     if [ -z "$key" ]; then
-        key=$("$program" keys create --team "$1" --preset "$2" --name demo </dev/null 2>"$logs/keys.log" 8>&-) ||
+        key=$("$program" keys create --team "$1" --preset "$2" --name "demo $2" </dev/null 2>"$logs/keys.log" 8>&-) ||
             part_failed "no key could be made for $1." .local/log/keys.log
     fi
     printf '%s' "$key"
 }
 
-key=$(key_of team-1 reader TAP_API_KEY)
+key=$(key_of team-1 admin TAP_API_KEY)
+reader_key=$(key_of team-1 reader TAP_READER_API_KEY)
 writer_key=$(key_of team-1 writer TAP_WRITER_API_KEY)
-other_key=$(key_of team-2 reader TAP_OTHER_TEAM_API_KEY)
+other_key=$(key_of team-2 admin TAP_OTHER_TEAM_API_KEY)
 (
     umask 077
     rm -f "$demo_env.new"
     {
         printf '# Written by make up. Delete it to get new keys at the next start.\n'
         printf '%s=%s\n' TAP_URL "$(quote "$url")" TAP_GRPC "$(quote "localhost:$TAP_GRPC_PORT")" \
-            TAP_API_KEY "$(quote "$key")" TAP_WRITER_API_KEY "$(quote "$writer_key")" \
+            TAP_API_KEY "$(quote "$key")" TAP_READER_API_KEY "$(quote "$reader_key")" \
+            TAP_WRITER_API_KEY "$(quote "$writer_key")" \
             TAP_OTHER_TEAM_API_KEY "$(quote "$other_key")" DATABASE_URL "$(quote "$DATABASE_URL")"
     } >"$demo_env.new"
     mv "$demo_env.new" "$demo_env"
@@ -279,7 +283,7 @@ tag=$(awk -F, '$2 == 1 && $6 != "" { print $1; exit }' data/tags.csv)
 cat <<END
 
 tap-analytics runs:
-  web page            $url/ (paste the key: $key)
+  web page            $url/ (paste the key: $reader_key)
   JSON, gRPC-web      $url (Envoy)
   gRPC                localhost:$TAP_GRPC_PORT
   health, metrics     http://localhost:$TAP_ADMIN_PORT/readyz and /metrics

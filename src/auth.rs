@@ -1,26 +1,21 @@
 //! Who calls, and what they may do.
 //!
-//! A route is looked up first ([`Route::of`]), then the interceptor finds the key in the directory,
-//! which is in memory: a request is let in or refused without a word to the database, also while the
-//! database is down.
+//! A route is looked up first ([`Route::of`]), then the interceptor asks the directory of keys whether
+//! the caller is let in.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
 use tonic::{Request, Status, metadata::MetadataMap, service::Interceptor};
 
 use crate::{
-    access::{
-        key::{ApiKey, Hash},
-        model::Scope,
-        store,
-    },
-    clock::Clock,
-    db::Db,
+    access::model::Scope,
+    directory::{Directory, Refused},
     error::Error,
-    ids::{KeyId, TeamId},
+    ids::{KeyId, TagId, TeamId},
+    limits,
     quotas::{Class, Quotas},
+    reasons,
     streams::KeyLife,
 };
 
@@ -29,10 +24,15 @@ use crate::{
 pub enum Route {
     /// Nothing: health, which Envoy keeps from the public; the page; the tap URL.
     Public,
-    /// A key, whatever it may do: reflection. Costs nothing.
+    /// A key or a token, whatever it may do. Costs nothing.
     AnyKey,
-    /// A key with this scope; the call costs one of this class.
+    /// A key itself, not a token of one; the call costs one of this class.
+    Own(Class),
+    /// A key or a token with this scope; the call costs one of this class.
     Key(Scope, Class),
+    /// The same, and a token that is limited to some tags is let in too: the method looks at
+    /// [`Caller::tags`].
+    ByTag(Scope, Class),
     /// A key; there is nothing to call at this path, and nobody learns so without one.
     Unknown,
 }
@@ -40,13 +40,13 @@ pub enum Route {
 /// The access table: every path that is served, and what it asks. A test walks the descriptor set and
 /// fails on an RPC without a row.
 const ROUTES: &[(&str, Route)] = &[
-    ("/tap.v1.TapAnalytics/QueryTaps", Route::Key(Scope::TapsRead, Class::Query)),
+    ("/tap.v1.TapAnalytics/QueryTaps", Route::ByTag(Scope::TapsRead, Class::Query)),
     ("/tap.v1.TapAnalytics/RecordTaps", Route::Key(Scope::TapsWrite, Class::Write)),
     // Its batches cost one write each, besides.
     ("/tap.v1.TapAnalytics/IngestTaps", Route::Key(Scope::TapsWrite, Class::Stream)),
     // Fresh ones cost a query, besides.
-    ("/tap.v1.TapAnalytics/StreamTaps", Route::Key(Scope::TapsRead, Class::Stream)),
-    ("/tap.v1.TapAnalytics/WatchTaps", Route::Key(Scope::TapsRead, Class::Stream)),
+    ("/tap.v1.TapAnalytics/StreamTaps", Route::ByTag(Scope::TapsRead, Class::Stream)),
+    ("/tap.v1.TapAnalytics/WatchTaps", Route::ByTag(Scope::TapsRead, Class::Stream)),
     ("/tap.v1.Tags/CreateTag", Route::Key(Scope::TagsWrite, Class::Change)),
     ("/tap.v1.Tags/BatchCreateTags", Route::Key(Scope::TagsWrite, Class::Change)),
     ("/tap.v1.Tags/GetTag", Route::Key(Scope::TapsRead, Class::Read)),
@@ -61,7 +61,14 @@ const ROUTES: &[(&str, Route)] = &[
     ("/tap.v1.ApiKeys/RotateApiKey", Route::Key(Scope::KeysManage, Class::Change)),
     ("/tap.v1.ApiKeys/RevokeApiKey", Route::Key(Scope::KeysManage, Class::Change)),
     ("/tap.v1.ApiKeys/ListKeyEvents", Route::Key(Scope::KeysManage, Class::Read)),
+    ("/tap.v1.ApiKeys/IssueToken", Route::Own(Class::Change)),
+    ("/tap.v1.ApiKeys/WhoAmI", Route::AnyKey),
+    ("/tap.v1.ApiKeys/GetQuota", Route::AnyKey),
     ("/", Route::Public),
+    ("/docs", Route::Public),
+    ("/docs/", Route::Public),
+    ("/docs/errors", Route::Public),
+    ("/openapi.json", Route::Public),
     ("/grpc.health.v1.Health/Check", Route::Public),
     ("/grpc.health.v1.Health/Watch", Route::Public),
     ("/grpc.health.v1.Health/List", Route::Public),
@@ -85,9 +92,44 @@ impl Route {
     #[must_use]
     pub fn class(&self) -> Option<Class> {
         match self {
-            Self::Key(_, class) => Some(*class),
+            Self::Own(class) | Self::Key(_, class) | Self::ByTag(_, class) => Some(*class),
             Self::Public | Self::AnyKey | Self::Unknown => None,
         }
+    }
+
+    /// The scope that it asks for.
+    #[must_use]
+    pub fn scope(&self) -> Option<Scope> {
+        match self {
+            Self::Key(scope, _) | Self::ByTag(scope, _) => Some(*scope),
+            Self::Public | Self::AnyKey | Self::Own(_) | Self::Unknown => None,
+        }
+    }
+
+    /// Whether a caller whose key is valid may call here.
+    ///
+    /// # Errors
+    /// [`Error::ScopeMissing`], [`Error::Denied`] or [`Error::UnknownMethod`].
+    pub fn check(&self, caller: &Caller) -> Result<(), Error> {
+        if *self == Self::Unknown {
+            return Err(Error::UnknownMethod);
+        }
+        if let Some(scope) = self.scope().filter(|scope| !caller.scopes.contains(scope)) {
+            return Err(Error::ScopeMissing { scope: scope.as_str() });
+        }
+        let denied = match self {
+            Self::Own(_) if caller.token.is_some() => "a token may not do this: use its key",
+            Self::Key(..) if caller.tags().is_some() => {
+                "a token that is limited to some tags may only count and stream taps"
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::Denied { reason: reasons::TOKEN_NOT_ENOUGH, message: denied.to_owned() })
+    }
+
+    /// Whether an `EventSource` may call here, which can send a token by no header.
+    fn by_event_source(self) -> bool {
+        self.class() == Some(Class::Stream)
     }
 }
 
@@ -98,14 +140,42 @@ pub struct Caller {
     /// The name of the team in addresses.
     pub team_slug: Arc<str>,
     pub key: KeyId,
+    pub about: Arc<KeyAbout>,
+    /// What the caller may do: the key, or the token of it that was sent.
+    pub scopes: Arc<[Scope]>,
+    /// Set when it is a token that was sent.
+    pub token: Option<Arc<TokenLimits>>,
     /// The quotas of the key.
     pub quotas: Arc<Quotas>,
     /// How long the key lives, and what it has open.
     pub life: Arc<KeyLife>,
+}
+
+/// What else is known of a key.
+#[derive(Clone, Debug)]
+pub struct KeyAbout {
+    pub name: String,
+    pub prefix: String,
+    pub team_name: String,
+    pub queries_per_hour: u32,
     pub expires_at: Option<DateTime<Utc>>,
 }
 
+/// What is special about a token.
+#[derive(Clone, Debug)]
+pub struct TokenLimits {
+    pub expires_at: DateTime<Utc>,
+    /// `None`: all tags of the team.
+    pub tags: Option<Vec<TagId>>,
+}
+
 impl Caller {
+    /// The tags that the caller may count and stream; `None`: all of the team.
+    #[must_use]
+    pub fn tags(&self) -> Option<&[TagId]> {
+        self.token.as_ref()?.tags.as_deref()
+    }
+
     /// The caller of a request that the interceptor let in.
     ///
     /// # Errors
@@ -117,120 +187,33 @@ impl Caller {
     }
 }
 
-/// How long loading the keys may take.
-const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Every valid key, by its hash.
-#[derive(Debug)]
-pub struct Directory {
-    keys: ArcSwap<HashMap<Hash, Entry>>,
-    clock: Clock,
-}
-
-#[derive(Debug)]
-struct Entry {
-    caller: Caller,
-    scopes: Vec<Scope>,
-    queries_per_hour: u32,
-}
-
-impl Directory {
-    /// A directory that knows nobody yet.
-    #[must_use]
-    pub fn new(clock: Clock) -> Self {
-        Self { keys: ArcSwap::default(), clock }
-    }
-
-    /// Loads the keys again. Whoever is still valid keeps what is left of the quotas.
-    ///
-    /// # Errors
-    /// When the store cannot be read; the directory stays as it was.
-    pub async fn refresh(&self, db: &Db) -> Result<(), Error> {
-        // A store that is silent is a store that is down.
-        let loading = tokio::time::timeout(LOAD_TIMEOUT, store::load_keys(db)).await;
-        let loaded = loading.map_err(Error::store_unavailable)??;
-        let known = self.keys.load();
-        let keys = loaded.into_iter().map(|key| {
-            let old = known.get(&key.hash);
-            let kept = old.filter(|old| old.queries_per_hour == key.queries_per_hour);
-            let quotas = kept.map_or_else(
-                || Arc::new(Quotas::new(key.queries_per_hour)),
-                |old| Arc::clone(&old.caller.quotas),
-            );
-            // One that ended, as by a clock that was wrong for a moment, begins anew.
-            let life = old.map(|old| &old.caller.life).filter(|life| !life.ended.is_cancelled());
-            let life = life.map_or_else(Arc::default, Arc::clone);
-            let expires_at = key.expires_at;
-            let entry = Entry {
-                caller: Caller {
-                    team: key.team,
-                    team_slug: key.team_slug.into(),
-                    key: key.id,
-                    quotas,
-                    life,
-                    expires_at,
-                },
-                scopes: key.scopes.iter().filter_map(|scope| Scope::parse(scope)).collect(),
-                queries_per_hour: key.queries_per_hour,
-            };
-            (key.hash, entry)
-        });
-        let keys: HashMap<Hash, Entry> = keys.collect();
-        metrics::gauge!("tap_keys").set(u32::try_from(keys.len()).unwrap_or(u32::MAX));
-        // No longer valid: what they have open ends.
-        for (_, gone) in known.iter().filter(|(hash, _)| !keys.contains_key(*hash)) {
-            gone.caller.life.ended.cancel();
-        }
-        self.keys.store(Arc::new(keys));
-        Ok(())
-    }
-
-    /// Ends what keys have open that have expired.
-    pub fn end_expired(&self) {
-        let now = self.clock.now();
-        for Entry { caller, .. } in self.keys.load().values() {
-            if caller.expires_at.is_some_and(|at| at <= now) {
-                caller.life.ended.cancel();
-            }
-        }
-    }
-
-    /// Lets a caller in, or says why not.
-    ///
-    /// # Errors
-    /// [`Error::Unauthenticated`], [`Error::ScopeMissing`] or [`Error::UnknownMethod`].
-    pub fn admit(&self, metadata: &MetadataMap, route: Route) -> Result<Caller, Error> {
-        let key = presented(metadata)?;
-        let key = ApiKey::parse(key).ok_or(INVALID)?;
-        let keys = self.keys.load();
-        let entry = keys.get(&key.hash()).ok_or(INVALID)?;
-        if entry.caller.expires_at.is_some_and(|at| at <= self.clock.now()) {
-            return Err(Error::Unauthenticated {
-                reason: "API_KEY_EXPIRED",
-                message: "this API key has expired: use a new one",
-            });
-        }
-        match route {
-            Route::Unknown => Err(Error::UnknownMethod),
-            Route::Key(scope, _) if !entry.scopes.contains(&scope) => {
-                Err(Error::ScopeMissing { scope: scope.as_str() })
-            }
-            Route::Key(..) | Route::AnyKey | Route::Public => Ok(entry.caller.clone()),
-        }
-    }
-}
-
 /// The same for every key that is not valid, so that nothing can be learned by trying.
-const INVALID: Error = Error::Unauthenticated {
-    reason: "API_KEY_INVALID",
+pub(crate) const INVALID: Error = Error::Unauthenticated {
+    reason: reasons::API_KEY_INVALID,
     message: "this API key is not valid: it may be mistyped or revoked",
 };
+pub(crate) const EXPIRED: Error = Error::Unauthenticated {
+    reason: reasons::API_KEY_EXPIRED,
+    message: "this API key has expired: use a new one",
+};
+pub(crate) const TOKEN_EXPIRED: Error = Error::Unauthenticated {
+    reason: reasons::TOKEN_EXPIRED,
+    message: "this token has expired: trade the key for a new one",
+};
+const MISSING: Error = Error::Unauthenticated {
+    reason: reasons::API_KEY_MISSING,
+    message: "an API key is needed: send it in the header x-api-key, or as authorization: Bearer",
+};
 
-/// The key as the caller sent it: `x-api-key` wins over `authorization: Bearer`.
+/// The key or token as the caller sent it: `x-api-key` wins over `authorization: Bearer`, and, where an
+/// `EventSource` may call, this over `?access_token=`.
 ///
 /// No more lenient than the patterns in envoy.yaml: a key that Envoy does not see as we do would let
 /// its holder choose the replica, and have a quota on each.
-fn presented(metadata: &MetadataMap) -> Result<&str, Error> {
+///
+/// # Errors
+/// [`Error::Unauthenticated`] when there is none, or one that cannot be read.
+pub fn presented(metadata: &MetadataMap, route: Route) -> Result<&str, Error> {
     let mut keys = metadata.get_all("x-api-key").iter();
     if let Some(key) = keys.next() {
         let only = keys.next().is_none();
@@ -244,11 +227,19 @@ fn presented(metadata: &MetadataMap) -> Result<&str, Error> {
         .filter(|(scheme, _)| matches!(*scheme, "Bearer" | "bearer"));
     match bearer {
         Some((_, key)) => Ok(key),
-        None => Err(Error::Unauthenticated {
-            reason: "API_KEY_MISSING",
-            message: "an API key is needed: send it in the header x-api-key, or as authorization: Bearer",
-        }),
+        None if route.by_event_source() => access_token(metadata).ok_or(MISSING),
+        None => Err(MISSING),
     }
+}
+
+/// The token in the query of the path that Envoy was called by. A key does not belong there: it would be
+/// in the history of browsers, and it does not end by itself.
+fn access_token(metadata: &MetadataMap) -> Option<&str> {
+    let path = metadata.get("x-envoy-original-path")?.to_str().ok()?;
+    let (_, query) = path.split_once('?')?;
+    let mut tokens = query.split('&').filter_map(|pair| pair.strip_prefix("access_token="));
+    let token = tokens.next()?;
+    (tokens.next().is_none() && token.contains('.')).then_some(token)
 }
 
 /// The tonic interceptor: lets requests in and notes who calls.
@@ -263,11 +254,25 @@ impl Interceptor for Authenticate {
         if route == Route::Public {
             return Ok(request);
         }
-        let caller = self.directory.admit(request.metadata(), route)?;
         let span = tracing::Span::current();
-        span.record("team", caller.team.0);
-        span.record("key", tracing::field::display(caller.key));
-        request.extensions_mut().insert(caller);
-        Ok(request)
+        let note = |caller: &Caller| {
+            span.record("team", caller.team.0);
+            span.record("key", tracing::field::display(caller.key));
+        };
+        match self.directory.admit(request.metadata(), request.remote_addr(), route) {
+            Ok(caller) => {
+                note(&caller);
+                request.extensions_mut().insert(caller);
+                Ok(request)
+            }
+            Err(Refused { error, caller }) => {
+                let mut status = Status::from(error);
+                if let Some(caller) = caller {
+                    note(&caller);
+                    limits::show_any(status.metadata_mut(), &caller, route.class());
+                }
+                Err(status)
+            }
+        }
     }
 }

@@ -31,6 +31,12 @@ impl Clock {
         }
     }
 
+    /// Whether it is a clock that is set.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// The present, to the microsecond.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {

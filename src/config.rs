@@ -96,6 +96,11 @@ pub struct Serve {
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub team_tags_max: u32,
 
+    /// Proxies in front of Envoy, each of which adds the address of its caller to x-forwarded-for. By that
+    /// address whoever tries keys is slowed down.
+    #[arg(long, env = "TAP_PROXIES", default_value_t = 0, value_name = "COUNT")]
+    pub proxies: u8,
+
     /// Whether gRPC reflection is served, for grpcurl and the like.
     #[arg(long, env = "TAP_REFLECTION", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub reflection: bool,

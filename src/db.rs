@@ -164,9 +164,18 @@ impl Drop for TeamRead {
     }
 }
 
-/// A change: all of it, or, when it is dropped before [`Write::commit`], nothing.
+/// A change: all of it, or, when it is dropped before [`Write::end`], nothing.
 #[derive(Debug)]
 pub struct Write(TeamRead);
+
+impl std::ops::Deref for Write {
+    type Target = TeamRead;
+
+    /// What is read in a change.
+    fn deref(&self) -> &TeamRead {
+        &self.0
+    }
+}
 
 impl Write {
     async fn begin(client: Object, begin: &str) -> Result<Self, Error> {
@@ -175,36 +184,14 @@ impl Write {
         Ok(Self(write))
     }
 
-    /// All rows of a statement.
-    ///
-    /// # Errors
-    /// As [`query`].
-    pub async fn query(&self, sql: Sql, params: Params<'_>) -> Result<Vec<Row>, Error> {
-        self.0.query(sql, params).await
-    }
-
-    /// The same as a read, which sees what was changed so far.
-    #[must_use]
-    pub fn as_read(&self) -> &TeamRead {
-        &self.0
-    }
-
-    /// Makes it last.
-    ///
-    /// # Errors
-    /// When the connection is gone: then nobody knows whether it lasts.
-    pub async fn commit(self) -> Result<(), Error> {
-        self.0.end().await
-    }
-
     /// Makes it last if the work was done, and otherwise takes it back: as dropping it does, but the
     /// connection is kept. For errors that callers can cause as often as they like.
     ///
     /// # Errors
-    /// That of the work; as [`Write::commit`].
+    /// That of the work; or when the connection is gone: then nobody knows whether it lasts.
     pub async fn end<T>(self, done: Result<T, Error>) -> Result<T, Error> {
         match done {
-            Ok(made) => self.commit().await.map(|()| made),
+            Ok(made) => self.0.end().await.map(|()| made),
             Err(error) => {
                 // What went wrong first is what to tell; one that cannot be taken back was dropped.
                 let _gone = self.0.end_by("rollback").await;

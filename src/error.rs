@@ -5,10 +5,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tonic::{Code, Status, metadata::MetadataValue};
+use tonic::{
+    Code, Status,
+    metadata::{MetadataMap, MetadataValue},
+};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
-use crate::wire::excerpt;
+use crate::{reasons, wire::excerpt};
 
 /// Whose `reason`s these are, in every `ErrorInfo`.
 pub const DOMAIN: &str = "tap-analytics";
@@ -53,6 +56,10 @@ pub enum Error {
     /// A valid key that may not do this: `PERMISSION_DENIED`.
     #[error("this key lacks the scope {scope}: use a key that has it")]
     ScopeMissing { scope: &'static str },
+
+    /// An address that sent one wrong key after another: `RESOURCE_EXHAUSTED`.
+    #[error("too many wrong keys came from this address: try again in {} seconds", wait.as_secs() + 1)]
+    TooManyGuesses { wait: Duration },
 
     /// Bad fields, all of them: `INVALID_ARGUMENT`.
     #[error("{}", summary(.0))]
@@ -142,7 +149,7 @@ impl Error {
     #[must_use]
     pub fn tags_not_found(uids: &[&str]) -> Self {
         Self::NotFound {
-            reason: "TAG_NOT_FOUND",
+            reason: reasons::TAG_NOT_FOUND,
             message: format!("no such tag: {}", some_of(uids)),
         }
     }
@@ -151,7 +158,7 @@ impl Error {
     #[must_use]
     pub fn tags_exist(uids: &[&str]) -> Self {
         Self::AlreadyExists {
-            reason: "TAG_EXISTS",
+            reason: reasons::TAG_EXISTS,
             message: format!("the team has this tag already: {}", some_of(uids)),
         }
     }
@@ -190,75 +197,73 @@ impl From<Violation> for Error {
     }
 }
 
+impl Error {
+    /// The code, and the reason of the `ErrorInfo`.
+    #[must_use]
+    pub fn code(&self) -> (Code, &'static str) {
+        match self {
+            Self::Unauthenticated { reason, .. } => (Code::Unauthenticated, reason),
+            Self::ScopeMissing { .. } => (Code::PermissionDenied, reasons::SCOPE_MISSING),
+            Self::TooManyGuesses { .. } => (Code::ResourceExhausted, reasons::TOO_MANY_WRONG_KEYS),
+            Self::Invalid(_) => (Code::InvalidArgument, reasons::INVALID_FIELDS),
+            Self::NotFound { reason, .. } => (Code::NotFound, reason),
+            Self::AlreadyExists { reason, .. } => (Code::AlreadyExists, reason),
+            Self::FailedPrecondition { reason, .. } => (Code::FailedPrecondition, reason),
+            Self::Denied { reason, .. } => (Code::PermissionDenied, reason),
+            Self::LimitReached { reason, .. } => (Code::ResourceExhausted, reason),
+            Self::UnknownMethod => (Code::Unimplemented, reasons::UNKNOWN_METHOD),
+            Self::StoreUnavailable(_) => (Code::Unavailable, reasons::STORE_UNAVAILABLE),
+            Self::Busy => (Code::Unavailable, reasons::TOO_BUSY),
+            Self::Draining => (Code::Unavailable, reasons::DRAINING),
+            Self::TooManyStreams { .. } => (Code::ResourceExhausted, reasons::TOO_MANY_STREAMS),
+            Self::ResumeTokenExpired => (Code::OutOfRange, reasons::RESUME_TOKEN_EXPIRED),
+            Self::TooSlow => (Code::DeadlineExceeded, reasons::QUERY_TOO_SLOW),
+            Self::Internal(_) => (Code::Internal, reasons::INTERNAL),
+        }
+    }
+
+    /// How long to wait before the call is made again, where that helps.
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::TooManyGuesses { wait } => Some(*wait),
+            Self::StoreUnavailable(_) | Self::Busy | Self::Draining => Some(STORE_RETRY),
+            _ => None,
+        }
+    }
+}
+
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         if let Some(cause) = error.cause() {
             tracing::error!(cause = format!("{cause:#}"), "call failed");
         }
-
+        let (code, reason) = error.code();
         let message = error.to_string();
+        let mut details = details(reason);
+        if error.retry_after().is_some() {
+            details.set_retry_info(error.retry_after());
+        }
+        let mut headers = MetadataMap::new();
         match error {
-            Error::Unauthenticated { reason, .. } => {
-                let mut status = with_reason(Code::Unauthenticated, message, reason);
-                // RFC 9110 wants a 401 to say how to authenticate.
-                status.metadata_mut().insert(
-                    "www-authenticate",
-                    MetadataValue::from_static("Bearer realm=\"tap-analytics\""),
-                );
-                status
-            }
             Error::ScopeMissing { scope } => {
-                let mut details = details("SCOPE_MISSING");
-                details.set_error_info(
-                    "SCOPE_MISSING",
-                    DOMAIN,
-                    [("scope".to_owned(), scope.to_owned())],
-                );
-                Status::with_error_details(Code::PermissionDenied, message, details)
+                let lacking = [("scope".to_owned(), scope.to_owned())];
+                details.set_error_info(reason, DOMAIN, lacking);
             }
             Error::Invalid(violations) => {
-                let mut details = details("INVALID_FIELDS");
-                details.set_bad_request(
-                    violations.into_iter().map(FieldViolation::from).collect::<Vec<_>>(),
-                );
-                Status::with_error_details(Code::InvalidArgument, message, details)
+                let bad: Vec<_> = violations.into_iter().map(FieldViolation::from).collect();
+                details.set_bad_request(bad);
             }
-            Error::NotFound { reason, .. } => with_reason(Code::NotFound, message, reason),
-            Error::AlreadyExists { reason, .. } => {
-                with_reason(Code::AlreadyExists, message, reason)
+            Error::Unauthenticated { .. } => {
+                // RFC 9110 wants a 401 to say how to authenticate.
+                let how = MetadataValue::from_static("Bearer realm=\"tap-analytics\"");
+                headers.insert("www-authenticate", how);
             }
-            Error::FailedPrecondition { reason, .. } => {
-                with_reason(Code::FailedPrecondition, message, reason)
+            Error::TooManyGuesses { wait } => {
+                headers.insert("retry-after", (wait.as_secs() + 1).into());
             }
-            Error::Denied { reason, .. } => with_reason(Code::PermissionDenied, message, reason),
-            Error::LimitReached { reason, .. } => {
-                with_reason(Code::ResourceExhausted, message, reason)
-            }
-            Error::UnknownMethod => with_reason(Code::Unimplemented, message, "UNKNOWN_METHOD"),
-            Error::StoreUnavailable(_) => {
-                let mut details = details("STORE_UNAVAILABLE");
-                details.set_retry_info(Some(STORE_RETRY));
-                Status::with_error_details(Code::Unavailable, message, details)
-            }
-            Error::Busy => {
-                let mut details = details("TOO_BUSY");
-                details.set_retry_info(Some(STORE_RETRY));
-                Status::with_error_details(Code::Unavailable, message, details)
-            }
-            Error::Draining => {
-                let mut details = details("DRAINING");
-                details.set_retry_info(Some(STORE_RETRY));
-                Status::with_error_details(Code::Unavailable, message, details)
-            }
-            Error::TooManyStreams { .. } => {
-                with_reason(Code::ResourceExhausted, message, "TOO_MANY_STREAMS")
-            }
-            Error::ResumeTokenExpired => {
-                with_reason(Code::OutOfRange, message, "RESUME_TOKEN_EXPIRED")
-            }
-            Error::TooSlow => with_reason(Code::DeadlineExceeded, message, "QUERY_TOO_SLOW"),
-            Error::Internal(_) => with_reason(Code::Internal, message, "INTERNAL"),
+            _ => {}
         }
+        Self::with_error_details_and_metadata(code, message, details, headers)
     }
 }
 
@@ -287,20 +292,22 @@ pub fn complete(status: &Status) -> Status {
     let (code, reason, message) = match status.code() {
         Code::OutOfRange => (
             Code::OutOfRange,
-            "REQUEST_TOO_LARGE",
-            "the request is larger than 4 MiB: ask for less, or send less, at a time",
+            reasons::REQUEST_TOO_LARGE,
+            "the request is larger than this method takes: ask for less, or send less, at a time",
         ),
         // What cannot be decoded is the caller's fault, not ours.
         Code::Internal => (
             Code::InvalidArgument,
-            "MALFORMED_REQUEST",
+            reasons::MALFORMED_REQUEST,
             "the request is not a message of this method",
         ),
         Code::Unimplemented if message.is_empty() => {
             return Error::UnknownMethod.into();
         }
-        Code::Unimplemented => (Code::Unimplemented, "UNSUPPORTED_ENCODING", message.as_str()),
-        code => (code, "UNKNOWN", message.as_str()),
+        Code::Unimplemented => {
+            (Code::Unimplemented, reasons::UNSUPPORTED_ENCODING, message.as_str())
+        }
+        code => (code, reasons::UNKNOWN, message.as_str()),
     };
     with_reason(code, message.to_owned(), reason)
 }

@@ -19,8 +19,8 @@ use tokio::{
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
 use crate::{
-    auth::Directory,
     db::{self, Db},
+    directory::Directory,
     error::Error,
     ids::TeamId,
     sql,

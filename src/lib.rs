@@ -27,6 +27,7 @@ pub mod config;
 pub mod error;
 pub mod ids;
 pub mod proto;
+pub mod reasons;
 pub mod secrets;
 pub mod telemetry;
 pub mod wire;
@@ -39,13 +40,17 @@ pub mod requests;
 
 pub mod access;
 pub mod auth;
+pub mod directory;
+pub mod guesses;
 pub mod limits;
 pub mod quotas;
 pub mod streams;
 pub mod tags;
 pub mod taps;
 
+pub mod docs;
 pub mod page;
 
 pub mod admin;
+pub mod chores;
 pub mod server;

@@ -23,6 +23,7 @@ use crate::{
     auth::{Caller, Route},
     error::{self, Error},
     quotas::{Class, Standing},
+    reasons,
 };
 
 /// Batches of taps that are read and worked on at a time, of all keys: each may take some megabytes. Further
@@ -144,6 +145,12 @@ pub fn show(metadata: &mut MetadataMap, class: Class, standing: Standing) {
     *metadata = MetadataMap::from_headers(headers);
 }
 
+/// Says what is left of a quota, without taking anything; where no class is asked for, of the queries.
+pub fn show_any(metadata: &mut MetadataMap, caller: &Caller, class: Option<Class>) {
+    let class = class.unwrap_or(Class::Query);
+    show(metadata, class, caller.quotas.bucket(class).standing());
+}
+
 /// Whether a call ended before there was work: such calls are given back.
 fn unanswered(headers: &HeaderMap) -> bool {
     let Some(code) = headers.get("grpc-status") else { return false };
@@ -166,7 +173,7 @@ fn refusal(class: Class, standing: Standing) -> Status {
         "over the quota of {description}; try again in {} seconds",
         seconds(standing.retry_after)
     );
-    let mut details = error::details("QUOTA_EXCEEDED");
+    let mut details = error::details(reasons::QUOTA_EXCEEDED);
     details.set_retry_info(Some(standing.retry_after)).set_quota_failure(vec![QuotaViolation {
         quota_metric: format!("tap-analytics/{class}"),
         quota_id: format!("{class}-per-hour-per-key"),

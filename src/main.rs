@@ -5,10 +5,11 @@ use std::{io::Write as _, process::ExitCode, time::Duration};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use tap_analytics::{
-    access::command::{self, Keys, Teams},
+    access::command::{self, Keys, Teams, Tokens},
     clock::Clock,
     config::{Logs, Serve, Store},
     db::Db,
+    docs,
     error::Error,
     migrate,
     proto::DESCRIPTORS,
@@ -68,21 +69,41 @@ enum Command {
         #[command(subcommand)]
         command: Teams,
     },
-    /// Make, show and revoke API keys.
+    /// Make, show, rotate and revoke API keys.
     Keys {
         #[command(flatten)]
         store: Store,
         #[command(subcommand)]
         command: Keys,
     },
+    /// Replace what the tokens of browsers are signed with.
+    Tokens {
+        #[command(flatten)]
+        store: Store,
+        #[command(subcommand)]
+        command: Tokens,
+    },
     /// Write the protobuf descriptor set, which Envoy needs, to standard output.
     Descriptors,
+    /// Write documentation to standard output.
+    Docs {
+        #[command(subcommand)]
+        page: Docs,
+    },
     /// Succeed if the service on this machine is ready: for the health checks of containers.
     Ready {
         /// Its private port.
         #[arg(long, env = "TAP_ADMIN_PORT", default_value_t = 9464)]
         admin_port: u16,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum Docs {
+    /// The page of errors, docs/errors.md.
+    Errors,
+    /// The description of the API, as it is served at /openapi.json.
+    Openapi,
 }
 
 fn main() -> ExitCode {
@@ -140,7 +161,17 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Teams { store, command } => command::teams(&Db::new(&store)?, command).await,
         Command::Keys { store, command } => command::keys(&Db::new(&store)?, &clock, command).await,
+        Command::Tokens { store, command } => {
+            command::tokens(&Db::new(&store)?, &clock, command).await
+        }
         Command::Descriptors => Ok(std::io::stdout().write_all(DESCRIPTORS)?),
+        Command::Docs { page } => {
+            let text = match page {
+                Docs::Errors => docs::errors(),
+                Docs::Openapi => format!("{}\n", docs::openapi()?.json),
+            };
+            Ok(std::io::stdout().write_all(text.as_bytes())?)
+        }
         Command::Ready { admin_port } => ready(admin_port).await,
     }
 }

@@ -5,7 +5,7 @@
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 
-use crate::{error::Violation, ids::TeamId, secrets::Secrets};
+use crate::{error::Violation, ids::TeamId, reasons, secrets::Secrets};
 
 const VERSION: u8 = 1;
 const SIGNATURE_BYTES: usize = 16;
@@ -55,7 +55,7 @@ impl Pages {
         self.parse(team, asked, token).map(Some).ok_or_else(|| {
             Violation::new(
                 "page_token",
-                "MALFORMED_PAGE_TOKEN",
+                reasons::MALFORMED_PAGE_TOKEN,
                 "is not the next_page_token of this request: send the rest of it as it was before, or no token for the first page",
             )
         })
@@ -93,7 +93,7 @@ pub fn size(asked: i32, default: usize, max: usize) -> Result<usize, Violation> 
         Ok(size) => Ok(size.min(max)),
         Err(_) => Err(Violation::new(
             "page_size",
-            "NEGATIVE",
+            reasons::NEGATIVE,
             format!("{asked} is below 0: use 1 to {max}, or 0 for {default}"),
         )),
     }

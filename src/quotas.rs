@@ -20,6 +20,8 @@ use governor::{
     state::{NotKeyed, StateStore},
 };
 
+use crate::clock;
+
 /// What a call costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
@@ -65,6 +67,13 @@ impl Class {
 #[derive(Debug)]
 pub struct Quotas {
     queries: Bucket,
+    others: Arc<Others>,
+    ticks: Ticks,
+}
+
+/// The quotas that are the same for every key.
+#[derive(Debug)]
+struct Others {
     streams: Bucket,
     writes: Bucket,
     reads: Bucket,
@@ -74,15 +83,25 @@ pub struct Quotas {
 impl Quotas {
     /// Full buckets.
     #[must_use]
-    pub fn new(queries_per_hour: u32) -> Self {
-        let bucket = |per_hour| Bucket::new(per_hour, DefaultClock::default());
-        Self {
-            queries: bucket(queries_per_hour),
+    pub fn new(queries_per_hour: u32, clock: &clock::Clock) -> Self {
+        let ticks = Ticks::of(clock);
+        let bucket = |per_hour| Bucket::new(per_hour, ticks.clone());
+        let others = Others {
             streams: bucket(STREAMS_PER_HOUR),
             writes: bucket(WRITES_PER_HOUR),
             reads: bucket(READS_PER_HOUR),
             changes: bucket(CHANGES_PER_HOUR),
-        }
+        };
+        Self { queries: bucket(queries_per_hour), others: Arc::new(others), ticks }
+    }
+
+    /// With another quota of queries, of which as many are used as were of the old one.
+    #[must_use]
+    pub fn with_queries_per_hour(&self, queries_per_hour: u32) -> Self {
+        let queries = Bucket::new(queries_per_hour, self.ticks.clone());
+        let Standing { limit, remaining, .. } = self.queries.standing();
+        queries.use_up(limit - remaining);
+        Self { queries, others: Arc::clone(&self.others), ticks: self.ticks.clone() }
     }
 
     /// The bucket that a call is taken from.
@@ -90,17 +109,49 @@ impl Quotas {
     pub fn bucket(&self, class: Class) -> &Bucket {
         match class {
             Class::Query => &self.queries,
-            Class::Stream => &self.streams,
-            Class::Write => &self.writes,
-            Class::Read => &self.reads,
-            Class::Change => &self.changes,
+            Class::Stream => &self.others.streams,
+            Class::Write => &self.others.writes,
+            Class::Read => &self.others.reads,
+            Class::Change => &self.others.changes,
+        }
+    }
+}
+
+/// What quotas refill by: the machine's time that is never put back, or the clock that a test sets.
+#[derive(Clone, Debug)]
+pub enum Ticks {
+    Machine(DefaultClock, <DefaultClock as Clock>::Instant),
+    Set(clock::Clock),
+}
+
+impl Ticks {
+    fn of(clock: &clock::Clock) -> Self {
+        if clock.is_set() {
+            return Self::Set(clock.clone());
+        }
+        let machine = DefaultClock::default();
+        let start = machine.now();
+        Self::Machine(machine, start)
+    }
+}
+
+impl Clock for Ticks {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        match self {
+            Self::Machine(clock, start) => clock.now().duration_since(*start),
+            Self::Set(clock) => {
+                let micros = u64::try_from(clock.now().timestamp_micros()).unwrap_or_default();
+                Nanos::from(micros * 1_000)
+            }
         }
     }
 }
 
 /// A bucket of calls.
 #[derive(Debug)]
-pub struct Bucket<C: Clock = DefaultClock> {
+pub struct Bucket<C: Clock = Ticks> {
     per_hour: NonZeroU32,
     start: C::Instant,
     arrival: Arrival,
@@ -118,6 +169,16 @@ pub struct Standing {
     pub reset: Duration,
     /// Until the next call can be made; zero when one can be made now.
     pub retry_after: Duration,
+}
+
+impl Standing {
+    /// Until one more call can be made than now; zero when none is missing.
+    #[must_use]
+    pub fn next(&self) -> Duration {
+        let missing = self.limit - self.remaining;
+        let others = Duration::from_hours(1) * missing.saturating_sub(1) / self.limit.max(1);
+        self.reset.saturating_sub(others)
+    }
 }
 
 impl<C: Clock> Bucket<C> {
@@ -142,6 +203,12 @@ impl<C: Clock> Bucket<C> {
                 Err(Standing { remaining: 0, retry_after, ..self.standing() })
             }
         }
+    }
+
+    /// Takes this many calls out of a bucket that was full, or all if there are fewer.
+    fn use_up(&self, calls: u32) {
+        let calls = u64::from(calls.min(self.per_hour.get()));
+        self.arrival.later(calls * self.interval());
     }
 
     /// Puts a call back.
@@ -178,6 +245,10 @@ struct Arrival(Arc<AtomicU64>);
 impl Arrival {
     fn load(&self) -> u64 {
         self.0.load(Ordering::Acquire)
+    }
+
+    fn later(&self, nanos: u64) {
+        self.0.fetch_add(nanos, Ordering::AcqRel);
     }
 
     fn earlier(&self, nanos: u64) {
@@ -237,6 +308,37 @@ mod tests {
         assert!(bucket.take().is_err());
         clock.advance(Duration::from_hours(2));
         assert_eq!(bucket.standing().remaining, 100);
+    }
+
+    #[test]
+    fn another_limit_does_not_give_back_what_was_used() {
+        let quotas = Quotas::new(100, &clock::Clock::system());
+        for _ in 0..60 {
+            quotas.bucket(Class::Query).take().unwrap();
+        }
+        quotas.bucket(Class::Read).take().unwrap();
+        let larger = quotas.with_queries_per_hour(200);
+        assert_eq!(larger.bucket(Class::Query).standing().remaining, 140);
+        assert_eq!(larger.bucket(Class::Read).standing().remaining, READS_PER_HOUR - 1);
+        let smaller = larger.with_queries_per_hour(50);
+        assert_eq!(smaller.bucket(Class::Query).standing().remaining, 0);
+        assert_eq!(
+            smaller.with_queries_per_hour(100).bucket(Class::Query).standing().remaining,
+            50
+        );
+    }
+
+    #[test]
+    fn the_next_call_comes_before_all_of_them() {
+        let clock = FakeRelativeClock::default();
+        let bucket = Bucket::new(100, clock.clone());
+        assert_eq!(bucket.standing().next(), Duration::ZERO);
+        for _ in 0..3 {
+            bucket.take().unwrap();
+        }
+        assert_eq!(bucket.standing().next(), Duration::from_secs(36));
+        clock.advance(Duration::from_secs(10));
+        assert_eq!(bucket.standing().next(), Duration::from_secs(26));
     }
 
     #[test]

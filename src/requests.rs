@@ -4,16 +4,49 @@
 //! The answer is kept in the transaction that does the work, for a week. Two that come at the same time wait
 //! for one another at the key of the row.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use prost::Message;
 use uuid::Uuid;
 
 use crate::{
     auth::Caller,
-    db::Write,
+    db::{self, Db, Write},
     error::Error,
     ids::{KeyId, TeamId},
-    sql,
+    reasons, sql,
 };
+
+/// How long an answer is kept.
+const KEPT: TimeDelta = TimeDelta::days(7);
+
+/// Does the work of a request in a transaction, or finds what was answered when it was done before. Without
+/// an id it is done each time.
+///
+/// # Errors
+/// [`Error::AlreadyExists`] when the id was used for something else; those of the work; as
+/// [`crate::db::query`].
+pub async fn once<A: Message + Default>(
+    once: Option<Once>,
+    write: &Write,
+    work: impl AsyncFnOnce() -> Result<A, Error>,
+) -> Result<A, Error> {
+    let Some(once) = once else { return work().await };
+    if let Some(answer) = once.begin(write).await? {
+        return Ok(answer);
+    }
+    let answer = work().await?;
+    once.finish(write, &answer).await?;
+    Ok(answer)
+}
+
+/// Forgets requests that nobody repeats any more.
+///
+/// # Errors
+/// As [`crate::db::query`].
+pub async fn forget(db: &Db, now: DateTime<Utc>) -> Result<(), Error> {
+    db::query(&db.system().await?, sql!("requests/forget"), &[&(now - KEPT)]).await?;
+    Ok(())
+}
 
 /// A request that carries an id.
 #[derive(Clone, Copy, Debug)]
@@ -41,12 +74,8 @@ impl Once {
         Self::new(caller.team, caller.key, id, method, request)
     }
 
-    /// Takes the id for this transaction, or finds what was answered before. Nothing else must have been
-    /// written in the transaction then.
-    ///
-    /// # Errors
-    /// [`Error::AlreadyExists`] when the id was used for something else; as [`crate::db::query`].
-    pub async fn begin<A: Message + Default>(&self, write: &Write) -> Result<Option<A>, Error> {
+    /// Takes the id for this transaction, or finds what was answered before.
+    async fn begin<A: Message + Default>(&self, write: &Write) -> Result<Option<A>, Error> {
         let taken = write
             .query(sql!("requests/begin"), &[&self.team.0, &self.id, &self.fingerprint.as_slice()])
             .await?;
@@ -60,7 +89,7 @@ impl Once {
         })?;
         if row.get::<_, &[u8]>("fingerprint") != self.fingerprint {
             return Err(Error::AlreadyExists {
-                reason: "REQUEST_ID_USED",
+                reason: reasons::REQUEST_ID_USED,
                 message: "this request_id was used for another request: take a new one, or repeat that one as it was".to_owned(),
             });
         }
@@ -68,10 +97,7 @@ impl Once {
     }
 
     /// Keeps the answer.
-    ///
-    /// # Errors
-    /// As [`crate::db::query`].
-    pub async fn finish(&self, write: &Write, answer: &impl Message) -> Result<(), Error> {
+    async fn finish(&self, write: &Write, answer: &impl Message) -> Result<(), Error> {
         let answer = answer.encode_to_vec();
         write.query(sql!("requests/finish"), &[&self.team.0, &self.id, &answer]).await?;
         Ok(())

@@ -13,6 +13,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{net::TcpListener, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 use tonic::{
+    server::NamedService,
     service::{InterceptorLayer, Routes},
     transport::{
         Server,
@@ -20,17 +21,22 @@ use tonic::{
     },
 };
 use tonic_health::{
+    ServingStatus as Answer,
     pb::health_server::{Health, HealthServer},
     server::HealthReporter,
 };
 use tower::layer::util::{Identity, Stack};
 
 use crate::{
+    access::{key::MadeByRequest, keys::Keys, rpc::ApiKeys},
     admin::{self, Admin},
-    auth::{Authenticate, Directory},
+    auth::Authenticate,
+    chores,
     clock::Clock,
     config,
     db::{self, Db},
+    directory::Directory,
+    docs,
     error::Error,
     hints::{Hints, Notices},
     limits::LimitLayer,
@@ -38,7 +44,10 @@ use crate::{
     paging::Pages,
     proto::{
         DESCRIPTORS,
-        tap_v1_server::{tags_server::TagsServer, tap_analytics_server::TapAnalyticsServer},
+        tap_v1_server::{
+            api_keys_server::ApiKeysServer, tags_server::TagsServer,
+            tap_analytics_server::TapAnalyticsServer,
+        },
     },
     secrets::Secrets,
     streams::Streams,
@@ -48,7 +57,6 @@ use crate::{
         buffer::{self, Drain},
         link::{self, Link},
         live::Feeds,
-        model::Retention,
         queue::Queue,
         record::Recorder,
         revisions::Revisions,
@@ -61,14 +69,13 @@ use crate::{
 
 /// The largest request. Envoy refuses a larger one before.
 const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// The largest request about keys.
+const SETTINGS_BYTES_MAX: usize = 64 * 1024;
 /// The largest request for health and reflection.
 const SMALL_BYTES_MAX: usize = 4096;
 const START_RETRY: Duration = Duration::from_secs(1);
-const PARTITIONS_INTERVAL: Duration = Duration::from_hours(6);
 /// How long the last taps of the tap URL may take to be written when the service stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
-/// How often to look for keys that have expired.
-const EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// What a server is given by whoever starts it: a test chooses ports, time and end.
 #[derive(Debug)]
@@ -89,28 +96,20 @@ pub struct Parts {
 /// When the settings make no sense, or calls in flight did not end in time.
 pub async fn serve(parts: Parts) -> anyhow::Result<()> {
     let db = Db::new(&parts.store)?;
-    let directory = Arc::new(Directory::new(parts.clock.clone()));
+    let directory = Arc::new(Directory::new(parts.clock.clone()).behind(parts.serve.proxies));
     let serving = Arc::new(AtomicBool::new(false));
     let mut tasks = JoinSet::new();
 
-    let private = admin::router(Admin {
-        db: db.clone(),
-        metrics: parts.metrics.clone(),
-        serving: Arc::clone(&serving),
-    });
-    tasks.spawn(async move {
-        if let Err(error) = axum::serve(parts.admin, private).await {
-            tracing::error!(%error, "the private port failed");
-        }
-    });
+    tasks.spawn(serve_privately(parts.admin, db.clone(), parts.metrics.clone(), &serving));
     if let Some(metrics) = parts.metrics {
-        tasks.spawn(keep_up(metrics));
+        tasks.spawn(chores::keep_up(metrics));
     }
     let tags = Arc::new(TagDirectory::new(db.clone()));
     let Some(loaded) = load(&directory, &tags, &db, &parts.stop).await else {
         return Ok(());
     };
     let drained = CancellationToken::new();
+    let note_uses = chores::NoteUses { directory: Arc::clone(&directory), db: db.clone() };
     let start = Start {
         db,
         store: &parts.store,
@@ -124,7 +123,8 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
     let (services, drain) = start.start(&mut tasks)?;
     let mut drain = tokio::spawn(drain.run());
     let (health, health_service) = tonic_health::server::health_reporter();
-    report(&health, true).await;
+    tell_health(&health, true).await;
+    tasks.spawn(note_uses.clone().run());
     let router = router(directory, health_service, services, parts.serve.reflection)?;
     serving.store(true, Ordering::Release);
     tracing::info!(grpc = %parts.grpc.local_addr()?, "serving");
@@ -139,7 +139,7 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         tracing::info!("stopping");
         // First whoever balances load has to see it, then calls are no longer taken.
         serving.store(false, Ordering::Release);
-        report(&health, false).await;
+        tell_health(&health, false).await;
         time::sleep(Duration::from_millis(parts.serve.drain_ms.into())).await;
         drained.cancel();
         time::sleep(Duration::from_millis(stop_ms.into())).await;
@@ -153,6 +153,7 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         ended = &mut drain => anyhow::bail!("a part of the service ended: {ended:?}"),
         () = deadline => false,
     };
+    note_uses.now().await;
     // The last taps of the tap URL, now that nobody brings more.
     let written = time::timeout(DRAIN_TIMEOUT, drain).await;
     written.context("taps that waited for the store could not be written in time")??;
@@ -161,14 +162,28 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Tells whoever asks for the health of one of our services.
-async fn report(health: &HealthReporter, serving: bool) {
-    if serving {
-        health.set_serving::<TapAnalyticsServer<Taps>>().await;
-        health.set_serving::<TagsServer<Tags>>().await;
-    } else {
-        health.set_not_serving::<TapAnalyticsServer<Taps>>().await;
-        health.set_not_serving::<TagsServer<Tags>>().await;
+/// Serves the private port.
+fn serve_privately(
+    listener: TcpListener,
+    db: Db,
+    metrics: Option<PrometheusHandle>,
+    serving: &Arc<AtomicBool>,
+) -> impl Future<Output = ()> + use<> {
+    let private = admin::router(Admin { db, metrics, serving: Arc::clone(serving) });
+    async move {
+        if let Err(error) = axum::serve(listener, private).await {
+            tracing::error!(%error, "the private port failed");
+        }
+    }
+}
+
+/// Tells who asks by gRPC of each service whether it is served.
+async fn tell_health(health: &HealthReporter, serving: bool) {
+    let answer = if serving { Answer::Serving } else { Answer::NotServing };
+    for service in
+        [TapAnalyticsServer::<Taps>::NAME, TagsServer::<Tags>::NAME, ApiKeysServer::<ApiKeys>::NAME]
+    {
+        health.set_service_status(service, answer).await;
     }
 }
 
@@ -188,6 +203,7 @@ struct Start<'a> {
 struct Services {
     taps: Taps,
     tags: Tags,
+    keys: ApiKeys,
     link: Link,
 }
 
@@ -211,10 +227,11 @@ impl Start<'_> {
         };
         tasks.spawn(hints.run());
         tasks.spawn(Arc::clone(&tags).run());
-        tasks.spawn(end_expired(directory));
+        tasks.spawn(chores::end_expired(Arc::clone(&directory)));
+        tasks.spawn(chores::forget(db.clone(), clock.clone()));
         let retention = serve.retention();
         let writer = Arc::new(Writer::new(db.clone(), clock.clone()));
-        tasks.spawn(keep_partitions(Arc::clone(&writer), clock.clone(), retention));
+        tasks.spawn(chores::keep_partitions(Arc::clone(&writer), clock.clone(), retention));
         let notices = Notices::default();
         tasks.spawn(notices.clone().run(db.clone()));
 
@@ -235,7 +252,15 @@ impl Start<'_> {
         };
         let addresses = Addresses { public: serve.public_url.clone() };
         let pages = Pages::new(&secrets);
-        let tag_service = Tags { registry, addresses, pages, clock: clock.clone() };
+        let tag_service = Tags { registry, addresses, pages: pages.clone(), clock: clock.clone() };
+        let keys = ApiKeys {
+            keys: Keys { db: db.clone(), directory: Arc::clone(&directory) },
+            directory,
+            tags: Arc::clone(&tags),
+            pages,
+            made_by_request: MadeByRequest::new(&secrets),
+            clock: clock.clone(),
+        };
         let (cache, timeout) = (serve.cache_bytes(), serve.query_timeout());
         let history = tokens.histories();
         let taps = Taps {
@@ -248,7 +273,7 @@ impl Start<'_> {
             clock,
             retention,
         };
-        Ok((Services { taps, tags: tag_service, link }, drain))
+        Ok((Services { taps, tags: tag_service, keys, link }, drain))
     }
 }
 
@@ -275,12 +300,16 @@ fn router(
     let reflection_v1alpha =
         reflection_v1alpha.map(|service| service.max_decoding_message_size(SMALL_BYTES_MAX));
 
-    let Services { taps, tags, link } = services;
     let mut routes = Routes::builder();
     routes
         .add_service(health.max_decoding_message_size(SMALL_BYTES_MAX))
-        .add_service(TapAnalyticsServer::new(taps).max_decoding_message_size(REQUEST_BYTES_MAX))
-        .add_service(TagsServer::new(tags).max_decoding_message_size(REQUEST_BYTES_MAX));
+        .add_service(
+            TapAnalyticsServer::new(services.taps).max_decoding_message_size(REQUEST_BYTES_MAX),
+        )
+        .add_service(TagsServer::new(services.tags).max_decoding_message_size(REQUEST_BYTES_MAX))
+        .add_service(
+            ApiKeysServer::new(services.keys).max_decoding_message_size(SETTINGS_BYTES_MAX),
+        );
     if let Some(service) = reflection_v1 {
         routes.add_service(service);
     }
@@ -288,7 +317,8 @@ fn router(
         routes.add_service(service);
     }
     let routes = routes.routes().into_axum_router();
-    let routes = routes.merge(link::router(link)).merge(page::router());
+    let routes =
+        routes.merge(link::router(services.link)).merge(page::router()).merge(docs::router()?);
 
     Ok(Server::builder()
         // Calls of one proxy share few connections: see that a dead one is noticed.
@@ -341,47 +371,5 @@ async fn load(
             () = time::sleep(START_RETRY) => {}
             () = stop.cancelled() => return None,
         }
-    }
-}
-
-/// Ends what keys have open that have expired.
-async fn end_expired(directory: Arc<Directory>) {
-    loop {
-        time::sleep(EXPIRY_INTERVAL).await;
-        directory.end_expired();
-    }
-}
-
-/// Sees that there is always a partition for the taps of tomorrow, and none for longer than taps are kept.
-async fn keep_partitions(writer: Arc<Writer>, clock: Clock, retention: Retention) {
-    let keep = || async {
-        writer.make_partitions_ahead().await?;
-        if retention.0.is_some() {
-            while writer.drop_oldest(retention.earliest(clock.now())).await? {
-                tracing::info!("dropped a month of taps that is older than they are kept");
-            }
-        }
-        Ok::<_, Error>(())
-    };
-    loop {
-        let wait = match keep().await {
-            Ok(()) => PARTITIONS_INTERVAL,
-            Err(error) => {
-                tracing::warn!(
-                    cause = error.log_text(),
-                    "cannot make partitions ahead, or drop old ones; trying again"
-                );
-                Duration::from_mins(1)
-            }
-        };
-        time::sleep(wait).await;
-    }
-}
-
-/// Lets the histograms forget what was read.
-async fn keep_up(metrics: PrometheusHandle) {
-    loop {
-        time::sleep(Duration::from_secs(5)).await;
-        metrics.run_upkeep();
     }
 }

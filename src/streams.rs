@@ -1,17 +1,29 @@
 //! What every open stream has in common: who may hold it open, for how long, and why it ends.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time,
+};
 use tokio_util::sync::CancellationToken;
 
-use crate::{auth::Caller, clock::Clock, error::Error};
+use crate::{
+    auth::{Caller, TokenLimits},
+    clock::Clock,
+    error::Error,
+};
 
 /// Something is sent at least this often.
 pub const HEARTBEAT: Duration = Duration::from_secs(15);
 /// Streams that a key may have open.
 pub const STREAMS_MAX: usize = 100;
 
+/// How often to look whether what a stream was opened by has expired.
+pub const EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 /// Batches of taps that a key may have under way; further ones wait for their turn.
 const WRITES_MAX: usize = 16;
 
@@ -22,6 +34,10 @@ pub enum EndReason {
     Draining,
     KeyRevoked,
     KeyExpired,
+    /// What the key may do has changed.
+    KeyChanged,
+    /// It was opened by a token, which has expired.
+    AccessTokenExpired,
     /// What the reader has yet to get is gone.
     TokenExpired,
     /// A fault of ours.
@@ -41,8 +57,9 @@ pub struct Streams {
 /// How long a key lives, and what it has under way. Shared by all that it opens.
 #[derive(Debug)]
 pub struct KeyLife {
-    /// Cancelled when the key is revoked or has expired.
+    /// Cancelled when the key is revoked, has expired, or may do less.
     pub ended: CancellationToken,
+    why: OnceLock<EndReason>,
     open: Arc<Semaphore>,
     /// Held by each batch that is read and worked on.
     pub writes: Arc<Semaphore>,
@@ -52,9 +69,25 @@ impl Default for KeyLife {
     fn default() -> Self {
         Self {
             ended: CancellationToken::new(),
+            why: OnceLock::new(),
             open: Arc::new(Semaphore::new(STREAMS_MAX)),
             writes: Arc::new(Semaphore::new(WRITES_MAX)),
         }
+    }
+}
+
+impl KeyLife {
+    /// Ends all that the key has open.
+    pub fn end(&self, why: EndReason) {
+        // The first reason stands.
+        let _ = self.why.set(why);
+        self.ended.cancel();
+    }
+
+    /// Streams that the key has open.
+    #[must_use]
+    pub fn open_streams(&self) -> usize {
+        STREAMS_MAX - self.open.available_permits().min(STREAMS_MAX)
     }
 }
 
@@ -91,10 +124,12 @@ impl Lifeline {
     /// Waits until the stream has to end.
     pub async fn ended(&mut self) -> EndReason {
         let history = self.history;
+        let token_expired = expired(self.caller.token.clone(), &self.streams.clock);
         tokio::select! {
             biased;
             () = self.caller.life.ended.cancelled() => {}
             () = self.streams.draining.cancelled() => return EndReason::Draining,
+            () = token_expired => return EndReason::AccessTokenExpired,
             changed = self.streams.history.wait_for(|now| *now != history) => {
                 return if changed.is_ok() { EndReason::TokenExpired } else { EndReason::Draining };
             }
@@ -106,6 +141,8 @@ impl Lifeline {
     pub fn has_ended(&self) -> Option<EndReason> {
         if self.caller.life.ended.is_cancelled() {
             Some(self.key_end())
+        } else if self.token_has_expired() {
+            Some(EndReason::AccessTokenExpired)
         } else if self.streams.draining.is_cancelled() {
             Some(EndReason::Draining)
         } else if *self.streams.history.borrow() != self.history {
@@ -116,9 +153,22 @@ impl Lifeline {
     }
 
     fn key_end(&self) -> EndReason {
-        match self.caller.expires_at {
-            Some(at) if at <= self.streams.clock.now() => EndReason::KeyExpired,
-            _ => EndReason::KeyRevoked,
+        self.caller.life.why.get().copied().unwrap_or(EndReason::KeyRevoked)
+    }
+
+    fn token_has_expired(&self) -> bool {
+        let token = self.caller.token.as_ref();
+        token.is_some_and(|token| token.expires_at <= self.streams.clock.now())
+    }
+}
+
+/// Waits until a token has expired: for ever, where there is none.
+fn expired(token: Option<Arc<TokenLimits>>, clock: &Clock) -> impl Future<Output = ()> + use<> {
+    let clock = clock.clone();
+    async move {
+        let Some(token) = token else { return std::future::pending().await };
+        while token.expires_at > clock.now() {
+            time::sleep(EXPIRY_INTERVAL).await;
         }
     }
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::{
     error::Violation,
     proto::tap_v1::kind,
+    reasons,
     tags::model::{Kind, is_tag_uid},
 };
 
@@ -16,12 +17,16 @@ const KEY_REST_MIN: usize = 32;
 
 /// A number that is none of an enum.
 pub fn unknown_value(field: impl Into<String>, value: i32, allowed: &str) -> Violation {
-    Violation::new(field, "UNKNOWN_VALUE", format!("{value} is not known here: use {allowed}"))
+    Violation::new(
+        field,
+        reasons::UNKNOWN_VALUE,
+        format!("{value} is not known here: use {allowed}"),
+    )
 }
 
 /// A field that is missing.
 pub fn required(field: impl Into<String>, what: &str) -> Violation {
-    Violation::new(field, "REQUIRED", format!("is missing: {what}"))
+    Violation::new(field, reasons::REQUIRED, format!("is missing: {what}"))
 }
 
 /// A caller's own text, short enough for an error, without what could break a log or a terminal, and
@@ -56,7 +61,7 @@ pub fn uuid(field: &str, text: &str) -> Result<Uuid, Violation> {
         return Err(required(field, "name it by its UUID"));
     }
     Uuid::parse_str(text).map_err(|_| {
-        Violation::new(field, "MALFORMED_UUID", format!("{} is not a UUID", excerpt(text)))
+        Violation::new(field, reasons::MALFORMED_UUID, format!("{} is not a UUID", excerpt(text)))
     })
 }
 
@@ -71,7 +76,7 @@ pub fn optional_uuid(field: &str, text: &str) -> Result<Option<Uuid>, Violation>
 /// Checks the uid of a tag.
 pub fn check_tag_uid(field: impl Into<String>, uid: &str, bad: &mut Vec<Violation>) {
     if uid.is_empty() {
-        bad.push(Violation::new(field, "REQUIRED", "is required: the uid of a tag"));
+        bad.push(Violation::new(field, reasons::REQUIRED, "is required: the uid of a tag"));
     } else if !is_tag_uid(uid) {
         bad.push(malformed_tag_uid(field));
     }
@@ -79,7 +84,7 @@ pub fn check_tag_uid(field: impl Into<String>, uid: &str, bad: &mut Vec<Violatio
 
 /// A text that cannot be the uid of a tag.
 pub fn malformed_tag_uid(field: impl Into<String>) -> Violation {
-    Violation::new(field, "MALFORMED_TAG_UID", "must be 1 to 64 letters, digits, or . _ : -")
+    Violation::new(field, reasons::MALFORMED_TAG_UID, "must be 1 to 64 letters, digits, or . _ : -")
 }
 
 /// Checks a text for people.
@@ -91,10 +96,10 @@ pub fn check_text(
 ) {
     if text.chars().nth(chars_max).is_some() {
         let text = format!("{} is longer than {chars_max} characters", excerpt(text));
-        bad.push(Violation::new(field, "TOO_LONG", text));
+        bad.push(Violation::new(field, reasons::TOO_LONG, text));
     } else if text.chars().any(char::is_control) {
         let text = format!("{} has control characters: leave them out", excerpt(text));
-        bad.push(Violation::new(field, "MALFORMED_TEXT", text));
+        bad.push(Violation::new(field, reasons::MALFORMED_TEXT, text));
     }
 }
 

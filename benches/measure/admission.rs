@@ -5,10 +5,11 @@ use std::{hint::black_box, time::Instant};
 use anyhow::Context as _;
 use tap_analytics::{
     access::{key::ApiKey, model::Preset},
-    auth::{Directory, Route},
+    auth::Route,
     clock::Clock,
     config,
     db::Db,
+    directory::Directory,
 };
 use tonic::metadata::MetadataMap;
 use uuid::Uuid;
@@ -56,7 +57,8 @@ pub(crate) async fn measure(postgres: &Postgres, report: &mut Report) -> anyhow:
 /// As the layers do it, once for each call.
 fn admit(directory: &Directory, metadata: &MetadataMap) -> anyhow::Result<()> {
     let (route, _) = Route::of(black_box(PATH));
-    let caller = directory.admit(black_box(metadata), route)?;
+    let caller =
+        directory.admit(black_box(metadata), None, route).map_err(|refused| refused.error)?;
     let class = route.class().context("the route has no quota")?;
     let bucket = caller.quotas.bucket(class);
     bucket.take().map_err(|standing| anyhow::anyhow!("out of quota: {standing:?}"))?;

@@ -129,7 +129,7 @@ pub(crate) async fn key_of(
         queries_per_hour: 1_000_000,
         expires_at: None,
     };
-    let key = command::create_key(&Db::new(store)?, TEAM, grant).await?;
+    let key = command::create_key(&Db::new(store)?, &Clock::system(), TEAM, grant).await?;
     key.reveal().parse().context("a key is not a header value")
 }
 

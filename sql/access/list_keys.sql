@@ -1,7 +1,23 @@
 -- access.list_keys
--- The keys of a team, the newest first. Never the key.
--- $1 team_id
-select key_id, prefix, name, scopes, queries_per_hour, expires_at, revoked_at
+-- The keys of a team, the newest first: key_id grows with time. Never the key.
+-- $1 team_id  $2 now: only those that are valid then; null: all  $3 older than this key; null: from the
+-- newest  $4 how many; null: all
+select
+    key_id,
+    prefix,
+    name,
+    scopes,
+    queries_per_hour,
+    created_at,
+    created_by,
+    expires_at,
+    revoked_at,
+    last_used_at,
+    replaces
 from api_keys
-where team_id = $1
-order by created_at desc, key_id desc
+where
+    team_id = $1
+    and ($2::timestamptz is null or (revoked_at is null and (expires_at is null or expires_at > $2)))
+    and ($3::uuid is null or key_id < $3)
+order by key_id desc
+limit $4

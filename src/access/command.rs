@@ -10,12 +10,17 @@ use uuid::Uuid;
 
 use super::{
     key::ApiKey,
-    model::{Grant, Preset, QUERIES_PER_HOUR, Team},
+    keys,
+    model::{
+        Actor, Grant, KeyFilter, KeyInfo, KeyState, OVERLAP_MAX, Preset, QUERIES_PER_HOUR, Team,
+    },
     store,
+    token::SigningSecret,
 };
 use crate::{
     clock::Clock,
     db::Db,
+    error::Error,
     ids::{KeyId, TeamId},
 };
 
@@ -40,11 +45,23 @@ pub enum Teams {
 pub enum Keys {
     /// Make a key and print it. It is shown this once.
     Create(CreateKey),
-    /// Show the keys of a team: id, start of the key, state, queries an hour, scopes, name.
+    /// Show the keys of a team: id, start of the key, state, queries an hour, scopes, last use, name.
     List {
         /// Slug of the team.
         #[arg(long)]
         team: String,
+    },
+    /// Make a key in the place of another and print it. The old one works until the overlap ends.
+    Rotate {
+        /// Slug of the team.
+        #[arg(long)]
+        team: String,
+        /// How long the old key goes on working: a span such as 24h, at most 30d, or 0 to end it at once.
+        #[arg(long, value_name = "SPAN", default_value = "24h", value_parser = parse_overlap)]
+        overlap: TimeDelta,
+        /// The id that `keys list` shows.
+        #[arg(value_parser = parse_id)]
+        id: Uuid,
     },
     /// End a key for good. It stops working everywhere within a second.
     Revoke {
@@ -52,7 +69,19 @@ pub enum Keys {
         #[arg(long)]
         team: String,
         /// The id that `keys list` shows.
+        #[arg(value_parser = parse_id)]
         id: Uuid,
+    },
+}
+
+/// What can be done with the tokens of browsers.
+#[derive(Debug, Subcommand)]
+pub enum Tokens {
+    /// Sign tokens with a new secret. Those that are out go on working until they end.
+    Rotate {
+        /// End all tokens that are out at once.
+        #[arg(long)]
+        end_all: bool,
     },
 }
 
@@ -85,7 +114,7 @@ pub async fn teams(db: &Db, command: Teams) -> anyhow::Result<()> {
     match command {
         Teams::Create { slug, name } => {
             let name = name.unwrap_or_else(|| slug.clone());
-            let Some(id) = store::create_team(db, &slug, &name).await? else {
+            let Some(id) = create_team(db, &slug, &name).await? else {
                 bail!("there is a team {slug} already: choose another slug");
             };
             println!("{id}");
@@ -117,32 +146,37 @@ pub async fn keys(db: &Db, clock: &Clock, command: Keys) -> anyhow::Result<()> {
                 queries_per_hour: new.queries_per_hour,
                 expires_at,
             };
-            println!("{}", create_key(db, team.id, key).await?.reveal());
+            println!("{}", create_key(db, clock, team.id, key).await?.reveal());
             eprintln!("this key is shown once: store it where only its user can read it");
         }
         Keys::List { team } => {
             let team = find_team(db, &team).await?;
-            for key in store::list_keys(db, team.id).await? {
-                let state = match (key.revoked_at, key.expires_at) {
-                    (Some(at), _) => format!("revoked {at:?}"),
-                    (None, Some(at)) if at <= clock.now() => format!("expired {at:?}"),
-                    (None, Some(at)) => format!("valid until {at:?}"),
-                    (None, None) => "valid".to_owned(),
-                };
-                let scopes = key.scopes.join(",");
-                let (id, prefix, quota, name) =
-                    (key.id, key.prefix, key.queries_per_hour, key.name);
-                println!("{id}\t{prefix}\t{state}\t{quota}/h\t{scopes}\t{name}");
+            for key in list_keys(db, team.id).await? {
+                println!("{}", line(&key, clock));
+            }
+        }
+        Keys::Rotate { team, overlap, id } => {
+            let team = find_team(db, &team).await?;
+            let key = generate(team.id)?;
+            let write = db.team_write(team.id).await?;
+            let actor = Actor::COMMAND_LINE;
+            let done = keys::rotate(&write, &actor, KeyId(id), &key, overlap, clock.now()).await;
+            match write.end(done).await {
+                Ok((_, old)) => {
+                    println!("{}", key.reveal());
+                    let end = old.expires_at.map(crate::wire::instant).unwrap_or_default();
+                    eprintln!(
+                        "this key is shown once: store it where only its user can read it; the old one works until {end}"
+                    );
+                }
+                Err(Error::NotFound { .. }) => bail!("{}", no_key(&team, id)),
+                Err(error) => return Err(error.into()),
             }
         }
         Keys::Revoke { team, id } => {
             let team = find_team(db, &team).await?;
-            if !store::revoke_key(db, team.id, KeyId(id)).await? {
-                bail!(
-                    "team {} has no key {id}: see tap-analytics keys list --team {}",
-                    team.slug,
-                    team.slug
-                );
+            if !revoke_key(db, clock, team.id, KeyId(id)).await? {
+                bail!("{}", no_key(&team, id));
             }
             eprintln!("revoked: the key stops working everywhere within a second");
         }
@@ -154,10 +188,52 @@ pub async fn keys(db: &Db, clock: &Clock, command: Keys) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When the store cannot be reached.
-pub async fn create_key(db: &Db, team: TeamId, grant: Grant<'_>) -> anyhow::Result<ApiKey> {
+pub async fn create_key(
+    db: &Db,
+    clock: &Clock,
+    team: TeamId,
+    grant: Grant<'_>,
+) -> anyhow::Result<ApiKey> {
     let key = generate(team)?;
-    store::create_key(db, &key, grant).await?;
+    let write = db.team_write(team).await?;
+    let done = keys::create(&write, &Actor::COMMAND_LINE, &key, grant, clock.now()).await;
+    write.end(done).await?;
     Ok(key)
+}
+
+/// Ends a key. `false` when the team has no such key.
+///
+/// # Errors
+/// When the store cannot be reached.
+pub async fn revoke_key(db: &Db, clock: &Clock, team: TeamId, key: KeyId) -> Result<bool, Error> {
+    let write = db.team_write(team).await?;
+    let done = keys::revoke(&write, team, &Actor::COMMAND_LINE, key, clock.now()).await;
+    match write.end(done).await {
+        Ok(_) => Ok(true),
+        Err(Error::NotFound { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Every key of a team, the newest first.
+///
+/// # Errors
+/// When the store cannot be reached.
+pub async fn list_keys(db: &Db, team: TeamId) -> Result<Vec<KeyInfo>, Error> {
+    let read = db.team(team).await?;
+    let keys = store::list_keys(&read, team, KeyFilter::default(), None).await?;
+    read.end().await?;
+    Ok(keys)
+}
+
+/// Adds a team with the next number. `None` when the slug is taken.
+///
+/// # Errors
+/// When the store cannot be reached.
+pub async fn create_team(db: &Db, slug: &str, name: &str) -> Result<Option<TeamId>, Error> {
+    let write = db.system_write().await?;
+    let done = store::create_team(&write, None, slug, name).await;
+    write.end(done).await
 }
 
 /// Makes a team of this number together with a key: there is no team that nobody can use. `None` when
@@ -167,14 +243,85 @@ pub async fn create_key(db: &Db, team: TeamId, grant: Grant<'_>) -> anyhow::Resu
 /// When the store cannot be reached.
 pub async fn create_team_with_key(
     db: &Db,
+    clock: &Clock,
     team: TeamId,
     slug: &str,
     name: &str,
     grant: Grant<'_>,
 ) -> anyhow::Result<Option<ApiKey>> {
     let key = generate(team)?;
-    let made = store::create_team_with_key(db, slug, name, &key, grant).await?;
-    Ok(made.then_some(key))
+    let write = db.system_write().await?;
+    let work = async {
+        if store::create_team(&write, Some(team), slug, name).await?.is_none() {
+            return Ok(false);
+        }
+        keys::create(&write, &Actor::COMMAND_LINE, &key, grant, clock.now()).await?;
+        Ok(true)
+    };
+    let done = work.await;
+    Ok(write.end(done).await?.then_some(key))
+}
+
+/// Runs `tokens`.
+///
+/// # Errors
+/// When the store cannot be reached.
+pub async fn tokens(db: &Db, clock: &Clock, command: Tokens) -> anyhow::Result<()> {
+    let Tokens::Rotate { end_all } = command;
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).context("the operating system has no randomness to give")?;
+    let new = SigningSecret { id: Uuid::new_v4().to_string(), secret, created_at: clock.now() };
+    let write = db.system_write().await?;
+    let done = store::rotate_signing(&write, &new, !end_all).await;
+    write.end(done).await?;
+    if end_all {
+        eprintln!("all tokens have ended: pages have to trade their keys for new ones");
+    } else {
+        eprintln!(
+            "in a minute tokens are signed with a new secret; those that are out go on working"
+        );
+    }
+    Ok(())
+}
+
+/// A key as `keys list` shows it.
+fn line(key: &KeyInfo, clock: &Clock) -> String {
+    let instant = |at: Option<_>| at.map(crate::wire::instant).unwrap_or_default();
+    let state = match key.state(clock.now()) {
+        KeyState::Revoked => format!("revoked {}", instant(key.revoked_at)),
+        KeyState::Expired => format!("expired {}", instant(key.expires_at)),
+        KeyState::Active if key.expires_at.is_some() => {
+            format!("valid until {}", instant(key.expires_at))
+        }
+        KeyState::Active => "valid".to_owned(),
+    };
+    let used = key
+        .last_used_at
+        .map_or("never used".to_owned(), |at| format!("used {}", crate::wire::instant(at)));
+    let KeyInfo { id, prefix, queries_per_hour, name, .. } = key;
+    let scopes = key.scopes.join(",");
+    format!("{id}\t{prefix}\t{state}\t{queries_per_hour}/h\t{scopes}\t{used}\t{name}")
+}
+
+fn no_key(team: &Team, id: Uuid) -> String {
+    let slug = &team.slug;
+    format!("team {slug} has no key {id}: see tap-analytics keys list --team {slug}")
+}
+
+/// The id of a key, and not the key itself, which must not get into an error.
+fn parse_id(text: &str) -> Result<Uuid, String> {
+    Uuid::parse_str(text).map_err(|_| {
+        "use the id of the key, a UUID that keys list shows first, and not the key itself"
+            .to_owned()
+    })
+}
+
+fn parse_overlap(text: &str) -> Result<TimeDelta, String> {
+    if text == "0" {
+        return Ok(TimeDelta::zero());
+    }
+    let span = parse_span(text)?;
+    if span <= OVERLAP_MAX { Ok(span) } else { Err("use at most 30d".to_owned()) }
 }
 
 fn generate(team: TeamId) -> anyhow::Result<ApiKey> {

@@ -7,7 +7,9 @@
 
 use std::fmt;
 
-use crate::ids::TeamId;
+use uuid::Uuid;
+
+use crate::{ids::TeamId, secrets::Secrets};
 
 const ALPHABET: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 const SECRET_LEN: usize = 32;
@@ -32,19 +34,27 @@ impl ApiKey {
     /// # Errors
     /// When the operating system has no randomness to give.
     pub fn generate(team: TeamId) -> Result<Self, getrandom::Error> {
+        let mut seed = [0_u8; 32];
+        getrandom::fill(&mut seed)?;
+        Ok(Self::derive(team, blake3::Hasher::new_keyed(&seed).finalize_xof()))
+    }
+
+    /// The key that is made of these bytes, as random as they are.
+    #[must_use]
+    pub fn derive(team: TeamId, mut bytes: blake3::OutputReader) -> Self {
         let mut secret = String::with_capacity(SECRET_LEN);
-        let mut bytes = [0_u8; SECRET_LEN];
+        let mut some = [0_u8; SECRET_LEN];
         while secret.len() < SECRET_LEN {
-            getrandom::fill(&mut bytes)?;
+            bytes.fill(&mut some);
             // 248 is the largest multiple of 62 in a byte: without the rest all characters are
             // equally likely.
-            let fair = bytes.iter().filter(|byte| **byte < 248);
+            let fair = some.iter().filter(|byte| **byte < 248);
             let letters = fair.map(|byte| char::from(ALPHABET[usize::from(byte % 62)]));
             secret.extend(letters.take(SECRET_LEN - secret.len()));
         }
         let body = format!("tap_{team}_{secret}");
         let text = format!("{body}_{}", checksum(&body));
-        Ok(Self { team, text })
+        Self { team, text }
     }
 
     /// Reads a key. `None` when it cannot be one.
@@ -92,6 +102,45 @@ impl ApiKey {
 impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ApiKey({}…)", self.prefix())
+    }
+}
+
+/// Makes keys that can be shown again to whoever repeats a request, though they are kept nowhere: they are
+/// made of the secret of the service, the key of the caller, which the service does not keep either, and the
+/// `request_id`.
+#[derive(Clone)]
+pub struct MadeByRequest {
+    secret: [u8; 32],
+}
+
+impl fmt::Debug for MadeByRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("MadeByRequest")
+    }
+}
+
+impl MadeByRequest {
+    /// With a secret made of that of the service.
+    #[must_use]
+    pub fn new(secrets: &Secrets) -> Self {
+        Self { secret: secrets.derive("tap-analytics 2026-11 keys made by request") }
+    }
+
+    /// The key of a request that was made with a key of its own; without a `request_id` a random one.
+    ///
+    /// # Errors
+    /// When the operating system has no randomness to give.
+    pub fn key(
+        &self,
+        team: TeamId,
+        own_key: &str,
+        request_id: Option<Uuid>,
+    ) -> Result<ApiKey, getrandom::Error> {
+        let Some(id) = request_id else { return ApiKey::generate(team) };
+        let mut hasher = blake3::Hasher::new_keyed(&self.secret);
+        hasher.update(id.as_bytes());
+        hasher.update(own_key.as_bytes());
+        Ok(ApiKey::derive(team, hasher.finalize_xof()))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Teams and their keys.
+//! Teams, their keys, and tokens for browsers.
 //!
 //! Tables: `teams`, `api_keys`. The command line makes teams and keys; requests only ever see the
 //! directory of [`crate::auth`], which loads the keys from here.
@@ -7,5 +7,9 @@
 
 pub mod command;
 pub mod key;
+pub mod keys;
 pub mod model;
+pub mod rpc;
 pub mod store;
+pub mod token;
+pub mod wire;

@@ -1,63 +1,35 @@
-//! One function for each statement of `sql/access/`. All of it spans teams: it runs as `tap_system`.
+//! One function for each statement of `sql/access/`. What is one team's runs as `tap_app` in a transaction
+//! that sees that team only; what spans teams as `tap_system`.
 
 use chrono::{DateTime, Utc};
-use deadpool_postgres::Transaction;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::{
     key::{ApiKey, Hash},
-    model::{Grant, KeyInfo, Team},
+    model::{KeyAction, KeyChange, KeyEvent, KeyFilter, KeyInfo, Team},
+    token::SigningSecret,
 };
 use crate::{
-    db::{self, Db},
+    db::{self, Db, TeamRead, Write},
     error::Error,
     ids::{KeyId, TeamId},
     sql,
 };
 
-/// Adds a team with the next number. `None` when the slug is taken.
+/// Adds a team with this number, or the next. `None` when the slug or the number is taken.
 ///
 /// # Errors
 /// As [`db::query`].
-pub async fn create_team(db: &Db, slug: &str, name: &str) -> Result<Option<TeamId>, Error> {
-    let mut client = db.system().await?;
-    let transaction = client.transaction().await.map_err(db::sql_error)?;
-    let team = insert_team(&transaction, None, slug, name).await?;
-    transaction.commit().await.map_err(db::sql_error)?;
-    Ok(team)
-}
-
-/// Adds the team that a key names, and the key. `false` when the number or the slug is taken.
-///
-/// # Errors
-/// As [`db::query`].
-pub async fn create_team_with_key(
-    db: &Db,
-    slug: &str,
-    name: &str,
-    key: &ApiKey,
-    grant: Grant<'_>,
-) -> Result<bool, Error> {
-    let mut client = db.system().await?;
-    let transaction = client.transaction().await.map_err(db::sql_error)?;
-    let made = insert_team(&transaction, Some(key.team()), slug, name).await?.is_some();
-    if made {
-        insert_key(&transaction, key, grant).await?;
-    }
-    transaction.commit().await.map_err(db::sql_error)?;
-    Ok(made)
-}
-
-async fn insert_team(
-    transaction: &Transaction<'_>,
+pub async fn create_team(
+    write: &Write,
     id: Option<TeamId>,
     slug: &str,
     name: &str,
 ) -> Result<Option<TeamId>, Error> {
-    db::query_in(transaction, sql!("access/lock_teams"), &[]).await?;
+    write.query(sql!("access/lock_teams"), &[]).await?;
     let id = id.map(|id| id.0);
-    let rows = db::query_in(transaction, sql!("access/create_team"), &[&id, &slug, &name]).await?;
+    let rows = write.query(sql!("access/create_team"), &[&id, &slug, &name]).await?;
     Ok(rows.first().map(|row| TeamId(row.get("team_id"))))
 }
 
@@ -79,60 +51,145 @@ pub async fn find_team(db: &Db, slug: &str) -> Result<Option<Team>, Error> {
     Ok(rows.first().map(team))
 }
 
-/// Stores a key, that is its hash, and tells every replica.
+/// Until the end of the transaction nobody else changes keys of the team.
 ///
 /// # Errors
 /// As [`db::query`].
-pub async fn create_key(db: &Db, key: &ApiKey, grant: Grant<'_>) -> Result<(), Error> {
-    let mut client = db.system().await?;
-    let transaction = client.transaction().await.map_err(db::sql_error)?;
-    insert_key(&transaction, key, grant).await?;
-    transaction.commit().await.map_err(db::sql_error)
-}
-
-async fn insert_key(
-    transaction: &Transaction<'_>,
-    key: &ApiKey,
-    grant: Grant<'_>,
-) -> Result<(), Error> {
-    let scopes: Vec<&str> = grant.scopes.iter().map(|scope| scope.as_str()).collect();
-    let quota = i32::try_from(grant.queries_per_hour).map_err(Error::internal)?;
-    let hash = key.hash();
-    let params: db::Params<'_> = &[
-        &key.team().0,
-        &Uuid::now_v7(),
-        &hash.as_slice(),
-        &key.prefix(),
-        &grant.name,
-        &scopes,
-        &quota,
-        &grant.expires_at,
-    ];
-    db::query_in(transaction, sql!("access/create_key"), params).await?;
-    db::query_in(transaction, sql!("access/notify_keys"), &[]).await?;
+pub async fn lock_keys(write: &Write, team: TeamId) -> Result<(), Error> {
+    write.query(sql!("access/lock_keys"), &[&team.0]).await?;
     Ok(())
 }
 
-/// The keys of a team, the newest first.
+/// How many keys of the team are in memory.
 ///
 /// # Errors
 /// As [`db::query`].
-pub async fn list_keys(db: &Db, team: TeamId) -> Result<Vec<KeyInfo>, Error> {
-    let rows = db::query(&db.system().await?, sql!("access/list_keys"), &[&team.0]).await?;
+pub async fn count_keys(write: &Write, team: TeamId) -> Result<i64, Error> {
+    let rows = write.query(sql!("access/count_keys"), &[&team.0]).await?;
+    Ok(rows.first().map_or(0, |row| row.get("keys")))
+}
+
+/// Stores a key, that is its hash.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn create_key(write: &Write, key: &ApiKey, info: &KeyInfo) -> Result<(), Error> {
+    let quota = i32::try_from(info.queries_per_hour).map_err(Error::internal)?;
+    let hash = key.hash();
+    let (created_by, replaces) = (info.created_by.map(|key| key.0), info.replaces.map(|key| key.0));
+    let params: db::Params<'_> = &[
+        &key.team().0,
+        &info.id.0,
+        &hash.as_slice(),
+        &info.prefix,
+        &info.name,
+        &info.scopes,
+        &quota,
+        &info.expires_at,
+        &created_by,
+        &replaces,
+        &info.created_at,
+    ];
+    write.query(sql!("access/create_key"), params).await?;
+    Ok(())
+}
+
+/// Stores what can be changed of a key.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn update_key(write: &Write, team: TeamId, key: &KeyInfo) -> Result<(), Error> {
+    let quota = i32::try_from(key.queries_per_hour).map_err(Error::internal)?;
+    let params: db::Params<'_> =
+        &[&team.0, &key.id.0, &key.name, &key.scopes, &quota, &key.expires_at, &key.revoked_at];
+    write.query(sql!("access/update_key"), params).await?;
+    Ok(())
+}
+
+/// Tells every replica, once the transaction is committed.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn notify_keys(write: &Write) -> Result<(), Error> {
+    write.query(sql!("access/notify_keys"), &[]).await?;
+    Ok(())
+}
+
+/// The keys of a team, the newest first, this many at most.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn list_keys(
+    read: &TeamRead,
+    team: TeamId,
+    filter: KeyFilter,
+    limit: Option<i64>,
+) -> Result<Vec<KeyInfo>, Error> {
+    let before = filter.before.map(|key| key.0);
+    let params: db::Params<'_> = &[&team.0, &filter.valid_at, &before, &limit];
+    let rows = read.query(sql!("access/list_keys"), params).await?;
     Ok(rows.iter().map(key_info).collect())
 }
 
-/// Ends a key and tells every replica. `false` when the team has no such key.
+/// A key of a team.
 ///
 /// # Errors
 /// As [`db::query`].
-pub async fn revoke_key(db: &Db, team: TeamId, key: KeyId) -> Result<bool, Error> {
-    let mut client = db.system().await?;
-    let transaction = client.transaction().await.map_err(db::sql_error)?;
-    let rows = db::query_in(&transaction, sql!("access/revoke_key"), &[&team.0, &key.0]).await?;
-    db::query_in(&transaction, sql!("access/notify_keys"), &[]).await?;
-    transaction.commit().await.map_err(db::sql_error)?;
-    Ok(!rows.is_empty())
+pub async fn get_key(read: &TeamRead, team: TeamId, key: KeyId) -> Result<Option<KeyInfo>, Error> {
+    let rows = read.query(sql!("access/get_key"), &[&team.0, &key.0]).await?;
+    Ok(rows.first().map(key_info))
+}
+
+/// Keeps what was done to a key.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn record_event(
+    write: &Write,
+    team: TeamId,
+    event: (KeyId, Option<KeyId>, KeyAction, &[KeyChange]),
+    now: DateTime<Utc>,
+) -> Result<(), Error> {
+    let (key, actor, action, changes) = event;
+    let changes: Vec<_> = changes
+        .iter()
+        .map(|change| {
+            serde_json::json!({
+                "field": change.field, "before": change.before, "after": change.after,
+            })
+        })
+        .collect();
+    let changes = serde_json::Value::Array(changes).to_string();
+    let actor = actor.map(|key| key.0);
+    let params: db::Params<'_> =
+        &[&team.0, &Uuid::now_v7(), &now, &key.0, &actor, &action.as_str(), &changes];
+    write.query(sql!("access/record_event"), params).await?;
+    Ok(())
+}
+
+/// What was done to the keys of a team, or to one of them, the newest first.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn list_key_events(
+    read: &TeamRead,
+    team: TeamId,
+    key: Option<KeyId>,
+    before: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<KeyEvent>, Error> {
+    let key = key.map(|key| key.0);
+    let rows =
+        read.query(sql!("access/list_key_events"), &[&team.0, &key, &before, &limit]).await?;
+    let events = rows.iter().map(|row| KeyEvent {
+        id: row.get("event_id"),
+        occurred_at: row.get("occurred_at"),
+        key: KeyId(row.get("key_id")),
+        actor: row.get::<_, Option<Uuid>>("actor_key_id").map(KeyId),
+        action: row.get("action"),
+        changes: row.get("changes"),
+    });
+    Ok(events.collect())
 }
 
 /// A key as the directory needs it.
@@ -163,16 +220,75 @@ pub async fn load_keys(db: &Db) -> Result<Vec<LoadedKey>, Error> {
                 team: TeamId(row.get("team_id")),
                 team_slug: row.get("team_slug"),
                 team_name: row.get("team_name"),
-                prefix: row.get("prefix"),
-                name: row.get("name"),
                 id: KeyId(row.get("key_id")),
                 hash: hash.try_into().map_err(Error::internal)?,
+                prefix: row.get("prefix"),
+                name: row.get("name"),
                 scopes: row.get("scopes"),
                 queries_per_hour: row.get::<_, i32>("queries_per_hour").unsigned_abs(),
                 expires_at: row.get("expires_at"),
             })
         })
         .collect()
+}
+
+/// What tokens are signed with.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn load_signing(db: &Db) -> Result<Vec<SigningSecret>, Error> {
+    let rows = db::query(&db.system().await?, sql!("access/load_signing"), &[]).await?;
+    rows.iter()
+        .map(|row| {
+            let secret: &[u8] = row.get("secret");
+            Ok(SigningSecret {
+                id: row.get("id"),
+                secret: secret.try_into().map_err(Error::internal)?,
+                created_at: row.get("created_at"),
+            })
+        })
+        .collect()
+}
+
+/// Puts a new secret beside the newest, or in place of all.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn rotate_signing(
+    write: &Write,
+    new: &SigningSecret,
+    keep_newest: bool,
+) -> Result<(), Error> {
+    write.query(sql!("access/drop_signing"), &[&keep_newest]).await?;
+    let name = format!("signing.{}", new.id);
+    let params: db::Params<'_> = &[&name, &new.secret.as_slice(), &new.created_at];
+    write.query(sql!("access/add_signing"), params).await?;
+    notify_keys(write).await
+}
+
+/// Notes when keys of a team were used.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn touch_keys(
+    db: &Db,
+    team: TeamId,
+    keys: &[(KeyId, DateTime<Utc>)],
+) -> Result<(), Error> {
+    let (ids, ats): (Vec<Uuid>, Vec<_>) = keys.iter().map(|(key, at)| (key.0, *at)).unzip();
+    db::query(&db.system().await?, sql!("access/touch_keys"), &[&team.0, &ids, &ats]).await?;
+    Ok(())
+}
+
+/// Deletes keys that ended, and what was done to keys, before an instant.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn forget(db: &Db, before: DateTime<Utc>) -> Result<(), Error> {
+    let client = db.system().await?;
+    db::query(&client, sql!("access/forget_keys"), &[&before]).await?;
+    db::query(&client, sql!("access/forget_key_events"), &[&before]).await?;
+    Ok(())
 }
 
 fn team(row: &Row) -> Team {
@@ -186,7 +302,11 @@ fn key_info(row: &Row) -> KeyInfo {
         name: row.get("name"),
         scopes: row.get("scopes"),
         queries_per_hour: row.get::<_, i32>("queries_per_hour").unsigned_abs(),
+        created_at: row.get("created_at"),
+        created_by: row.get::<_, Option<Uuid>>("created_by").map(KeyId),
         expires_at: row.get("expires_at"),
         revoked_at: row.get("revoked_at"),
+        last_used_at: row.get("last_used_at"),
+        replaces: row.get::<_, Option<Uuid>>("replaces").map(KeyId),
     }
 }

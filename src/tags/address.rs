@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::error::Error;
+use crate::{error::Error, reasons};
 
 /// The part of an address before its path, such as `https://t.example.com` or `http://localhost:3000`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl Addresses {
         let public = self.public.clone().or(called);
         if public.is_none() {
             return Err(Error::FailedPrecondition {
-                reason: "PUBLIC_URL_UNKNOWN",
+                reason: reasons::PUBLIC_URL_UNKNOWN,
                 message: "it is not known where the tap URL is reached: set TAP_PUBLIC_URL, or call by the address that people use".to_owned(),
             });
         }

@@ -18,6 +18,7 @@ use super::{
     store::{self, TeamTags},
 };
 use crate::{
+    auth::Caller,
     db::{Db, TeamRead},
     error::Error,
     ids::{TagId, TeamId},
@@ -220,6 +221,58 @@ impl TagDirectory {
         let count: usize = known.teams.values().map(|team| team.by_id.len()).sum();
         metrics::gauge!("tap_tags").set(u32::try_from(count).unwrap_or(u32::MAX));
         self.known.store(Arc::new(known));
+    }
+
+    /// The tags of these uids, sorted by id; `None` when none are named: all.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for those that are not the team's; when the store cannot be read.
+    pub async fn resolve(
+        &self,
+        team: TeamId,
+        uids: &[String],
+    ) -> Result<Option<Vec<TagId>>, Error> {
+        if uids.is_empty() {
+            return Ok(None);
+        }
+        let find = |uid: &String| self.find(team, uid).map(|tag| tag.id);
+        if uids.iter().any(|uid| find(uid).is_none()) {
+            self.look_again(team, uids).await?;
+        }
+        let missing: Vec<&str> =
+            uids.iter().filter(|uid| find(uid).is_none()).map(String::as_str).collect();
+        if !missing.is_empty() {
+            return Err(Error::tags_not_found(&missing));
+        }
+        let mut tags: Vec<TagId> = uids.iter().filter_map(find).collect();
+        tags.sort_unstable();
+        Ok(Some(tags))
+    }
+
+    /// The uids of these tags, sorted.
+    #[must_use]
+    pub fn names(&self, team: TeamId, tags: &[TagId]) -> Vec<String> {
+        let tags = tags.iter().filter_map(|tag| self.find_by_id(team, *tag));
+        let mut uids: Vec<String> = tags.map(|tag| tag.uid.to_string()).collect();
+        uids.sort_unstable();
+        uids
+    }
+
+    /// What a caller may look at of what it asks for: these uids; none are all, or, for one that is limited
+    /// to some tags, those.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for those that it may not look at, as for those that there are not.
+    pub fn narrow(&self, caller: &Caller, uids: Vec<String>) -> Result<Vec<String>, Error> {
+        let Some(tags) = caller.tags() else { return Ok(uids) };
+        let allowed = self.names(caller.team, tags);
+        let asked = if uids.is_empty() { allowed.clone() } else { uids };
+        let missing: Vec<&str> =
+            asked.iter().filter(|uid| !allowed.contains(uid)).map(String::as_str).collect();
+        if asked.is_empty() || !missing.is_empty() {
+            return Err(Error::tags_not_found(&missing));
+        }
+        Ok(asked)
     }
 
     /// Which state of a team's tags is known; `None` while none is.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use url::Url;
 
-use crate::ids::TagId;
+use crate::{ids::TagId, reasons};
 
 /// A batch makes at most this many tags.
 pub const BATCH_TAGS_MAX: usize = 1_000;
@@ -179,9 +179,9 @@ impl BadUrl {
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
-            Self::Malformed => "MALFORMED_URL",
-            Self::Credentials => "CREDENTIALS_IN_URL",
-            Self::TooLong => "TOO_LONG",
+            Self::Malformed => reasons::MALFORMED_URL,
+            Self::Credentials => reasons::CREDENTIALS_IN_URL,
+            Self::TooLong => reasons::TOO_LONG,
         }
     }
 

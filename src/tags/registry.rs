@@ -21,7 +21,8 @@ use crate::{
     db::{Db, Write},
     error::Error,
     ids::TeamId,
-    requests::Once,
+    reasons,
+    requests::{self, Once},
 };
 
 /// How long to wait for this replica to know of a change.
@@ -108,21 +109,14 @@ impl Registry {
         answer: impl FnOnce(Made) -> A,
     ) -> Result<A, Error> {
         let write = self.db.team_write(team).await?;
-        let work = async {
-            if let Some(once) = &once
-                && let Some(before) = once.begin(&write).await?
-            {
-                return Ok((before, None));
-            }
-            let (made, revision) = self.insert(&write, team, new, existing).await?;
-            let answer = answer(made);
-            if let Some(once) = &once {
-                once.finish(&write, &answer).await?;
-            }
-            Ok((answer, revision))
+        let mut revision = None;
+        let work = async || {
+            let (made, now) = self.insert(&write, team, new, existing).await?;
+            revision = now;
+            Ok(answer(made))
         };
-        let done = work.await;
-        let (answer, revision) = write.end(done).await?;
+        let done = requests::once(once, &write, work).await;
+        let answer = write.end(done).await?;
         self.show(team, revision).await;
         Ok(answer)
     }
@@ -137,7 +131,7 @@ impl Registry {
     ) -> Result<(Made, Option<i64>), Error> {
         let revision = store::lock_team(write, team).await? + 1;
         let uids: Vec<String> = new.iter().map(|tag| tag.uid.clone()).collect();
-        let there = store::find_tags(write.as_read(), team, &uids).await?;
+        let there = store::find_tags(write, team, &uids).await?;
         let there: HashSet<String> = there.into_iter().map(|(_, uid)| uid).collect();
         let (existing_uids, fresh) = split(new, &there);
         if existing == Existing::Refuse && !existing_uids.is_empty() {
@@ -160,7 +154,7 @@ impl Registry {
 
     fn too_many_tags(&self) -> Error {
         Error::LimitReached {
-            reason: "TAG_LIMIT",
+            reason: reasons::TAG_LIMIT,
             message: format!(
                 "a team may have {} tags, archived ones included: take an archived one back, or ask whoever runs the service for more",
                 self.tags_max
@@ -176,7 +170,7 @@ impl Registry {
         let write = self.db.team_write(team).await?;
         let work = async {
             let revision = store::lock_team(&write, team).await? + 1;
-            let found = store::get_tag(write.as_read(), team, uid).await?;
+            let found = store::get_tag(&write, team, uid).await?;
             let tag = found.ok_or_else(|| Error::tags_not_found(&[uid]))?;
             let changed = change.apply(&tag, self.clock.now());
             if changed == tag {

@@ -20,6 +20,7 @@ use crate::{
         self, BatchCreateTagsRequest, CreateTagRequest, ListTagsRequest, UpdateTagRequest,
         tag_state,
     },
+    reasons,
     wire::{check_tag_uid, check_text, instant, kind, kind_value, optional_uuid, unknown_value},
 };
 
@@ -46,7 +47,7 @@ pub fn create_request(request: &CreateTagRequest, now: DateTime<Utc>) -> Result<
     let tags: Vec<_> = request.tag.iter().map(|tag| new_tag("tag", tag, now, &mut bad)).collect();
     if tags.is_empty() {
         let text = "is required: {\"tag\": {\"uid\": \"...\"}}";
-        bad.push(Violation::new("tag", "REQUIRED", text));
+        bad.push(Violation::new("tag", reasons::REQUIRED, text));
     }
     let request_id = request_id(&request.request_id, &mut bad);
     if bad.is_empty() {
@@ -68,11 +69,11 @@ pub fn batch_request(
     let request_id = request_id(&request.request_id, &mut bad);
     if request.tags.is_empty() {
         let text = "is required: at least one tag, as {\"tags\": [{\"uid\": \"...\"}]}";
-        bad.push(Violation::new("tags", "REQUIRED", text));
+        bad.push(Violation::new("tags", reasons::REQUIRED, text));
     }
     if request.tags.len() > BATCH_TAGS_MAX {
         let text = format!("has more than {BATCH_TAGS_MAX} tags: send fewer at a time");
-        bad.push(Violation::new("tags", "TOO_MANY_TAGS", text));
+        bad.push(Violation::new("tags", reasons::TOO_MANY_TAGS, text));
         return Err(Error::Invalid(bad));
     }
     let mut first = HashMap::new();
@@ -87,7 +88,7 @@ pub fn batch_request(
             Entry::Occupied(_) if tag.uid.is_empty() => {}
             Entry::Occupied(entry) => {
                 let text = format!("is that of tags[{}] too: send it once", entry.get());
-                bad.push(Violation::new(format!("tags[{at}].uid"), "DUPLICATE_TAG", text));
+                bad.push(Violation::new(format!("tags[{at}].uid"), reasons::DUPLICATE_TAG, text));
             }
         }
     }
@@ -104,7 +105,7 @@ fn shortened(mut bad: Vec<Violation>) -> Vec<Violation> {
         let more = bad.len() - NAMED_MAX;
         bad.truncate(NAMED_MAX);
         let text = format!("{more} more things are wrong in tags after these");
-        bad.push(Violation::new("tags", "MORE_VIOLATIONS", text));
+        bad.push(Violation::new("tags", reasons::MORE_VIOLATIONS, text));
     }
     bad
 }
@@ -127,7 +128,7 @@ fn new_tag(
     if has_addresses(&tag.uid) {
         check_tag_uid(uid, &tag.uid, bad);
     } else {
-        bad.push(Violation::new(uid, "MALFORMED_TAG_UID", NO_ADDRESSES));
+        bad.push(Violation::new(uid, reasons::MALFORMED_TAG_UID, NO_ADDRESSES));
     }
     check_text(format!("{field}.label"), &tag.label, LABEL_CHARS_MAX, bad);
     NewTag {
@@ -245,7 +246,7 @@ pub fn update_request(request: UpdateTagRequest) -> Result<(String, Change), Err
     let change = Change { label, kind, destination, archived };
     if bad.is_empty() && change.is_empty() {
         let text = format!("nothing is to be changed: name some of {MASK}, or set them");
-        bad.push(Violation::new("update_mask", "NOTHING_TO_CHANGE", text));
+        bad.push(Violation::new("update_mask", reasons::NOTHING_TO_CHANGE, text));
     }
     if bad.is_empty() { Ok((request.uid, change)) } else { Err(Error::Invalid(bad)) }
 }
@@ -279,11 +280,11 @@ impl Named {
                 "archived" => named.archived = true,
                 "uid" => {
                     let text = "a uid cannot be changed: make another tag, and archive this one";
-                    bad.push(Violation::new("update_mask", "IMMUTABLE_FIELD", text));
+                    bad.push(Violation::new("update_mask", reasons::IMMUTABLE_FIELD, text));
                 }
                 _ => {
                     let text = format!("may name {MASK} only");
-                    let unknown = Violation::new("update_mask", "UNKNOWN_FIELD", text);
+                    let unknown = Violation::new("update_mask", reasons::UNKNOWN_FIELD, text);
                     if !bad.contains(&unknown) {
                         bad.push(unknown);
                     }

@@ -14,6 +14,7 @@ use crate::{
     db::{Db, TeamRead},
     error::Error,
     ids::{TagId, TeamId},
+    reasons,
     tags::{directory, model::Kind},
 };
 
@@ -80,7 +81,7 @@ fn too_many_buckets(query: &Query) -> Error {
     let narrowest = buckets::narrowest_interval(query).as_str();
     Error::invalid(
         "interval",
-        "TOO_MANY_BUCKETS",
+        reasons::TOO_MANY_BUCKETS,
         format!(
             "this range has more than {BUCKETS_MAX} buckets by {}: use {narrowest} or wider, or a shorter range",
             query.interval.as_str()
@@ -97,7 +98,7 @@ fn refuse_too_many_counts(query: &Query, buckets: usize) -> Result<(), Error> {
     let text = format!(
         "{limit} tags and the rest over {buckets} buckets are more than {GROUP_COUNTS_MAX} counts: use a lower limit or a wider interval"
     );
-    Err(Error::invalid("limit", "TOO_MANY_COUNTS", text))
+    Err(Error::invalid("limit", reasons::TOO_MANY_COUNTS, text))
 }
 
 /// Reads the counts of one query from one snapshot.

@@ -13,6 +13,7 @@ use crate::{
     limits,
     proto::{IngestBatch, tap_v1::IngestTapsResponse},
     quotas::Class,
+    reasons,
     streams::{EndReason, Lifeline},
 };
 
@@ -113,7 +114,7 @@ impl Ingest {
         let IngestBatch { sequence, taps } = batch;
         if self.last_sequence.is_some_and(|last| sequence <= last) {
             let text = "must be larger with each batch";
-            return Err(Some(Error::invalid("sequence", "OUT_OF_SEQUENCE", text).into()));
+            return Err(Some(Error::invalid("sequence", reasons::OUT_OF_SEQUENCE, text).into()));
         }
         self.last_sequence = Some(sequence);
         let checked =
@@ -150,14 +151,18 @@ impl Ingest {
 fn end_status(reason: EndReason) -> Status {
     match reason {
         EndReason::KeyRevoked => Error::Unauthenticated {
-            reason: "API_KEY_REVOKED",
+            reason: reasons::API_KEY_REVOKED,
             message: "this API key was revoked: use another",
         },
         EndReason::KeyExpired => Error::Unauthenticated {
-            reason: "API_KEY_EXPIRED",
+            reason: reasons::API_KEY_EXPIRED,
             message: "this API key has expired: use a new one",
         },
-        EndReason::Draining | EndReason::TokenExpired | EndReason::Failed => Error::Draining,
+        EndReason::KeyChanged
+        | EndReason::AccessTokenExpired
+        | EndReason::Draining
+        | EndReason::TokenExpired
+        | EndReason::Failed => Error::Draining,
     }
     .into()
 }

@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail};
 use csv::{ErrorKind, StringRecord};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::error::Violation;
+use crate::{error::Violation, reasons};
 
 /// How often a line of progress is written where there is no terminal.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
@@ -154,6 +154,6 @@ impl Line {
             return Vec::new();
         }
         let text = format!("has {fields} fields where the header has {columns}");
-        vec![Violation::new("line", "FIELD_COUNT", text)]
+        vec![Violation::new("line", reasons::FIELD_COUNT, text)]
     }
 }

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     error::{Error, Violation},
     ids::TeamId,
+    reasons,
     tags::{
         directory::TagDirectory,
         model::{Kind, Tag},
@@ -145,10 +146,18 @@ impl Recorder {
     /// A tag that can be tapped.
     fn find(&self, team: TeamId, uid: &str) -> Result<Arc<Tag>, Violation> {
         let tag = self.tags.find(team, uid).ok_or_else(|| {
-            Violation::new("tag_uid", "UNKNOWN_TAG", "is not a tag of this team: check the uid")
+            Violation::new(
+                "tag_uid",
+                reasons::UNKNOWN_TAG,
+                "is not a tag of this team: check the uid",
+            )
         })?;
         if tag.archived_at.is_some() {
-            return Err(Violation::new("tag_uid", "TAG_ARCHIVED", "is archived: use another tag"));
+            return Err(Violation::new(
+                "tag_uid",
+                reasons::TAG_ARCHIVED,
+                "is archived: use another tag",
+            ));
         }
         Ok(tag)
     }
@@ -192,7 +201,7 @@ fn reject((index, tap_id): (usize, Option<Uuid>), violation: Violation) -> Rejec
 fn conflict() -> Violation {
     Violation::new(
         "tap_id",
-        "DUPLICATE_CONFLICT",
+        reasons::DUPLICATE_CONFLICT,
         "is the id of another tap at this instant, which differs from this one: use a new id",
     )
 }

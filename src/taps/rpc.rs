@@ -20,7 +20,6 @@ use crate::{
     auth::Caller,
     clock::Clock,
     error::Error,
-    ids::{TagId, TeamId},
     limits,
     proto::{
         Encoded, IngestBatch, RecordBatch,
@@ -55,7 +54,8 @@ type Frames<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 impl TapAnalytics for Taps {
     async fn query_taps(&self, request: Request<QueryTapsRequest>) -> Reply<QueryTapsResponse> {
         let caller = Caller::of(&request)?;
-        let query = wire::query(request.into_inner())?;
+        let mut query = wire::query(request.into_inner())?;
+        query.tag_uids = self.tags.narrow(&caller, query.tag_uids)?;
 
         let answered = self.answers.query_taps(caller.team, query).await?;
 
@@ -99,6 +99,7 @@ impl TapAnalytics for Taps {
         let caller = Caller::of(&request)?;
         let (team, tokens) = (caller.team, Arc::clone(&self.tokens));
         let request = wire::stream_request(request.into_inner())?;
+        let tag_uids = self.tags.narrow(&caller, request.tag_uids)?;
         let sent = request.resume_token;
         let token = sent.as_ref().map(|sent| tokens.read(team, sent)).transpose()?;
         if token.is_some_and(|token| token.other_history) {
@@ -108,7 +109,7 @@ impl TapAnalytics for Taps {
         let charged = Charged::unless(token.is_some_and(|token| token.fresh), &caller)?;
         let after = token.map(|token| token.revision);
         let open = async {
-            let tags = self.find_tags(team, &request.tag_uids).await?;
+            let tags = self.tags.resolve(team, &tag_uids).await?;
             let filter = Filter { tags, classes: request.classes };
             Follower::open(&self.feeds, team, after, filter, lifeline).await
         };
@@ -134,7 +135,8 @@ impl TapAnalytics for Taps {
         let caller = Caller::of(&request)?;
         let (team, tokens) = (caller.team, Arc::clone(&self.tokens));
         let WatchTapsRequest { query, resume_token } = request.into_inner();
-        let query = wire::query(query.unwrap_or_default())?;
+        let mut query = wire::query(query.unwrap_or_default())?;
+        query.tag_uids = self.tags.narrow(&caller, query.tag_uids)?;
         let watched = tokens.fingerprint(&query);
         let token = Some(resume_token).filter(|token| !token.is_empty());
         let token = token.map(|token| tokens.read(team, &token)).transpose()?;
@@ -154,27 +156,6 @@ impl TapAnalytics for Taps {
             }
         });
         Ok(charged.show(Box::pin(frames) as Self::WatchTapsStream))
-    }
-}
-
-impl Taps {
-    /// The tags of these uids, sorted by id; `None` when none are named: all.
-    async fn find_tags(&self, team: TeamId, uids: &[String]) -> Result<Option<Vec<TagId>>, Error> {
-        if uids.is_empty() {
-            return Ok(None);
-        }
-        let find = |uid: &String| self.tags.find(team, uid).map(|tag| tag.id);
-        if uids.iter().any(|uid| find(uid).is_none()) {
-            self.tags.look_again(team, uids).await?;
-        }
-        let missing: Vec<&str> =
-            uids.iter().filter(|uid| find(uid).is_none()).map(String::as_str).collect();
-        if !missing.is_empty() {
-            return Err(Error::tags_not_found(&missing));
-        }
-        let mut tags: Vec<TagId> = uids.iter().filter_map(find).collect();
-        tags.sort_unstable();
-        Ok(Some(tags))
     }
 }
 

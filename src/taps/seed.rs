@@ -32,6 +32,7 @@ use crate::{
     error::{Error, Violation},
     hints,
     ids::TeamId,
+    reasons,
     tags::{
         self,
         model::{
@@ -121,7 +122,7 @@ impl Seeder<'_> {
                 let text = format!(
                     "belongs to team {owner} already: a line of taps could not say which is meant"
                 );
-                lines.report(&line, &[Violation::new("tag_uid", "DUPLICATE_TAG", text)]);
+                lines.report(&line, &[Violation::new("tag_uid", reasons::DUPLICATE_TAG, text)]);
             }
         }
 
@@ -145,16 +146,19 @@ impl Seeder<'_> {
         Ok((known, lines.bad))
     }
 
-    /// Makes a team with a key. `None` when another run has just made it.
+    /// Makes a team with a key that can do everything, also make others. `None` when another run has just
+    /// made it.
     async fn make_team(&self, team: TeamId) -> anyhow::Result<Option<ApiKey>> {
         let (slug, name) = (format!("team-{team}"), format!("Team {team}"));
         let grant = Grant {
             name: KEY_NAME,
-            scopes: Preset::Reader.scopes(),
+            scopes: Preset::Admin.scopes(),
             queries_per_hour: QUERIES_PER_HOUR,
             expires_at: None,
         };
-        let key = access::command::create_team_with_key(self.db, team, &slug, &name, grant).await?;
+        let key =
+            access::command::create_team_with_key(self.db, self.clock, team, &slug, &name, grant)
+                .await?;
         if key.is_none() && !self.teams().await?.contains(&team) {
             bail!("cannot make team {team}: another team has the slug {slug}");
         }
@@ -177,11 +181,15 @@ impl Seeder<'_> {
         let unique: Vec<&NewTag> = unique.into_values().collect();
 
         let write = self.db.system_write().await?;
-        let revision = tags::store::lock_team(&write, team).await? + 1;
-        if !tags::store::insert_tags(&write, team, &unique).await?.is_empty() {
-            tags::store::notify_tags(&write, team, revision).await?;
-        }
-        write.commit().await
+        let work = async {
+            let revision = tags::store::lock_team(&write, team).await? + 1;
+            if !tags::store::insert_tags(&write, team, &unique).await?.is_empty() {
+                tags::store::notify_tags(&write, team, revision).await?;
+            }
+            Ok(())
+        };
+        let done = work.await;
+        write.end(done).await
     }
 
     /// Adds taps. Returns how many lines were bad.
@@ -242,27 +250,31 @@ fn parse_tag(line: &Line, now: DateTime<Utc>) -> Result<(TeamId, NewTag), Vec<Vi
     if !is_tag_uid(uid) || !has_addresses(uid) {
         let text = "must be 1 to 64 letters, digits, or . _ : -";
         let text = if is_tag_uid(uid) { NO_ADDRESSES } else { text };
-        bad.push(Violation::new("tag_uid", "MALFORMED_TAG_UID", text));
+        bad.push(Violation::new("tag_uid", reasons::MALFORMED_TAG_UID, text));
     }
     let team = line.field("team_id").parse().ok().filter(|team| *team > 0);
     if team.is_none() {
         bad.push(Violation::new(
             "team_id",
-            "MALFORMED_NUMBER",
+            reasons::MALFORMED_NUMBER,
             "must be a number from 1 to 2147483647",
         ));
     }
     let label = line.field("label");
     if label.chars().count() > LABEL_CHARS_MAX {
-        bad.push(Violation::new("label", "TOO_LONG", "must be at most 200 characters"));
+        bad.push(Violation::new("label", reasons::TOO_LONG, "must be at most 200 characters"));
     }
     if label.chars().any(char::is_control) {
-        bad.push(Violation::new("label", "MALFORMED_TEXT", "must have no control characters"));
+        bad.push(Violation::new(
+            "label",
+            reasons::MALFORMED_TEXT,
+            "must have no control characters",
+        ));
     }
     let kind = line.field("kind");
     let kind = if kind.is_empty() { Some(Kind::Nfc) } else { Kind::parse(kind) };
     if kind.is_none() {
-        bad.push(Violation::new("kind", "UNKNOWN_VALUE", "must be nfc, qr or link"));
+        bad.push(Violation::new("kind", reasons::UNKNOWN_VALUE, "must be nfc, qr or link"));
     }
     let destination = Some(line.field("destination_url")).filter(|url| !url.is_empty());
     let destination_url = destination.map(destination_url).transpose().unwrap_or_else(|why| {
@@ -289,19 +301,19 @@ fn parse_tap(
     if !(1..=200).contains(&id.len()) {
         bad.push(Violation::new(
             "id",
-            "REQUIRED",
+            reasons::REQUIRED,
             "is required: anything unique to the tap, up to 200 bytes",
         ));
     }
     let tag = tags.get(line.field("tag_uid"));
     if tag.is_none() {
-        bad.push(Violation::new("tag_uid", "UNKNOWN_TAG", "is not in the file of tags"));
+        bad.push(Violation::new("tag_uid", reasons::UNKNOWN_TAG, "is not in the file of tags"));
     }
     let count = line.field("count").parse().ok().filter(|count| (1..=1_000_000).contains(count));
     if count.is_none() {
         bad.push(Violation::new(
             "count",
-            "COUNT_OUT_OF_RANGE",
+            reasons::COUNT_OUT_OF_RANGE,
             "must be a whole number from 1 to 1000000",
         ));
     }
@@ -339,17 +351,19 @@ fn instant(line: &Line, now: DateTime<Utc>, bad: &mut Vec<Violation>) -> Option<
     });
     let violation = match at {
         Ok(at) if at > now + FUTURE_MAX => {
-            Violation::new("created_at", "TIMESTAMP_IN_FUTURE", "lies in the future")
+            Violation::new("created_at", reasons::TIMESTAMP_IN_FUTURE, "lies in the future")
         }
-        Ok(at) if at < EARLIEST => {
-            Violation::new("created_at", "TIMESTAMP_TOO_OLD", format!("lies before {EARLIEST:?}"))
-        }
+        Ok(at) if at < EARLIEST => Violation::new(
+            "created_at",
+            reasons::TIMESTAMP_TOO_OLD,
+            format!("lies before {EARLIEST:?}"),
+        ),
         Ok(at) => {
             return Some(whole_micros(at));
         }
         Err(()) => Violation::new(
             "created_at",
-            "MALFORMED_DATE",
+            reasons::MALFORMED_DATE,
             "must be an instant such as 2023-01-01T08:00:00Z; without an offset it is UTC",
         ),
     };

@@ -9,7 +9,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 
 use super::model::Query;
-use crate::{clock::Clock, error::Error, ids::TeamId};
+use crate::{clock::Clock, error::Error, ids::TeamId, reasons};
 
 /// A token of at most this age makes a stream cost nothing.
 const FRESH: TimeDelta = TimeDelta::minutes(10);
@@ -90,7 +90,7 @@ impl Tokens {
         self.parse(team, text).ok_or_else(|| {
             Error::invalid(
                 "resume_token",
-                "MALFORMED_RESUME_TOKEN",
+                reasons::MALFORMED_RESUME_TOKEN,
                 "is not a token of this team: send one as it came, whole, or none to begin from now",
             )
         })

@@ -190,7 +190,9 @@ async fn a_listener_that_is_cut_off_is_replaced_and_revocation_still_takes_a_sec
     .await;
 
     let id = app.key_id(team.id, &team.key).await;
-    tap_analytics::access::store::revoke_key(&app.db, team.id, id).await.unwrap();
+    tap_analytics::access::command::revoke_key(&app.db, &Clock::system(), team.id, id)
+        .await
+        .unwrap();
     let revoked = std::time::Instant::now();
     while client.clone().query_taps(query("2023-01-01", "2023-01-02", "DAY")).await.is_ok() {
         assert!(revoked.elapsed() < Duration::from_secs(1), "a second later the key still works");

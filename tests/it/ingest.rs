@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use tap_analytics::{
     access,
-    auth::Caller,
+    auth::{Caller, KeyAbout},
     clock::Clock,
     db::Db,
     hints::Notices,
@@ -324,7 +324,7 @@ async fn a_key_that_is_revoked_ends_the_stream_within_a_second() {
     busy.answer().await;
 
     let id = app.key_id(team.id, &team.key).await;
-    assert!(access::store::revoke_key(&app.db, team.id, id).await.unwrap());
+    assert!(access::command::revoke_key(&app.db, &Clock::system(), team.id, id).await.unwrap());
     let revoked = Instant::now();
     let mut acknowledged = 1;
     let busy_end = loop {
@@ -439,7 +439,7 @@ async fn service(app: &App) -> Taps {
 async fn each_batch_costs_a_write_and_the_stream_ends_when_there_is_none_left() {
     let app = App::start().await;
     let team = app.reporting_team("acme", &["a"]).await;
-    let quotas = Arc::new(Quotas::new(1));
+    let quotas = Arc::new(Quotas::new(1, &Clock::system()));
     let key = app.key_id(team.id, &team.key).await;
     let caller = Caller {
         team_slug: "acme".into(),
@@ -447,7 +447,15 @@ async fn each_batch_costs_a_write_and_the_stream_ends_when_there_is_none_left() 
         key,
         quotas: Arc::clone(&quotas),
         life: Arc::default(),
-        expires_at: None,
+        about: std::sync::Arc::new(KeyAbout {
+            name: String::new(),
+            prefix: String::new(),
+            team_name: String::new(),
+            queries_per_hour: 100,
+            expires_at: None,
+        }),
+        scopes: [].into(),
+        token: None,
     };
 
     // Batches as they are on the wire.

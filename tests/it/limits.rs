@@ -35,28 +35,28 @@ async fn the_101st_query_of_a_fresh_key_is_refused_by_every_wire() {
             assert_eq!(header("ratelimit-policy"), "\"query\";q=100;w=3600");
             assert!(header("ratelimit").starts_with(&format!("\"query\";r={remaining};t=")));
         }
-        let last = wire.query_taps(&envoy, Some(&team.key), day()).await;
-        assert_eq!((last.code, last.quota), (Code::Ok, Some((100, 0))), "{wire:?}");
+        let last = wire.query_taps(&envoy, Some(&team.key), &day()).await;
+        assert_eq!((last.code, last.quota()), (Code::Ok, Some((100, 0))), "{wire:?}");
 
         // Refusals cost nothing, so that they do not put off the next call.
         for _ in 0..3 {
-            let refused = wire.query_taps(&envoy, Some(&team.key), day()).await;
+            let refused = wire.query_taps(&envoy, Some(&team.key), &day()).await;
             assert_eq!(
-                (refused.code, refused.quota),
+                (refused.code, refused.quota()),
                 (Code::ResourceExhausted, Some((100, 0))),
                 "{wire:?}"
             );
-            assert!((1..=36).contains(&refused.retry_after.unwrap()), "{refused:?}");
-            let failure = refused.failure.unwrap();
+            assert!((1..=36).contains(&refused.retry_after().unwrap()), "{refused:?}");
+            let failure = refused.failure();
             assert_eq!(failure.reason, "QUOTA_EXCEEDED");
             assert_eq!(failure.quota_metric.as_deref(), Some("tap-analytics/query"));
             assert!(failure.retry);
         }
-        let unaffected = wire.query_taps(&envoy, Some(&other.key), day()).await;
-        assert_eq!((unaffected.code, unaffected.quota), (Code::Ok, Some((100, 99))));
+        let unaffected = wire.query_taps(&envoy, Some(&other.key), &day()).await;
+        assert_eq!((unaffected.code, unaffected.quota()), (Code::Ok, Some((100, 99))));
         let second_key = app.key(team.id, Some(7), &[Scope::TapsRead], None).await;
-        let unaffected = wire.query_taps(&envoy, Some(&second_key), day()).await;
-        assert_eq!((unaffected.code, unaffected.quota), (Code::Ok, Some((7, 6))));
+        let unaffected = wire.query_taps(&envoy, Some(&second_key), &day()).await;
+        assert_eq!((unaffected.code, unaffected.quota()), (Code::Ok, Some((7, 6))));
     }
 }
 

@@ -660,7 +660,7 @@ async fn streams_end_within_a_second_when_their_key_is_revoked() {
     let mut other = opened(&mut app.client(&app.busy_key(team.id).await), "").await.unwrap();
 
     let id = app.key_id(team.id, &team.key).await;
-    access::store::revoke_key(&app.db, team.id, id).await.unwrap();
+    access::command::revoke_key(&app.db, &Clock::system(), team.id, id).await.unwrap();
     let start = Instant::now();
     let last = taps.message().await.unwrap().unwrap().frame.unwrap();
     let stream_taps_response::Frame::End(end) = last else { panic!("{last:?}") };

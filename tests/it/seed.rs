@@ -32,6 +32,9 @@ async fn the_sample_is_loaded_once_and_answers_the_documented_query() {
         })
         .collect();
     assert_eq!(keys.len(), 10);
+    let all = "array['taps:read', 'taps:write', 'tags:write', 'keys:manage']";
+    let admins = format!("select count(*) from api_keys where scopes @> {all}");
+    assert_eq!(app.scalar::<i64>(&admins).await, 10);
     assert_eq!(app.scalar::<i64>("select count(*) from tags").await, 500);
     assert_eq!(app.scalar::<i64>("select count(*) from taps").await, 50_000);
     assert_roll_up_equals_raw(&app).await;

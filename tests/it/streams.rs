@@ -18,10 +18,11 @@ use tonic_types::StatusExt as _;
 use crate::app::{
     App, KeyedClient, Options, Team, connect,
     envoy::Envoy,
-    frames::{Asked, Frames, STREAM_WIRES, StreamWire},
+    frames::{Asked, STREAM_WIRES},
     instant, new_database, query,
     report::{Following, Ingesting, reason, record, report, reports},
     store,
+    wires::{Frames, Wire},
 };
 
 /// An installation whose time stands still: it is in tokens.
@@ -50,10 +51,10 @@ fn token(frame: &Value) -> &str {
 }
 
 /// Opens the same stream by every wire.
-async fn open_all(envoy: &Envoy, key: &str, asked: &Asked) -> Vec<(StreamWire, Frames)> {
+async fn open_all(envoy: &Envoy, key: &str, asked: &Asked) -> Vec<(Wire, Frames)> {
     let mut open = Vec::new();
     for wire in STREAM_WIRES {
-        let frames = wire.open(envoy, Some(key), asked).await;
+        let frames = asked.open(wire, envoy, Some(key)).await;
         open.push((wire, frames.unwrap_or_else(|refused| panic!("{wire:?}: {refused:?}"))));
     }
     open
@@ -229,7 +230,7 @@ async fn what_is_wrong_before_the_first_frame_is_an_error_of_the_one_shape_by_ev
     for (key, asked, code, reason) in cases {
         let mut outcomes = Vec::new();
         for wire in STREAM_WIRES {
-            let Err(refused) = wire.open(&envoy, key, &asked).await else {
+            let Err(refused) = asked.open(wire, &envoy, key).await else {
                 panic!("{asked:?} by {wire:?} was opened")
             };
             let (got, mut failure) = *refused;

@@ -1,18 +1,15 @@
 //! `tap.v1.Tags` by JSON, through the real Envoy: paths with uids in them, masks, errors.
 
-use hyper_util::{client::legacy, rt::TokioExecutor};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
-use tap_analytics::proto::tap_v1::{
-    CreateTagRequest, GetTagRequest, NewTag, tags_client::TagsClient,
-};
+use tap_analytics::reasons::http_status;
 use tonic::Code;
-use tower::ServiceBuilder;
 
 use crate::app::{
     App, Options,
     envoy::Envoy,
-    wires::{Failure, grpc_failure, http_status, json_failure, with_key},
+    rpcs::Rpc,
+    wires::{self, Call, Failure, Outcome, WIRES, Wire, json_failure},
 };
 
 /// Envoy in front of a team's service.
@@ -62,6 +59,19 @@ impl Door {
 
     async fn patch(&self, path: &str, body: Value) -> Result<Value, (u16, Failure)> {
         self.call(Method::PATCH, path, &body).await
+    }
+
+    /// Calls a method by gRPC, gRPC-web and JSON, which must come to the same.
+    async fn by_every_wire(&self, method: &str, request: Value) -> Outcome {
+        let rpc = Rpc::of(&format!("Tags/{method}"));
+        let call = Call::new(&rpc, &request).key(Some(&self.key));
+        let by_grpc = call.outcome(&wires::Door::of(&self.envoy), Wire::Grpc, 1).await;
+        for wire in WIRES {
+            let outcome = call.outcome(&wires::Door::of(&self.envoy), wire, 1).await;
+            assert_eq!((outcome.code, &outcome.answers), (by_grpc.code, &by_grpc.answers));
+            assert_eq!(outcome.error, by_grpc.error, "{wire:?}");
+        }
+        by_grpc
     }
 
     /// Makes a tag.
@@ -291,34 +301,17 @@ async fn refusals_have_the_same_shape_by_every_wire() {
     let refused = door.get("/v1/tags?page=2").await.unwrap_err();
     assert_eq!((refused.0, refused.1.reason.as_str()), (400, "MALFORMED_REQUEST"));
 
-    let channel = tonic::transport::Channel::from_shared(door.envoy.url("")).unwrap();
-    let mut grpc = TagsClient::new(channel.connect().await.unwrap());
-    let http = legacy::Client::builder(TokioExecutor::new()).build_http();
-    let web = ServiceBuilder::new().layer(tonic_web::GrpcWebClientLayer::new()).service(http);
-    let mut web = TagsClient::with_origin(web, door.envoy.url("").parse().unwrap());
-    let key = Some(door.key.as_str());
-    let get = |uid: &str| with_key(GetTagRequest { uid: uid.to_owned() }, key);
-    let found = grpc.get_tag(get("a")).await.unwrap().into_inner();
-    assert_eq!(web.get_tag(get("a")).await.unwrap().into_inner(), found);
-    let bad = NewTag {
-        uid: "\u{e4} b".to_owned(),
-        label: "\u{7}\u{1f9e1}".to_owned(),
-        destination_url: "https://ann:secret@b\u{fc}cher.example".to_owned(),
-        ..NewTag::default()
-    };
-    let body =
-        json!({"tag": {"uid": bad.uid, "label": bad.label, "destinationUrl": bad.destination_url}});
-    let create =
-        || with_key(CreateTagRequest { tag: Some(bad.clone()), ..Default::default() }, key);
-    let (_, by_json) = door.post("/v1/tags", body).await.unwrap_err();
-    assert_eq!(by_json.violations.len(), 3);
-    let expected = (Code::InvalidArgument, by_json);
-    assert_eq!(grpc_failure(&grpc.create_tag(create()).await.unwrap_err()), expected);
-    assert_eq!(grpc_failure(&web.create_tag(create()).await.unwrap_err()), expected);
-    let (_, by_json) = door.get("/v1/tags/nobodys").await.unwrap_err();
-    let expected = (Code::NotFound, by_json);
-    assert_eq!(grpc_failure(&grpc.get_tag(get("nobodys")).await.unwrap_err()), expected);
-    assert_eq!(grpc_failure(&web.get_tag(get("nobodys")).await.unwrap_err()), expected);
+    let found = door.by_every_wire("GetTag", json!({"uid": "a"})).await;
+    assert_eq!(found.answer()["tag"]["uid"], "a");
+    let bad = json!({"tag": {
+        "uid": "\u{e4} b",
+        "label": "\u{7}\u{1f9e1}",
+        "destinationUrl": "https://ann:secret@b\u{fc}cher.example",
+    }});
+    let refused = door.by_every_wire("CreateTag", bad).await;
+    assert_eq!((refused.code, refused.failure().violations.len()), (Code::InvalidArgument, 3));
+    let refused = door.by_every_wire("GetTag", json!({"uid": "nobodys"})).await;
+    assert_eq!(refused.refusal(), (Code::NotFound, "TAG_NOT_FOUND".to_owned()));
 
     // As wrong as a batch can be, the error comes through all of them.
     let wide = json!({"uid": "\u{1f9e1}".repeat(60), "label": "\u{1f9e1}".repeat(300), "kind": 99});

@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, path::PathBuf};
 
 use clap::CommandFactory as _;
-use tap_analytics::config;
+use tap_analytics::{
+    config, docs,
+    reasons::{Entry, ROWS},
+};
 
 use crate::app::root;
 
@@ -45,6 +48,8 @@ fn data_flows_one_way() {
         let role =
             if name.contains("/wire/") { "wire.rs" } else { name.rsplit('/').next().unwrap() };
         let forbidden: &[&str] = match role {
+            // That of keys reads what callers send.
+            "directory.rs" if name == "directory.rs" => &["proto::", "sql!"],
             "model.rs" | "buckets.rs" | "tally.rs" => {
                 &["tonic", "proto::", "tokio", "db::", "sql!", "async fn"]
             }
@@ -138,27 +143,80 @@ fn the_readme_lists_every_setting_with_its_default() {
     assert_eq!(listed.len(), rows.len(), "the README has settings that the program has not");
 }
 
+/// The source files that are not the table of reasons itself.
+fn sources_but_reasons() -> impl Iterator<Item = (String, String)> {
+    sources().into_iter().filter(|(name, _)| !name.starts_with("reasons/"))
+}
+
 #[test]
-fn every_reason_is_in_the_page_of_errors() {
-    let page = std::fs::read_to_string(root().join("docs/errors.md")).unwrap();
-    let envoy = std::fs::read_to_string(root().join("envoy.yaml")).unwrap();
-    let mut reasons = BTreeSet::new();
-    for (_, text) in sources() {
-        for word in text.split('"').skip(1).step_by(2) {
+fn reasons_are_constants_of_the_table() {
+    for (name, text) in sources_but_reasons() {
+        for word in text.split('"') {
             let upper = word.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
-            if upper
+            let setting = ["TAP_", "DATABASE_", "CARGO_", "OUT_"];
+            let looks_so = upper
                 && word.contains('_')
-                && !["TAP_", "DATABASE_", "CARGO_", "OUT_"].iter().any(|s| word.starts_with(s))
-            {
-                reasons.insert(word.to_owned());
-            }
+                && !setting.iter().any(|prefix| word.starts_with(prefix));
+            let is_one = ROWS.iter().any(|row| row.reason == word);
+            assert!(!looks_so && !is_one, "src/{name}: {word:?}: use reasons::{word}");
         }
     }
-    for line in envoy.split("reason: ").skip(1) {
-        reasons.insert(line.split(',').next().unwrap().to_owned());
+}
+
+#[test]
+fn every_reason_of_the_table_comes_up() {
+    let code: String = sources_but_reasons().map(|(_, text)| text).collect();
+    for row in ROWS.iter().filter(|row| !matches!(row.entry, Entry::Envoy { .. })) {
+        let used = code.match_indices(&format!("reasons::{}", row.reason)).any(|(at, found)| {
+            !code[at + found.len()..].starts_with(|next: char| next == '_' || next.is_uppercase())
+        });
+        assert!(used, "nothing in src/ gives {}: remove it from the table", row.reason);
     }
-    assert!(reasons.len() > 20, "{reasons:?}");
-    for reason in reasons {
-        assert!(page.contains(&format!("`{reason}`")), "{reason} is not in docs/errors.md");
+}
+
+/// A reason that Envoy gives: its code, the HTTP status, and whether others of that hundred go with it.
+type OfEnvoy = (String, i32, u16, bool);
+
+#[test]
+fn the_reasons_of_envoy_are_in_the_table_and_those_of_the_table_in_envoy() {
+    let envoy = std::fs::read_to_string(root().join("envoy.yaml")).unwrap();
+    let mut given = BTreeSet::<OfEnvoy>::new();
+    for mapper in envoy.split("- filter:").skip(1) {
+        let after = |mark: &str| mapper.split_once(mark).map(|(_, rest)| rest);
+        let word = |text: &str| text.split([',', '}', '\n']).next().unwrap().trim().to_owned();
+        let Some(reason) = after("reason: ").map(word) else { continue };
+        let status = after("default_value: ").map(word).unwrap().parse().unwrap();
+        let code = after(" code: ").map(word).unwrap().parse().unwrap();
+        given.insert((reason, code, status, after("op: GE").is_some()));
     }
+    assert_eq!(given.len(), envoy.matches("reason: ").count());
+    // One that is there for a status of its own and for others of that hundred is one row.
+    let alone = |(reason, code, status, others): &OfEnvoy| {
+        *others || !given.contains(&(reason.clone(), *code, *status, true))
+    };
+    let given: BTreeSet<OfEnvoy> = given.iter().filter(|row| alone(row)).cloned().collect();
+
+    let listed: BTreeSet<OfEnvoy> = ROWS
+        .iter()
+        .filter_map(|row| match row.entry {
+            Entry::Envoy { code, http, others, .. } => {
+                Some((row.reason.to_owned(), code.into(), http, others))
+            }
+            _ => None,
+        })
+        .map(|(reason, code, http, others)| {
+            // Envoy has a rule for all from 500 on.
+            (reason, code, if others { http / 100 * 100 } else { http }, others)
+        })
+        .collect();
+    assert_eq!(given, listed, "left: envoy.yaml; right: src/reasons/table.rs");
+}
+
+#[test]
+fn the_page_of_errors_is_what_the_table_gives() {
+    let page = std::fs::read_to_string(root().join("docs/errors.md")).unwrap();
+    assert!(
+        page == docs::errors(),
+        "docs/errors.md is not what its sources give: run cargo run -- docs errors > docs/errors.md"
+    );
 }

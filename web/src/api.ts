@@ -1,6 +1,7 @@
-// The API of the service that this page comes from, for one key.
+// The API of the service that this page comes from.
 import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
+import { ApiKeys, type WhoAmIResponse } from "./gen/tap/v1/api_keys_pb";
 import {
   type StreamTapsResponse,
   TapAnalytics,
@@ -15,30 +16,47 @@ export interface Quota {
   of: number;
 }
 
+// Who does not answer for so long is asked again. Streams have their own way to notice.
+const TIMEOUT_MS = 10_000;
+
+// Trades a key for a token. The key is in no other request.
+export async function trade(key: string, signal: AbortSignal): Promise<string> {
+  const asked = { scopes: ["taps:read"] };
+  const headers = { "x-api-key": key };
+  const { token } = await createClient(ApiKeys, transport()).issueToken(asked, { headers, signal, timeoutMs: TIMEOUT_MS });
+  return token;
+}
+
+// What can be asked with a token.
 export class Api {
-  // Nobody but this object has the key.
-  readonly #key: string;
-  readonly #client: Client<typeof TapAnalytics>;
+  readonly #token: string;
+  readonly #taps: Client<typeof TapAnalytics>;
+  readonly #keys: Client<typeof ApiKeys>;
   readonly #onQuota: (quota: Quota) => void;
 
-  constructor(key: string, onQuota: (quota: Quota) => void) {
-    this.#key = key;
+  constructor(token: string, onQuota: (quota: Quota) => void) {
+    this.#token = token;
     this.#onQuota = onQuota;
-    this.#client = createClient(TapAnalytics, createGrpcWebTransport({ baseUrl: location.origin }));
+    this.#taps = createClient(TapAnalytics, transport());
+    this.#keys = createClient(ApiKeys, transport());
+  }
+
+  whoAmI(signal: AbortSignal): Promise<WhoAmIResponse> {
+    return this.#keys.whoAmI({}, { ...this.#options(signal), timeoutMs: TIMEOUT_MS });
   }
 
   watch(query: Query, resumeToken: string, signal: AbortSignal): AsyncIterable<WatchTapsResponse> {
-    return this.#client.watchTaps({ query, resumeToken }, this.#options(signal));
+    return this.#taps.watchTaps({ query, resumeToken }, this.#options(signal));
   }
 
   stream(tagUids: string[], resumeToken: string, signal: AbortSignal): AsyncIterable<StreamTapsResponse> {
-    return this.#client.streamTaps({ tagUids, resumeToken }, this.#options(signal));
+    return this.#taps.streamTaps({ tagUids, resumeToken }, this.#options(signal));
   }
 
   #options(signal: AbortSignal) {
     return {
       signal,
-      headers: { "x-api-key": this.#key },
+      headers: { authorization: `Bearer ${this.#token}` },
       onHeader: (headers: Headers) => {
         // To resume a stream is not a query: then the headers are about another quota.
         if (!headers.get("ratelimit-policy")?.startsWith('"query"')) return;
@@ -75,4 +93,8 @@ export function signsOfStream({ frame }: StreamTapsResponse): Signs {
     default:
       return {};
   }
+}
+
+function transport() {
+  return createGrpcWebTransport({ baseUrl: location.origin });
 }

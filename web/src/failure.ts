@@ -1,17 +1,20 @@
 // What went wrong with a call, and what there is to do about it. Pure.
 import { Code, ConnectError } from "@connectrpc/connect";
-import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "./gen/google/rpc/error_details_pb";
+import { BadRequestSchema, ErrorInfoSchema, QuotaFailureSchema, RetryInfoSchema } from "./gen/google/rpc/error_details_pb";
 
 export type Failure = {
-  // key: the key is no good.  scope: it may not do this.  refused: the question is wrong.
-  // quota: come back later.  token: begin anew.  passing: try again.
-  kind: "key" | "scope" | "refused" | "quota" | "token" | "passing";
+  // key: the key is no good.  lapsed: the token of the page has ended, its key may be good.  scope: it may
+  // not do this.  refused: the question is wrong.  quota: come back later.  token: the place in the taps is
+  // gone, begin anew.  passing: try again.
+  kind: "key" | "lapsed" | "scope" | "refused" | "quota" | "token" | "passing";
   // For programs, such as API_KEY_EXPIRED. May be empty.
   reason: string;
   // What the service says. May be empty.
   message: string;
   // How long to wait, in milliseconds, where that was said.
   wait?: number;
+  // Which calls were too many, where that was said: query, stream, change.
+  calls?: string;
 };
 
 export function failureOf(error: unknown): Failure {
@@ -22,13 +25,15 @@ export function failureOf(error: unknown): Failure {
   const failure: Failure = { kind: kindOf(failed.code, reason), reason, message };
   const wait = waitOf(failed);
   if (wait !== undefined) failure.wait = wait;
+  const calls = failed.findDetails(QuotaFailureSchema)[0]?.violations[0]?.quotaMetric.split("/")[1];
+  if (calls) failure.calls = calls;
   return failure;
 }
 
 function kindOf(code: Code, reason: string): Failure["kind"] {
   switch (code) {
     case Code.Unauthenticated:
-      return "key";
+      return reason === "TOKEN_EXPIRED" ? "lapsed" : "key";
     case Code.PermissionDenied:
       return "scope";
     case Code.InvalidArgument:

@@ -11,6 +11,8 @@ export type Condition =
   // Until the quota allows the next try, in milliseconds since 1970.
   | { is: "waiting"; until: number; failure: Failure }
   | { is: "paused" }
+  // Paused, as the token of the page has ended: until there is another one.
+  | { is: "lapsed"; failure: Failure }
   // It will not be opened again.
   | { is: "over"; failure: Failure };
 
@@ -67,6 +69,19 @@ const LONGEST_PAUSE_MS = 600_000;
 export function backoff(tries: number, random: number): number {
   const most = Math.min(LONGEST_WAIT_MS, 1000 * 2 ** Math.min(tries, 10));
   return (most / 2) * (1 + random);
+}
+
+// How the caller of something stands that has failed and is tried again.
+export function standing(failure: Failure, now: number): Condition {
+  if (failure.kind !== "quota") return { is: "reconnecting", failure };
+  return { is: "waiting", until: now + (failure.wait ?? WAIT_WITHOUT_ADVICE_MS), failure };
+}
+
+// How long to wait before that try.
+export function waitAfter(failure: Failure | undefined, tries: number, random: number): number {
+  // Not all who wait for a quota may come at the same moment.
+  if (failure?.kind === "quota") return (failure.wait ?? WAIT_WITHOUT_ADVICE_MS) + random * 1000;
+  return Math.max(backoff(tries, random), Math.min(failure?.wait ?? 0, LONGEST_WAIT_MS));
 }
 
 export class Follower<Frame> {
@@ -144,17 +159,18 @@ export class Follower<Frame> {
           this.#stopped = true;
           this.#followed.condition({ is: "over", failure });
           break;
+        case "lapsed":
+          this.pause();
+          this.#followed.condition({ is: "lapsed", failure });
+          break;
         case "token":
           this.#beginAnew();
           await this.#backOff(failure);
           break;
-        case "quota": {
-          const wait = failure.wait ?? WAIT_WITHOUT_ADVICE_MS;
-          this.#followed.condition({ is: "waiting", until: this.#time.now() + wait, failure });
-          // Not all who wait may come at the same moment.
-          await this.#wait(wait + this.#time.random() * 1000);
+        case "quota":
+          this.#followed.condition(standing(failure, this.#time.now()));
+          await this.#wait(waitAfter(failure, 0, this.#time.random()));
           break;
-        }
         default:
           await this.#backOff(failure);
       }
@@ -162,10 +178,9 @@ export class Follower<Frame> {
   }
 
   async #backOff(failure?: Failure): Promise<void> {
-    this.#followed.condition(failure ? { is: "reconnecting", failure } : { is: "reconnecting" });
-    const wait = backoff(this.#tries++, this.#time.random());
+    this.#followed.condition(failure ? standing(failure, this.#time.now()) : { is: "reconnecting" });
     this.#backingOff = true;
-    await this.#wait(Math.max(wait, Math.min(failure?.wait ?? 0, LONGEST_WAIT_MS)));
+    await this.#wait(waitAfter(failure, this.#tries++, this.#time.random()));
     this.#backingOff = false;
   }
 
@@ -225,10 +240,12 @@ function endOf(reason: EndReason): Failure | undefined {
       return { kind: "key", reason: "API_KEY_REVOKED", message: "" };
     case EndReason.API_KEY_EXPIRED:
       return { kind: "key", reason: "API_KEY_EXPIRED", message: "" };
+    case EndReason.ACCESS_TOKEN_EXPIRED:
+      return { kind: "lapsed", reason: "TOKEN_EXPIRED", message: "" };
     case EndReason.RESUME_TOKEN_EXPIRED:
       return { kind: "token", reason: "RESUME_TOKEN_EXPIRED", message: "" };
     default:
-      // Draining, failed, or not known here.
+      // Draining, failed, the key was changed, or not known here: open it again.
       return undefined;
   }
 }

@@ -1,95 +1,117 @@
-// The page: a key opens a session, what the session brings is shown, and the controls steer it.
+// The page: a key lets somebody in, a session brings what is shown, and the controls steer it.
 import "./style.css";
+import { remember, remembered } from "./access";
 import { Api } from "./api";
+import { Bar, timeOfDay } from "./bar";
 import { Chart } from "./chart";
 import { civilOf } from "./civil";
 import { Controls } from "./controls";
-import { beforeFrame, byId, setText } from "./dom";
+import { beforeFrame, byId } from "./dom";
 import type { Failure } from "./failure";
 import type { Condition } from "./follow";
 import { GroupBy_Value as GroupBy } from "./gen/tap/v1/tap_analytics_pb";
 import { Groups } from "./groups";
 import { Headline } from "./headline";
 import { Heatmap } from "./heatmap";
-import { number, time } from "./names";
+import { time } from "./names";
 import type { Plan } from "./plan";
 import { Session } from "./session";
+import { type Access, SignIn } from "./sign-in";
 import { TickerView } from "./ticker-view";
 import type { Answer } from "./watch";
-import { keyProblem, keyTypo, state, trouble } from "./words";
+import { keyProblem, lapsed, trouble } from "./words";
 
 // A page that nobody looks at keeps its connections for a while only.
 const LET_GO_AFTER_MS = 60_000;
 
-const signIn = byId("sign-in", HTMLElement);
-const keyForm = byId("key-form", HTMLFormElement);
-const keyField = byId("key", HTMLInputElement);
-const keyMessage = byId("key-message", HTMLParagraphElement);
-const start = byId("start", HTMLButtonElement);
 const dashboard = byId("dashboard", HTMLDivElement);
-const sessionBar = byId("session-bar", HTMLDivElement);
-const status = byId("status", HTMLParagraphElement);
-const quota = byId("quota", HTMLParagraphElement);
 const countsCard = byId("counts", HTMLElement);
 
+const bar = new Bar(() => leave(""));
 const headline = new Headline();
 const chart = new Chart();
 const heatmap = new Heatmap();
 const ticker = new TickerView();
 const controls = new Controls((settings) => session?.change(settings));
 const groups = new Groups((uid) => controls.chooseTag(uid));
+const signIn = new SignIn({ connect, entered, admitted, refused: forget });
 
 let session: Session | undefined;
+// Who is signed in, or was until now.
+let who: Access["who"] | undefined;
+// Whether there is something to see.
 let opened = false;
+// Whether it is of a time that is over, as the token has ended.
+let waiting = false;
 
-// --- the key ---------------------------------------------------------------------------------------
+// --- who is let in ---------------------------------------------------------------------------------
 
-keyForm.addEventListener("submit", (event) => {
-  event.preventDefault();
-  const key = keyField.value.trim();
-  const typo = keyTypo(key);
-  if (typo) return sayKey(typo);
-  session?.stop();
-  opened = false;
-  sayKey("");
-  start.textContent = "Connecting…";
-  quota.textContent = "";
-  ticker.clear();
-  controls.forget();
-  controls.say("");
-  const api = new Api(key, ({ left, of }) => setText(quota, `${number(left)} of ${number(of)} queries left`));
-  session = new Session(api, controls.settings, { plan, counts, hours, tap, missed, condition, refused, ended });
-});
+function connect(token: string): Api {
+  return new Api(token, (quota) => bar.quota(quota));
+}
 
-byId("leave", HTMLButtonElement).addEventListener("click", () => leave(""));
+function entered(): void {
+  if (!waiting) forget();
+}
+
+function admitted(access: Access): void {
+  const { token, api, again } = access;
+  const goesOn = waiting && session !== undefined && who?.team?.number === access.who.team?.number;
+  if (!goesOn) forget();
+  waiting = false;
+  who = access.who;
+  remember(token);
+  bar.who(who);
+  if (goesOn) {
+    signIn.close();
+    controls.focus();
+    return session?.goOn(api);
+  }
+  session = new Session(api, controls.settings, {
+    plan, counts, hours, tap, missed, condition, refused, lapsed: lapse, ended,
+  });
+  // As it was, before the page was loaded again.
+  if (again) open();
+}
 
 function open(): void {
   if (opened) return;
   opened = true;
-  keyField.value = "";
-  sayKey("");
-  start.textContent = "Show taps";
-  signIn.hidden = true;
-  dashboard.hidden = sessionBar.hidden = false;
+  signIn.close();
+  show(true);
   controls.focus();
 }
 
-function leave(message: string): void {
-  session?.stop();
-  session = undefined;
-  opened = false;
-  start.textContent = "Show taps";
-  signIn.hidden = false;
-  dashboard.hidden = sessionBar.hidden = true;
-  sayKey(message);
-  keyField.focus();
+// The token has ended.
+function lapse(failure: Failure): void {
+  remember(undefined);
+  if (!opened) return leave(keyProblem(failure, "earlier"), true);
+  waiting = true;
+  controls.say("");
+  bar.condition({ is: "lapsed", failure });
+  signIn.ask(lapsed(who?.expiresAt ? timeOfDay(who.expiresAt) : ""), { toGoOn: true, calm: true });
 }
 
-function sayKey(message: string, calm = false): void {
-  setText(keyMessage, message);
-  keyMessage.classList.toggle("calm", calm);
-  if (message && !calm) keyField.setAttribute("aria-invalid", "true");
-  else keyField.removeAttribute("aria-invalid");
+function leave(message: string, calm = false): void {
+  forget();
+  signIn.ask(message, { calm });
+}
+
+// Token, streams, and what was shown.
+function forget(): void {
+  session?.stop();
+  session = who = undefined;
+  opened = waiting = false;
+  remember(undefined);
+  show(false);
+  ticker.clear();
+  controls.forget();
+  controls.say("");
+}
+
+function show(is: boolean): void {
+  dashboard.hidden = !is;
+  bar.show(is);
 }
 
 // --- what a session brings -------------------------------------------------------------------------
@@ -143,15 +165,10 @@ function missed(): void {
 }
 
 function condition(now: Condition): void {
-  status.dataset["is"] = now.is;
-  setText(status, state(now));
+  bar.condition(now);
+  if (!opened) return signIn.condition(now);
   const zone = controls.settings.zone;
-  const message = trouble(now, (moment) => time(civilOf(moment, zone)), Date.now());
-  if (!opened) {
-    sayKey(message, true);
-    start.textContent = now.is === "waiting" ? "Show taps" : "Connecting…";
-  }
-  if (opened && now.is !== "over") controls.say(message, true);
+  if (now.is !== "over") controls.say(trouble(now, (moment) => time(civilOf(moment, zone)), Date.now()), true);
 }
 
 function refused(what: "counts" | "hours", { message }: Failure): void {
@@ -162,7 +179,7 @@ function refused(what: "counts" | "hours", { message }: Failure): void {
 }
 
 function ended(failure: Failure): void {
-  leave(keyProblem(failure, opened));
+  leave(keyProblem(failure, "earlier"));
 }
 
 function busy(element: HTMLElement | null, is: boolean): void {
@@ -173,7 +190,7 @@ function busy(element: HTMLElement | null, is: boolean): void {
 
 setInterval(() => {
   session?.passTime();
-  if (!opened) return;
+  if (!opened || waiting) return;
   headline.passTime();
   chart.passTime();
 }, 1000);
@@ -190,4 +207,6 @@ document.addEventListener("visibilitychange", () => {
 });
 addEventListener("online", () => session?.hurry());
 
-keyField.focus();
+const token = remembered();
+if (token === undefined) signIn.ask("");
+else signIn.resume(token);

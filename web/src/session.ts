@@ -1,4 +1,4 @@
-// What is open for a key: a watch of the counts, a watch of the hours of the week, a stream of taps.
+// What is open for a token: a watch of the counts, a watch of the hours of the week, a stream of taps.
 // They change with the controls and with the time, and never more of them than needed: each costs.
 import type { StreamTapsResponse, Tap, WatchTapsResponse } from "./gen/tap/v1/tap_analytics_pb";
 import { type Api, signsOfStream, signsOfWatch } from "./api";
@@ -20,14 +20,16 @@ export interface Listener {
   condition(condition: Condition): void;
   // The question was refused: the controls must change.
   refused(what: "counts" | "hours", failure: Failure): void;
+  // The token has ended: nothing is open until `goOn`.
+  lapsed(failure: Failure): void;
   // The key is no good: the session has ended.
   ended(failure: Failure): void;
 }
 
-const GRAVITY: Condition["is"][] = ["live", "paused", "opening", "reconnecting", "waiting", "over"];
+const GRAVITY: Condition["is"][] = ["live", "paused", "opening", "reconnecting", "waiting", "lapsed", "over"];
 
 export class Session {
-  readonly #api: Api;
+  #api: Api;
   readonly #listener: Listener;
   #settings: Settings;
   #plan: Plan | undefined;
@@ -38,6 +40,7 @@ export class Session {
   #stream: Follower<StreamTapsResponse> | undefined;
   #streamed = "";
   #paused = false;
+  #lapsed = false;
   #ended = false;
   readonly #conditions = new Map<"counts" | "hours" | "stream", Condition>();
 
@@ -55,7 +58,7 @@ export class Session {
 
   // To be called now and then: what "today" means changes.
   passTime(): void {
-    if (!this.#paused && !this.#ended && this.#plan && Date.now() >= this.#plan.span.until) this.#ask();
+    if (!this.#paused && this.#plan && Date.now() >= this.#plan.span.until) this.#ask();
   }
 
   // While nobody looks, connections are for others: a browser has few.
@@ -66,8 +69,21 @@ export class Session {
 
   resume(): void {
     this.#paused = false;
+    if (this.#lapsed) return;
     for (const follower of this.#followers()) follower.resume();
     this.passTime();
+  }
+
+  // With another token of the same team: from where it was, for what the controls say by now.
+  goOn(api: Api): void {
+    this.#api = api;
+    this.#lapsed = false;
+    for (const [name, { is }] of this.#conditions) {
+      if (is === "paused" || is === "lapsed") this.#conditions.set(name, { is: "opening" });
+    }
+    this.#tell();
+    if (!this.#paused) for (const follower of this.#followers()) follower.resume();
+    this.#ask();
   }
 
   hurry(): void {
@@ -84,7 +100,7 @@ export class Session {
   }
 
   #ask(): void {
-    if (this.#ended) return;
+    if (this.#ended || this.#lapsed) return;
     const plan = (this.#plan = planOf(this.#settings, Date.now()));
     this.#listener.plan(plan);
     if (this.#hours && !same(this.#hours.query, plan.hours)) {
@@ -141,7 +157,8 @@ export class Session {
     }
     before?.follower.stop();
     listener(undefined);
-    const watch = new Watch(this.#api, query, listener, (condition) => this.#condition(name, condition));
+    const open = (token: string, signal: AbortSignal) => this.#api.watch(query, token, signal);
+    const watch = new Watch(open, query, listener, (condition) => this.#condition(name, condition));
     watch.follower.start();
     return watch;
   }
@@ -149,6 +166,12 @@ export class Session {
   #condition(name: "counts" | "hours" | "stream", condition: Condition): void {
     if (this.#ended) return;
     this.#conditions.set(name, condition);
+    if (condition.is === "lapsed" && !this.#lapsed) {
+      this.#lapsed = true;
+      for (const follower of this.#followers()) follower.pause();
+      return this.#listener.lapsed(condition.failure);
+    }
+    if (this.#lapsed) return;
     if (condition.is === "over") {
       if (condition.failure.kind !== "refused") {
         this.stop();
@@ -156,6 +179,10 @@ export class Session {
       }
       if (name !== "stream") this.#listener.refused(name, condition.failure);
     }
+    this.#tell();
+  }
+
+  #tell(): void {
     const rank = ({ is }: Condition) => GRAVITY.indexOf(is);
     const worst = [...this.#conditions.values()].reduce((one, other) => (rank(other) > rank(one) ? other : one));
     this.#listener.condition(worst);
@@ -169,13 +196,13 @@ class Watch {
   readonly follower: Follower<WatchTapsResponse>;
 
   constructor(
-    api: Api,
+    open: (token: string, signal: AbortSignal) => AsyncIterable<WatchTapsResponse>,
     readonly query: Query,
     public listener: (answer: Answer | undefined) => void,
     condition: (condition: Condition) => void,
   ) {
     this.follower = new Follower<WatchTapsResponse>({
-      open: (token, signal) => api.watch(query, token, signal),
+      open,
       signs: signsOfWatch,
       frame: (frame) => {
         const answer = applyFrame(this.answer, frame);

@@ -17,6 +17,8 @@ export class TickerView {
   #tag = "";
 
   add(tap: Tap): void {
+    // Another tag was chosen, and the stream of the one before goes on until that is answered.
+    if (this.#tag && tap.tagUid !== this.#tag) return;
     this.#waiting.push(tap);
     // Nothing is drawn while nobody looks.
     if (this.#waiting.length >= MOST_ROWS) this.#settled();

@@ -39,6 +39,7 @@ use crate::{
     error::Violation,
     ids::TeamId,
     proto::tap_v1::{RecordTapsRequest, tap_analytics_client::TapAnalyticsClient},
+    reasons,
     tags::model::is_tag_uid,
 };
 
@@ -187,7 +188,7 @@ fn read_tags(options: &Options, team: TeamId) -> anyhow::Result<Vec<String>> {
             uids.push(uid.to_owned());
         } else {
             let text = "must be 1 to 64 letters, digits, or . _ : -";
-            lines.report(&line, &[Violation::new("tag_uid", "MALFORMED_TAG_UID", text)]);
+            lines.report(&line, &[Violation::new("tag_uid", reasons::MALFORMED_TAG_UID, text)]);
         }
     }
     lines.finish(&format!("{} tags of team {team}", uids.len()));

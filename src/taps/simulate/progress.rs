@@ -7,6 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::{self, Instant};
 
 use super::outbox::Tally;
+use crate::reasons;
 
 /// How often a line of progress is written where there is no terminal.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
@@ -68,7 +69,7 @@ impl Progress {
     }
 
     fn warn_of_tags(&self, tally: &Tally) {
-        if tally.reasons.contains_key("UNKNOWN_TAG") {
+        if tally.reasons.contains_key(reasons::UNKNOWN_TAG) {
             self.say(
                 "not one tap was taken: are these tags loaded (tap-analytics seed), and is the key of their team?",
             );

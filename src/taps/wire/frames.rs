@@ -122,6 +122,14 @@ fn end(reason: EndReason) -> End {
         ),
         EndReason::KeyRevoked => (Value::ApiKeyRevoked, "this API key was revoked: use another"),
         EndReason::KeyExpired => (Value::ApiKeyExpired, "this API key has expired: use a new one"),
+        EndReason::KeyChanged => (
+            Value::ApiKeyChanged,
+            "what this API key may do was changed: open the stream again with the last token",
+        ),
+        EndReason::AccessTokenExpired => (
+            Value::AccessTokenExpired,
+            "the token that opened this stream has expired: trade the key for a new one",
+        ),
         EndReason::TokenExpired => (
             Value::ResumeTokenExpired,
             "taps that this stream had yet to send are gone: begin anew without a token",

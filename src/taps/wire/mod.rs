@@ -16,6 +16,7 @@ use super::model::{QUERY_TAGS_MAX, TapClass};
 use crate::{
     error::Violation,
     proto::tap_v1::tap_class,
+    reasons,
     tags::model::is_tag_uid,
     wire::{excerpt, malformed_tag_uid, unknown_value},
 };
@@ -27,7 +28,7 @@ fn tag_uids(mut uids: Vec<String>, bad: &mut Vec<Violation>) -> Vec<String> {
     if uids.len() > QUERY_TAGS_MAX {
         bad.push(Violation::new(
             "tag_uids",
-            "TOO_MANY_TAGS",
+            reasons::TOO_MANY_TAGS,
             format!("names {} tags: at most {QUERY_TAGS_MAX} are allowed", uids.len()),
         ));
         return Vec::new();

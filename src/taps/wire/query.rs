@@ -7,6 +7,7 @@ use super::{class_value, classes, excerpt, instant, int32, number, tag_uids, unk
 use crate::{
     error::{Error, Violation},
     proto::tap_v1::{self, QueryTapsRequest, QueryTapsResponse, bucket_state},
+    reasons,
     taps::{
         buckets,
         model::{
@@ -35,7 +36,7 @@ pub fn query(request: QueryTapsRequest) -> Result<Query, Error> {
     {
         bad.push(Violation::new(
             "end_date",
-            "END_NOT_AFTER_START",
+            reasons::END_NOT_AFTER_START,
             "must be after start_date: the range is empty",
         ));
     }
@@ -66,7 +67,7 @@ fn zone(name: &str, bad: &mut Vec<Violation>) -> Option<Tz> {
         let hint = near.map_or("Europe/Berlin", |zone| zone.name());
         bad.push(Violation::new(
             "time_zone",
-            "UNKNOWN_TIME_ZONE",
+            reasons::UNKNOWN_TIME_ZONE,
             format!("{} is not an IANA time zone: write such as {hint}", excerpt(name)),
         ));
     }
@@ -85,12 +86,12 @@ fn bound(field: &'static str, text: &str, zone: Tz, bad: &mut Vec<Violation>) ->
         Ok(bound) => return Some(bound),
         Err(BadBound::Missing) => Violation::new(
             field,
-            "REQUIRED",
+            reasons::REQUIRED,
             "is required: a date such as 2023-01-01, or an RFC 3339 instant",
         ),
         Err(BadBound::Malformed) => Violation::new(
             field,
-            "MALFORMED_DATE",
+            reasons::MALFORMED_DATE,
             format!(
                 "{} is neither a date such as 2023-01-01 nor an RFC 3339 instant such as 2023-01-01T08:00:00Z",
                 excerpt(text)
@@ -98,7 +99,7 @@ fn bound(field: &'static str, text: &str, zone: Tz, bad: &mut Vec<Violation>) ->
         ),
         Err(BadBound::OutOfRange) => Violation::new(
             field,
-            "DATE_OUT_OF_RANGE",
+            reasons::DATE_OUT_OF_RANGE,
             format!("must be in the years {} to {}", YEARS.start(), YEARS.end()),
         ),
     };
@@ -164,7 +165,11 @@ fn week_start(value: i32, bad: &mut Vec<Violation>) -> Weekday {
 fn group_by(value: i32, limit: i32, bad: &mut Vec<Violation>) -> GroupBy {
     use tap_v1::group_by::Value;
     if limit < 0 {
-        bad.push(Violation::new("limit", "NEGATIVE", "must be 0 or more; 0 means the default"));
+        bad.push(Violation::new(
+            "limit",
+            reasons::NEGATIVE,
+            "must be 0 or more; 0 means the default",
+        ));
     }
     let limit = match usize::try_from(limit) {
         Ok(0) | Err(_) => GROUPS_DEFAULT,

@@ -10,6 +10,7 @@ use super::{excerpt, instant, int32, number};
 use crate::{
     error::{Error, Violation},
     proto::tap_v1::{self, IngestTapsResponse, RecordTapsResponse, RejectedTap},
+    reasons,
     tags::model::is_tag_uid,
     taps::{
         model::{BATCH_TAPS_MAX, COUNT_MAX, FUTURE_MAX, Retention, whole_micros},
@@ -35,11 +36,11 @@ pub fn taps(
     let earliest = retention.earliest(now);
     if taps.is_empty() {
         let text = "is required: at least one tap, as {\"taps\": [{\"tagUid\": \"...\"}]}";
-        return Err(Error::invalid("taps", "REQUIRED", text));
+        return Err(Error::invalid("taps", reasons::REQUIRED, text));
     }
     if taps.len() > BATCH_TAPS_MAX {
         let text = format!("has {} taps: send at most {BATCH_TAPS_MAX} at a time", taps.len());
-        return Err(Error::invalid("taps", "TOO_MANY_TAPS", text));
+        return Err(Error::invalid("taps", reasons::TOO_MANY_TAPS, text));
     }
     let mut checked = Checked::default();
     for (index, tap) in taps.into_iter().enumerate() {
@@ -69,7 +70,7 @@ fn one(
     let count = tap.count.unwrap_or(1);
     if !(1..=COUNT_MAX).contains(&count) {
         let text = format!("must be a whole number from 1 to {COUNT_MAX}");
-        bad.push(Violation::new("count", "COUNT_OUT_OF_RANGE", text));
+        bad.push(Violation::new("count", reasons::COUNT_OUT_OF_RANGE, text));
     }
     let kind = kind("kind", tap.kind).unwrap_or_else(|violation| {
         bad.push(violation);
@@ -93,7 +94,7 @@ fn tap_id(text: &str, bad: &mut Vec<Violation>) -> Option<Uuid> {
     let id = Uuid::try_parse(text).ok();
     if id.is_none() {
         let text = format!("{} is not a UUID", excerpt(text));
-        bad.push(Violation::new("tap_id", "MALFORMED_TAP_ID", text));
+        bad.push(Violation::new("tap_id", reasons::MALFORMED_TAP_ID, text));
     }
     id
 }
@@ -108,7 +109,7 @@ fn tapped_at(
         if !tap.tap_id.is_empty() {
             bad.push(Violation::new(
                 "tapped_at",
-                "REQUIRED",
+                reasons::REQUIRED,
                 "is required with tap_id: sent again it must be the same",
             ));
         }
@@ -119,17 +120,17 @@ fn tapped_at(
             "{} is not an RFC 3339 instant such as 2023-01-01T08:00:00Z",
             excerpt(&tap.tapped_at)
         );
-        bad.push(Violation::new("tapped_at", "MALFORMED_DATE", text));
+        bad.push(Violation::new("tapped_at", reasons::MALFORMED_DATE, text));
         return now;
     };
     let at = whole_micros(at.to_utc());
     if at > now + FUTURE_MAX {
         let text = "is more than an hour ahead of our clock: check yours";
-        bad.push(Violation::new("tapped_at", "TIMESTAMP_IN_FUTURE", text));
+        bad.push(Violation::new("tapped_at", reasons::TIMESTAMP_IN_FUTURE, text));
     } else if at < earliest {
         let text =
             format!("lies before {}, from which on taps are kept", instant(Tz::UTC, earliest));
-        bad.push(Violation::new("tapped_at", "TIMESTAMP_TOO_OLD", text));
+        bad.push(Violation::new("tapped_at", reasons::TIMESTAMP_TOO_OLD, text));
     }
     at
 }
@@ -140,7 +141,7 @@ fn country(text: String, bad: &mut Vec<Violation>) -> Option<String> {
     }
     if text.len() != 2 || !text.bytes().all(|byte| byte.is_ascii_uppercase()) {
         let text = format!("{} is not a code of two capital letters such as DE", excerpt(&text));
-        bad.push(Violation::new("country", "MALFORMED_COUNTRY", text));
+        bad.push(Violation::new("country", reasons::MALFORMED_COUNTRY, text));
     }
     Some(text)
 }
@@ -151,14 +152,14 @@ fn attributes(
 ) -> BTreeMap<String, String> {
     if attributes.len() > ATTRIBUTES_MAX {
         let text = format!("has {} pairs: at most {ATTRIBUTES_MAX} are kept", attributes.len());
-        bad.push(Violation::new("attributes", "TOO_MANY_ATTRIBUTES", text));
+        bad.push(Violation::new("attributes", reasons::TOO_MANY_ATTRIBUTES, text));
         return BTreeMap::new();
     }
     // In one order, so that violations are.
     let attributes: BTreeMap<String, String> = attributes.into_iter().collect();
     for (key, value) in &attributes {
         if key.is_empty() {
-            bad.push(Violation::new("attributes", "REQUIRED", "has an empty key"));
+            bad.push(Violation::new("attributes", reasons::REQUIRED, "has an empty key"));
         }
         check_text("attributes", key, ATTRIBUTE_KEY_CHARS_MAX, bad);
         check_text("attributes", value, ATTRIBUTE_VALUE_CHARS_MAX, bad);

@@ -1,8 +1,11 @@
 //! A whole installation for one test: a database of its own, a server on free ports, clients.
 
+pub mod description;
 pub mod envoy;
 pub mod frames;
 pub mod report;
+pub mod rpcs;
+pub mod scenes;
 pub mod wires;
 
 use std::{
@@ -37,6 +40,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_postgres::{Client, NoTls};
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status, service::interceptor::InterceptedService, transport::Channel};
+use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 /// The repository.
@@ -129,6 +133,7 @@ impl App {
             country_header: country_header.map(http::HeaderName::from_static),
             public_url: public_url.map(|url| Origin::parse(url).unwrap()),
             team_tags_max,
+            proxies: 0,
             reflection: true,
         };
         let parts = Parts {
@@ -158,7 +163,7 @@ impl App {
 
     /// A new team with a reader's key.
     pub async fn team(&self, slug: &str) -> Team {
-        let id = access::store::create_team(&self.db, slug, slug).await.unwrap().unwrap();
+        let id = access::command::create_team(&self.db, slug, slug).await.unwrap().unwrap();
         let key = self.key(id, Some(QUERIES_PER_HOUR), &[Scope::TapsRead], None).await;
         Team { id, slug: slug.to_owned(), key }
     }
@@ -173,16 +178,28 @@ impl App {
     ) -> String {
         let queries_per_hour = queries_per_hour.unwrap_or(1_000_000);
         let grant = Grant { name: "test", scopes, queries_per_hour, expires_at };
-        let key = access::command::create_key(&self.db, team, grant).await.unwrap();
+        let key =
+            access::command::create_key(&self.db, &Clock::system(), team, grant).await.unwrap();
         let key = key.reveal().to_owned();
+        self.until_known(&key).await;
+        key
+    }
+
+    /// Waits until the server knows a key.
+    pub async fn until_known(&self, key: &str) {
+        // From an address of its own: a key that is not known yet is a wrong one, and those are counted by
+        // the address.
+        let hash = blake3::hash(key.as_bytes());
+        let [a, b, c, ..] = *hash.as_bytes();
+        let from = format!("10.{a}.{b}.{c}");
         eventually("the server knows the key", || async {
-            let mut client = self.client(&key);
-            let answer = client.query_taps(QueryTapsRequest::default()).await;
+            let mut request = Request::new(QueryTapsRequest::default());
+            request.metadata_mut().insert("x-forwarded-for", from.parse().unwrap());
             // An empty request is refused, and costs nothing, once the key is let in.
-            answer.unwrap_err().code() != tonic::Code::Unauthenticated || expires_at.is_some()
+            let refused = self.client(key).query_taps(request).await.unwrap_err();
+            refused.get_error_details().error_info().unwrap().reason != "API_KEY_INVALID"
         })
         .await;
-        key
     }
 
     /// A key with a quota that no test reaches.
@@ -192,7 +209,7 @@ impl App {
 
     /// The id of a key by its text.
     pub async fn key_id(&self, team: TeamId, key: &str) -> KeyId {
-        let keys = access::store::list_keys(&self.db, team).await.unwrap();
+        let keys = access::command::list_keys(&self.db, team).await.unwrap();
         keys.iter().find(|info| key.starts_with(&info.prefix)).unwrap().id
     }
 

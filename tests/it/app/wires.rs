@@ -1,39 +1,136 @@
-//! The same call by gRPC, gRPC-web and JSON, and its outcome in one form.
+//! Any call by gRPC, gRPC-web and JSON, and its outcome in one form.
 
+use std::{collections::BTreeMap, fmt::Display, pin::Pin};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use bytes::{Buf as _, BufMut as _, Bytes};
+use futures_util::{Stream, StreamExt as _, stream};
+use http::HeaderMap;
 use hyper_util::{client::legacy, rt::TokioExecutor};
-use prost::Message as _;
-use prost_reflect::{DescriptorPool, DynamicMessage};
-use serde::de::DeserializeSeed as _;
-use serde_json::Value;
-use tap_analytics::proto::{
-    DESCRIPTORS,
-    tap_v1::{QueryTapsRequest, QueryTapsResponse, tap_analytics_client::TapAnalyticsClient},
+use prost::Message;
+use prost_reflect::{DynamicMessage, MessageDescriptor};
+use serde_json::{Value, json};
+use tap_analytics::{proto::tap_v1::QueryTapsRequest, reasons};
+use tokio::time;
+use tonic::{
+    Code, Request, Status,
+    body::Body,
+    client::{Grpc, GrpcService},
+    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
+    transport::Channel,
 };
-use tonic::{Code, Request, Response, Status, transport::Channel};
-use tonic_types::StatusExt as _;
 use tower::ServiceBuilder;
 
-use super::envoy::Envoy;
+use super::{
+    App,
+    description::{assert_described, assert_described_frame, assert_described_stream},
+    envoy::Envoy,
+    rpcs::{POOL, Rpc, canonical, message},
+};
 
-/// How a call goes to Envoy.
+/// How a call is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
     Grpc,
     GrpcWeb,
-    Json,
+    /// By the nth annotation; a stream as one JSON object a line.
+    Json(usize),
+    /// By the nth annotation, a stream as server-sent events.
+    Events(usize),
 }
 
-pub const WIRES: [Wire; 3] = [Wire::Grpc, Wire::GrpcWeb, Wire::Json];
+impl Rpc {
+    /// Every wire that it can be called by.
+    pub fn wires(&self) -> Vec<Wire> {
+        if self.is_sent_in_frames() {
+            return vec![Wire::Grpc];
+        }
+        let mut wires = vec![Wire::Grpc, Wire::GrpcWeb];
+        for nth in 0..self.bindings().len() {
+            wires.push(Wire::Json(nth));
+            if self.answers_in_frames() {
+                wires.push(Wire::Events(nth));
+            }
+        }
+        wires
+    }
+}
+
+/// A wire of each kind.
+pub const WIRES: [Wire; 3] = [Wire::Grpc, Wire::GrpcWeb, Wire::Json(0)];
+
+impl Wire {
+    /// Calls `QueryTaps` through Envoy.
+    pub async fn query_taps(
+        self,
+        envoy: &Envoy,
+        key: Option<&str>,
+        query: &QueryTapsRequest,
+    ) -> Outcome {
+        let rpc = Rpc::of("TapAnalytics/QueryTaps");
+        let query = DynamicMessage::decode(rpc.input(), query.encode_to_vec().as_slice()).unwrap();
+        let call = Call::new(&rpc, &canonical(&query)).key(key);
+        call.outcome(&Door::of(envoy), self, 1).await
+    }
+}
+
+/// What of an answer's headers all wires should agree on.
+const SHOWN: [&str; 7] = [
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+    "ratelimit-policy",
+    "ratelimit",
+    "retry-after",
+    "www-authenticate",
+];
+
+type Shown = BTreeMap<&'static str, String>;
+
+/// Longer than any frame may take.
+const PATIENCE: time::Duration = time::Duration::from_secs(20);
 
 /// What came of a call, as far as the wires should agree.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     pub code: Code,
-    pub answer: Option<QueryTapsResponse>,
-    pub failure: Option<Failure>,
+    /// What was answered: one message, or the first frames of a stream.
+    pub answers: Vec<Value>,
+    /// The `google.rpc.Status` of an error, as JSON.
+    pub error: Option<Value>,
+    pub headers: Shown,
+}
+
+impl Outcome {
+    /// The one answer.
+    pub fn answer(&self) -> &Value {
+        let [answer] = self.answers.as_slice() else { panic!("not one answer: {self:?}") };
+        answer
+    }
+
+    /// What went wrong.
+    pub fn failure(&self) -> Failure {
+        let error = self.error.as_ref().unwrap_or_else(|| panic!("no error: {self:?}"));
+        json_failure(error).1
+    }
+
+    /// Code and reason of an error.
+    pub fn refusal(&self) -> (Code, String) {
+        (self.code, self.failure().reason)
+    }
+
     /// Limit and remaining calls, from the headers.
-    pub quota: Option<(u32, u32)>,
-    pub retry_after: Option<u32>,
+    pub fn quota(&self) -> Option<(u32, u32)> {
+        self.number("x-ratelimit-limit").zip(self.number("x-ratelimit-remaining"))
+    }
+
+    pub fn retry_after(&self) -> Option<u32> {
+        self.number("retry-after")
+    }
+
+    fn number(&self, name: &str) -> Option<u32> {
+        self.headers.get(name)?.parse().ok()
+    }
 }
 
 /// An error.
@@ -49,117 +146,329 @@ pub struct Failure {
     pub retry: bool,
 }
 
-impl Wire {
-    /// Calls `QueryTaps` through Envoy.
-    pub async fn query_taps(
-        self,
-        envoy: &Envoy,
-        key: Option<&str>,
-        query: QueryTapsRequest,
-    ) -> Outcome {
-        match self {
-            Self::Grpc => {
-                let channel = Channel::from_shared(envoy.url("")).unwrap().connect().await.unwrap();
-                let mut client = TapAnalyticsClient::new(channel);
-                grpc_outcome(client.query_taps(with_key(query, key)).await)
+/// Where calls go.
+#[derive(Clone, Debug)]
+pub struct Door(String);
+
+impl Door {
+    pub fn of(envoy: &Envoy) -> Self {
+        Self(envoy.url(""))
+    }
+
+    /// Past Envoy: by gRPC only.
+    pub fn straight(app: &App) -> Self {
+        Self(format!("http://{}", app.grpc))
+    }
+}
+
+/// A call that is to be made.
+#[derive(Clone, Debug)]
+pub struct Call<'a> {
+    rpc: &'a Rpc,
+    request: DynamicMessage,
+    /// What is sent by gRPC in place of the request.
+    bytes: Option<Bytes>,
+    headers: Vec<(&'static str, String)>,
+}
+
+impl<'a> Call<'a> {
+    pub fn new(rpc: &'a Rpc, request: &Value) -> Self {
+        Self { rpc, request: rpc.request(request), bytes: None, headers: Vec::new() }
+    }
+
+    /// Sends these bytes by gRPC, whatever they are.
+    pub fn bytes(self, bytes: &'static [u8]) -> Self {
+        Self { bytes: Some(bytes.into()), ..self }
+    }
+
+    pub fn key(self, key: Option<&str>) -> Self {
+        match key {
+            Some(key) => self.header("x-api-key", key),
+            None => self,
+        }
+    }
+
+    pub fn header(mut self, name: &'static str, value: impl Display) -> Self {
+        self.headers.push((name, value.to_string()));
+        self
+    }
+
+    /// Makes the call, and takes its answer or so many frames of it.
+    pub async fn outcome(&self, door: &Door, wire: Wire, frames: usize) -> Outcome {
+        let Answer { headers, frames: mut open } = match self.open(door, wire).await {
+            Ok(answer) => answer,
+            Err(refused) => return *refused,
+        };
+        let answers = open.take(frames).await;
+        if !self.rpc.answers_in_frames() {
+            assert_eq!(open.next().await, None, "more than an answer");
+        }
+        Outcome { code: Code::Ok, answers, error: None, headers }
+    }
+
+    /// Makes the call.
+    ///
+    /// # Errors
+    /// What was refused before the first frame.
+    pub async fn open(&self, door: &Door, wire: Wire) -> Result<Answer, Box<Outcome>> {
+        match wire {
+            Wire::Grpc => {
+                let channel = Channel::from_shared(door.0.clone()).unwrap().connect().await;
+                self.by_grpc(Grpc::new(channel.unwrap())).await
             }
-            Self::GrpcWeb => {
+            Wire::GrpcWeb => {
                 let http = legacy::Client::builder(TokioExecutor::new()).build_http();
-                let service =
-                    ServiceBuilder::new().layer(tonic_web::GrpcWebClientLayer::new()).service(http);
-                let mut client =
-                    TapAnalyticsClient::with_origin(service, envoy.url("").parse().unwrap());
-                grpc_outcome(client.query_taps(with_key(query, key)).await)
+                let layer = tonic_web::GrpcWebClientLayer::new();
+                let service = ServiceBuilder::new().layer(layer).service(http);
+                self.by_grpc(Grpc::with_origin(service, door.0.parse().unwrap())).await
             }
-            Self::Json => {
-                let mut request = reqwest::Client::new()
-                    .post(envoy.url("/v1/taps:query"))
-                    .body(to_json(&query).to_string());
-                if let Some(key) = key {
-                    request = request.header("x-api-key", key);
-                }
-                json_outcome(request.send().await.unwrap()).await
-            }
+            Wire::Json(nth) => self.by_http(door, nth, "application/json").await,
+            Wire::Events(nth) => self.by_http(door, nth, "text/event-stream").await,
         }
     }
-}
 
-pub fn with_key<T>(message: T, key: Option<&str>) -> Request<T> {
-    let mut request = Request::new(message);
-    if let Some(key) = key {
-        request.metadata_mut().insert("x-api-key", key.parse().unwrap());
+    async fn by_grpc<S>(&self, mut grpc: Grpc<S>) -> Result<Answer, Box<Outcome>>
+    where
+        S: GrpcService<Body> + Send + 'static,
+        S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+        S::ResponseBody: http_body::Body<Data = Bytes> + Send + 'static,
+        <S::ResponseBody as http_body::Body>::Error:
+            Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
+        if let Err(error) = grpc.ready().await {
+            panic!("no connection: {}", error.into());
+        }
+        let bytes = self.bytes.clone().unwrap_or_else(|| self.request.encode_to_vec().into());
+        let mut request = Request::new(bytes);
+        for (name, value) in &self.headers {
+            request.metadata_mut().append(*name, value.parse().unwrap());
+        }
+        let path = self.rpc.path().parse().unwrap();
+        let answer = grpc.server_streaming(request, path, Raw).await;
+        let answer = answer.map_err(|status| Box::new(grpc_refusal(&status)))?;
+        let headers = shown(&answer.metadata().clone().into_headers());
+        let descriptor = self.rpc.answer();
+        // The client is held for as long as its stream is.
+        let frames = answer.into_inner().map(move |bytes| {
+            let _client = &grpc;
+            canonical(&DynamicMessage::decode(descriptor.clone(), bytes.unwrap()).unwrap())
+        });
+        Ok(Answer { headers, frames: Frames(Box::pin(frames)) })
     }
-    request
-}
 
-fn grpc_outcome(result: Result<Response<QueryTapsResponse>, Status>) -> Outcome {
-    match result {
-        Ok(response) => {
-            let header = |name: &str| {
-                response.metadata().get(name).and_then(|v| v.to_str().ok()?.parse().ok())
+    async fn by_http(
+        &self,
+        door: &Door,
+        nth: usize,
+        accept: &'static str,
+    ) -> Result<Answer, Box<Outcome>> {
+        let binding = self.rpc.bindings().swap_remove(nth);
+        let (path, body) = binding.http(self.rpc, &canonical(&self.request));
+        let mut request = reqwest::Client::new()
+            .request(binding.verb, format!("{}{path}", door.0))
+            .header("accept", accept);
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        if let Some(body) = body {
+            request = request.body(body.to_string());
+        }
+        let response = request.send().await.unwrap();
+        if response.status() != 200 || !self.rpc.answers_in_frames() {
+            let outcome = http_outcome(response, &self.rpc.answer()).await;
+            let Outcome { code: Code::Ok, answers, headers, .. } = outcome else {
+                return Err(Box::new(outcome));
             };
-            Outcome {
-                code: Code::Ok,
-                quota: header("x-ratelimit-limit").zip(header("x-ratelimit-remaining")),
-                retry_after: header("retry-after"),
-                failure: None,
-                answer: Some(response.into_inner()),
-            }
+            return Ok(Answer { headers, frames: Frames(Box::pin(stream::iter(answers))) });
         }
-        Err(status) => {
-            let header = |name: &str| {
-                status.metadata().get(name).and_then(|v| v.to_str().ok()?.parse().ok())
-            };
-            let (code, failure) = grpc_failure(&status);
-            Outcome {
-                code,
-                answer: None,
-                quota: header("x-ratelimit-limit").zip(header("x-ratelimit-remaining")),
-                retry_after: header("retry-after"),
-                failure: Some(failure),
-            }
-        }
+        let headers = shown(response.headers());
+        Ok(Answer { headers, frames: http_frames(response, accept, self.rpc.answer()) })
     }
 }
 
-/// An error of the one shape.
-pub fn grpc_failure(status: &Status) -> (Code, Failure) {
-    let details = status.get_error_details();
-    let info = details.error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
-    let violations =
-        details.bad_request().map(|bad| bad.field_violations.clone()).unwrap_or_default();
-    let failure = Failure {
-        message: status.message().to_owned(),
-        reason: info.reason.clone(),
-        domain: info.domain.clone(),
-        violations: violations
-            .into_iter()
-            .map(|violation| (violation.field, violation.reason, violation.description))
-            .collect(),
-        quota_metric: details.quota_failure().map(|quota| quota.violations[0].quota_metric.clone()),
-        retry: details.retry_info().is_some(),
-    };
-    (status.code(), failure)
+/// What is answered.
+pub struct Answer {
+    pub headers: Shown,
+    pub frames: Frames,
 }
 
-/// The outcome of a request by JSON; the HTTP status must fit the code.
-pub async fn json_outcome(response: reqwest::Response) -> Outcome {
-    let header =
-        |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()?.parse().ok());
-    let quota = header("x-ratelimit-limit").zip(header("x-ratelimit-remaining"));
-    let retry_after = header("retry-after");
-    let content_type = response.headers().get("content-type").unwrap().clone();
-    let http = response.status().as_u16();
-    let text = response.text().await.unwrap();
-    assert_eq!(content_type, "application/json", "{text}");
+/// The messages of an answer, in their one form as JSON.
+pub struct Frames(Pin<Box<dyn Stream<Item = Value> + Send>>);
+
+impl Frames {
+    /// The next frame; `None` after the last.
+    pub async fn next(&mut self) -> Option<Value> {
+        time::timeout(PATIENCE, self.0.next()).await.unwrap()
+    }
+
+    /// As many frames.
+    pub async fn take(&mut self, count: usize) -> Vec<Value> {
+        let mut taken = Vec::new();
+        for _ in 0..count {
+            taken.push(self.next().await.unwrap());
+        }
+        taken
+    }
+}
+
+/// Messages as the bytes that they are.
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, bytes: Bytes, to: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        to.put(bytes);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, from: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(from.copy_to_bytes(from.remaining())))
+    }
+}
+
+fn shown(headers: &HeaderMap) -> Shown {
+    let values = SHOWN.map(|name| {
+        let mut values = headers.get_all(name).iter();
+        let value = values.next().map(|value| value.to_str().unwrap().to_owned());
+        assert_eq!(values.next(), None, "{name} is there twice");
+        (name, value)
+    });
+    values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+fn grpc_refusal(status: &Status) -> Outcome {
+    let headers = shown(&status.metadata().clone().into_headers());
+    let error = Some(error_of(status));
+    Outcome { code: status.code(), answers: Vec::new(), error, headers }
+}
+
+/// The `google.rpc.Status` of an error by gRPC, as Envoy writes it.
+pub fn error_of(status: &Status) -> Value {
+    let inner = tonic_types::pb::Status::decode(status.details()).unwrap();
+    assert_eq!(
+        (inner.code, inner.message.as_str()),
+        (i32::from(status.code()), status.message()),
+        "the status in the details is another"
+    );
+    let details = inner.details.iter().map(|detail| {
+        let mut json = canonical(
+            &DynamicMessage::decode(type_of(&detail.type_url), detail.value.as_slice()).unwrap(),
+        );
+        json["@type"] = json!(detail.type_url);
+        json
+    });
+    json!({"code": inner.code, "message": inner.message, "details": details.collect::<Value>()})
+}
+
+fn type_of(url: &str) -> MessageDescriptor {
+    let name = url.strip_prefix("type.googleapis.com/").unwrap();
+    POOL.get_message_by_name(name).unwrap_or_else(|| panic!("{name} is not in the descriptor set"))
+}
+
+/// The outcome of a request by HTTP; the status must fit the code.
+pub async fn http_outcome(response: reqwest::Response, answer: &MessageDescriptor) -> Outcome {
+    let status = response.status().as_u16();
+    let (path, headers) = (response.url().path().to_owned(), response.headers().clone());
+    let media = headers["content-type"].to_str().unwrap();
+    let bytes = response.bytes().await.unwrap();
+    let shown = shown(&headers);
+    if status == 200 && answer.full_name() == "google.api.HttpBody" {
+        let answer = json!({"contentType": media, "data": BASE64_STANDARD.encode(&bytes)});
+        return Outcome { code: Code::Ok, answers: vec![answer], error: None, headers: shown };
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    assert_eq!(media, "application/json", "{text}");
     let body: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("not JSON: {text}"));
-    if http == 200 {
-        let answer = Some(from_json(&body));
-        return Outcome { code: Code::Ok, answer, failure: None, quota, retry_after };
+    if status == 200 {
+        assert_described(&path, status, &headers, &body);
+        let answers = vec![canonical(&message(answer, &body))];
+        return Outcome { code: Code::Ok, answers, error: None, headers: shown };
     }
-    let (code, failure) = json_failure(&body);
-    assert_eq!(http, http_status(code), "HTTP status of {code:?}: {body}");
-    Outcome { code, answer: None, failure: Some(failure), quota, retry_after }
+    let (code, Failure { reason, .. }) = json_failure(&body);
+    // Of a path that there is not nothing is described.
+    if reason != reasons::UNKNOWN_PATH {
+        assert_described(&path, status, &headers, &body);
+    }
+    assert_eq!(status, reasons::http_status(code), "HTTP status of {code:?}: {body}");
+    Outcome { code, answers: Vec::new(), error: Some(canonical_error(&body)), headers: shown }
+}
+
+/// An error as [`error_of`] has it: what has its default is left out.
+fn canonical_error(body: &Value) -> Value {
+    let details = body["details"].as_array().unwrap().iter().map(|detail| {
+        let mut fields = detail.clone();
+        let url = fields.as_object_mut().unwrap().remove("@type").unwrap();
+        let mut json = canonical(&message(&type_of(url.as_str().unwrap()), &fields));
+        json["@type"] = url;
+        json
+    });
+    json!({"code": body["code"], "message": body["message"], "details": details.collect::<Value>()})
+}
+
+/// The frames of a stream by HTTP.
+fn http_frames(
+    response: reqwest::Response,
+    accept: &'static str,
+    descriptor: MessageDescriptor,
+) -> Frames {
+    let headers = response.headers();
+    assert_eq!(headers["content-type"], accept);
+    // Nobody on the way may keep it, or wait for more of it.
+    let text = |name| headers.get(name).map(|value: &http::HeaderValue| value.to_str().unwrap());
+    assert_eq!((text("cache-control"), text("x-accel-buffering")), (Some("no-store"), Some("no")));
+    let path = response.url().path().to_owned();
+    assert_described_stream(&path, headers);
+    let events = accept == "text/event-stream";
+    let frames = stream::unfold((response, String::new()), move |(mut response, mut text)| {
+        let (descriptor, path) = (descriptor.clone(), path.clone());
+        async move {
+            let end = if events { "\n\n" } else { "\n" };
+            let frame = loop {
+                if let Some((frame, rest)) = text.split_once(end) {
+                    let frame = frame.to_owned();
+                    text = rest.to_owned();
+                    break frame;
+                }
+                let Some(bytes) = response.chunk().await.unwrap() else {
+                    assert_eq!(text, "", "the stream ends within a frame");
+                    return None;
+                };
+                text.push_str(std::str::from_utf8(&bytes).unwrap());
+            };
+            let json = if events {
+                frame.strip_prefix("data: ").unwrap_or_else(|| panic!("not an event: {frame:?}"))
+            } else {
+                &frame
+            };
+            let json: Value = serde_json::from_str(json).unwrap();
+            assert_described_frame(&path, &json);
+            // What has its default is written out here: the message is what counts.
+            Some((canonical(&message(&descriptor, &json)), (response, text)))
+        }
+    });
+    Frames(Box::pin(frames))
 }
 
 /// An error of the one shape: nothing missing, nothing more.
@@ -190,36 +499,4 @@ pub fn json_failure(body: &Value) -> (Code, Failure) {
         retry: detail("RetryInfo").is_some(),
     };
     (code, failure)
-}
-
-pub fn http_status(code: Code) -> u16 {
-    match code {
-        Code::InvalidArgument | Code::OutOfRange | Code::FailedPrecondition => 400,
-        Code::Unauthenticated => 401,
-        Code::PermissionDenied => 403,
-        Code::NotFound => 404,
-        Code::AlreadyExists => 409,
-        Code::ResourceExhausted => 429,
-        Code::Unimplemented => 501,
-        Code::Unavailable => 503,
-        Code::DeadlineExceeded => 504,
-        _ => 500,
-    }
-}
-
-pub fn pool() -> DescriptorPool {
-    DescriptorPool::decode(DESCRIPTORS).unwrap()
-}
-
-/// The request as the JSON mapping of protobuf has it.
-pub fn to_json(query: &QueryTapsRequest) -> Value {
-    let descriptor = pool().get_message_by_name("tap.v1.QueryTapsRequest").unwrap();
-    let message = DynamicMessage::decode(descriptor, query.encode_to_vec().as_slice()).unwrap();
-    serde_json::to_value(message).unwrap()
-}
-
-fn from_json(body: &Value) -> QueryTapsResponse {
-    let descriptor = pool().get_message_by_name("tap.v1.QueryTapsResponse").unwrap();
-    let message = descriptor.deserialize(body).unwrap();
-    QueryTapsResponse::decode(message.encode_to_vec().as_slice()).unwrap()
 }

@@ -34,6 +34,11 @@ export async function visit(browser: Browser, url: string, view: View = {}): Pro
   complaints.set(page, heard);
   page.on("console", (message) => heard.push(`console ${message.type()}: ${message.text()}`));
   page.on("pageerror", (error) => heard.push(`error: ${String(error)}`));
+  page.on("request", (request) => {
+    const { origin, protocol } = new URL(request.url());
+    // What is in the page itself, such as a picture in its styles, is of no origin.
+    if (protocol !== "data:" && origin !== new URL(url).origin) heard.push(`request to ${origin}`);
+  });
   page.on("requestfailed", (request) => {
     // What the page itself ends, such as a watch of an earlier question, has not failed.
     const reason = request.failure()?.errorText ?? "";
@@ -60,6 +65,13 @@ export async function enter(page: Page, key: string): Promise<void> {
   await live(page);
 }
 
+// Types into a field in place of what is in it.
+export async function retype(page: Page, id: string, text: string): Promise<void> {
+  await page.click(`#${id}`, { count: 3 });
+  await page.keyboard.press("Backspace");
+  await page.type(`#${id}`, text);
+}
+
 export async function live(page: Page): Promise<void> {
   await page.waitForSelector('#session-bar:not([hidden]) #status[data-is="live"]', { timeout: 15_000 });
 }
@@ -78,6 +90,17 @@ export async function says(page: Page, id: string, wanted: string | RegExp, time
   } catch {
     assert.fail(`#${id} says '${await text(page, id)}', not ${String(wanted)}`);
   }
+}
+
+// Everything in the memory of the scripts of a page, as text.
+export async function memory(page: Page): Promise<string> {
+  const devtools = await page.createCDPSession();
+  const parts: string[] = [];
+  devtools.on("HeapProfiler.addHeapSnapshotChunk", ({ chunk }) => parts.push(chunk));
+  // This also clears away what nobody holds any more.
+  await devtools.send("HeapProfiler.takeHeapSnapshot", {});
+  await devtools.detach();
+  return parts.join("");
 }
 
 // The taps of the ticker as their ids, the oldest first.

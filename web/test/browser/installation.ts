@@ -2,6 +2,7 @@
 // the program and Envoy come from scripts/browser-test.sh. What is started here ends with this process,
 // however that ends.
 import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { createHmac } from "node:crypto";
 import { mkdtemp, open, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -74,6 +75,19 @@ export async function revokeReaders(slug: string): Promise<void> {
   for (const key of keys.filter((line) => line.endsWith("\treader"))) {
     await command("keys", "revoke", "--team", slug, key.split("\t")[0] ?? "");
   }
+}
+
+// The token, but ending so many seconds from now, or before: the service gives none that ends within a minute.
+export async function endingIn(token: string, seconds: number): Promise<string> {
+  const [, team, head = "", body = ""] = /^(tap_\d+_)(.+)\.(.+)\..+$/.exec(token) ?? [];
+  const read = (part: string): object => JSON.parse(Buffer.from(part, "base64url").toString());
+  const write = (part: object) => Buffer.from(JSON.stringify(part)).toString("base64url");
+  const { kid } = read(head) as { kid: string };
+  const asked = `select encode(secret, 'hex') from secrets where name = 'signing.${kid}'`;
+  const secret = await run("psql", ["--no-psqlrc", "--tuples-only", "--no-align", "--command", asked, setting("DATABASE_URL")]);
+  const signed = `${head}.${write({ ...read(body), exp: Math.floor(Date.now() / 1000) + seconds })}`;
+  const signature = createHmac("sha256", Buffer.from(secret.stdout.trim(), "hex")).update(signed).digest("base64url");
+  return `${team}${signed}.${signature}`;
 }
 
 // Loads a CSV file. Taps need the tags file again, to know whose they are.
@@ -151,22 +165,37 @@ export class Installation {
 
   // Records taps, in this order. Throws when they were not all taken.
   async record(key: string, taps: NewTap[]): Promise<void> {
-    const answer = await this.#post("/v1/taps", key, { taps });
+    const answer = await this.call<Record<string, number>>("POST", "/v1/taps", key, { taps });
     if ((answer["accepted"] ?? 0) + (answer["duplicates"] ?? 0) !== taps.length) throw new Error(JSON.stringify(answer));
   }
 
   // The total of a range.
   async total(key: string, startDate: string, endDate: string): Promise<number> {
-    return (await this.#post("/v1/taps:query", key, { startDate, endDate }))["total"] ?? NaN;
+    return (await this.call<{ total: number }>("POST", "/v1/taps:query", key, { startDate, endDate })).total;
   }
 
-  async #post(path: string, key: string, body: object): Promise<Record<string, number>> {
+  // A token of a key, as a backend would get it for its page.
+  async token(key: string, asked: { tagUids?: string[] } = {}): Promise<string> {
+    return (await this.call<{ token: string }>("POST", "/v1/tokens", key, asked)).token;
+  }
+
+  // The id of a key.
+  async keyId(key: string): Promise<string> {
+    return (await this.call<{ keyId: string }>("GET", "/v1/whoami", key)).keyId;
+  }
+
+  // How many streams a key has open.
+  async openStreams(key: string): Promise<number> {
+    return (await this.call<{ openStreams: number }>("GET", "/v1/quota", key)).openStreams;
+  }
+
+  async call<Answer>(method: string, path: string, key: string, body?: object): Promise<Answer> {
     const headers = { "content-type": "application/json", "x-api-key": key };
-    const request = { method: "POST", headers, body: JSON.stringify(body), signal: AbortSignal.timeout(5000) };
-    const answer = await fetch(this.url + path, request);
+    const request = { method, headers, signal: AbortSignal.timeout(5000) };
+    const answer = await fetch(this.url + path, body ? { ...request, body: JSON.stringify(body) } : request);
     const text = await answer.text();
     if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`);
-    return JSON.parse(text) as Record<string, number>;
+    return JSON.parse(text) as Answer;
   }
 
   async #start(name: string, program: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<ChildProcess> {

@@ -1,4 +1,4 @@
-// Keeping a stream open: cuts, ends, silence, quotas, pauses.
+// Keeping a stream open: cuts, ends, silence, quotas, pauses, tokens that end.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -58,6 +58,7 @@ function play(scripts: Script[], act: (follower: Follower<Frame>, log: string[],
       },
       condition: (condition) => {
         log.push("failure" in condition && condition.failure ? `${condition.is} ${condition.failure.kind}` : condition.is);
+        if (condition.is === "lapsed") act(follower, log, pass);
       },
       missed: () => log.push("missed"),
     },
@@ -103,7 +104,7 @@ test("after a cut it goes on from the last token", async () => {
 });
 
 test("an end is not an end when it says to come back", async () => {
-  for (const end of [EndReason.DRAINING, EndReason.FAILED, EndReason.UNSET]) {
+  for (const end of [EndReason.DRAINING, EndReason.FAILED, EndReason.API_KEY_CHANGED, EndReason.UNSET]) {
     const { log, run } = play([[{ token: "1" }, { end }]]);
     await run();
     assert.deepEqual(log, ["opening", "open", "live", "reconnecting", "open 1"]);
@@ -126,6 +127,21 @@ test("a token that has expired: it begins anew, and says that something was miss
     const { log, run } = play([[{ token: "1" }, cut], [last], [{ token: "9" }]]);
     await run();
     assert.deepEqual(log.slice(4), ["open 1", "missed", "reconnecting token", "open", "live", "reconnecting", "open 9"]);
+  }
+});
+
+test("when the token of the page has ended it waits for another, and goes on from the last place", async () => {
+  for (const last of [coded(Code.Unauthenticated, "TOKEN_EXPIRED"), { end: EndReason.ACCESS_TOKEN_EXPIRED }]) {
+    for (const [length, expected] of [[60_000, ["open 1"]], [700_000, ["missed", "open"]]] as const) {
+      const { log, run } = play([[{ token: "1" }, last]], (follower, _, pass) => {
+        setTimeout(() => {
+          pass(length);
+          follower.resume();
+        }, 20);
+      });
+      await run();
+      assert.deepEqual(log, ["opening", "open", "live", "lapsed lapsed", "paused", ...expected]);
+    }
   }
 });
 

@@ -3,13 +3,19 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { create } from "@bufbuild/protobuf";
-import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../src/gen/google/rpc/error_details_pb";
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  QuotaFailureSchema,
+  RetryInfoSchema,
+} from "../../src/gen/google/rpc/error_details_pb";
 import { BucketSchema, Interval_Value as Interval } from "../../src/gen/tap/v1/tap_analytics_pb";
+import { isToken } from "../../src/access";
 import { civilOfText } from "../../src/civil";
 import { failureOf } from "../../src/failure";
 import { bucketName, duration, hourName, signed, spanName } from "../../src/names";
 import { ticksOf } from "../../src/ticks";
-import { keyProblem, keyTypo, trouble } from "../../src/words";
+import { keyProblem, keyTypo, lapsed, trouble } from "../../src/words";
 
 const name = (start: string, end: string, interval: Interval) => bucketName(create(BucketSchema, { start, end }), interval);
 
@@ -59,10 +65,12 @@ test("a range of one bucket has a label", () => {
   assert.equal(ticksOf(hours(1, Date.UTC(2026, 10, 16, 5, 30)), Interval.DAY, 5)[0]?.label, "16 Nov");
 });
 
-const failure = (code: Code, reason = "", more: { seconds?: number } = {}) => {
+const failure = (code: Code, reason = "", more: { seconds?: number; calls?: string } = {}) => {
   const error = new ConnectError("said", code);
   if (reason) error.details.push({ desc: ErrorInfoSchema, value: { reason } });
   if (more.seconds) error.details.push({ desc: RetryInfoSchema, value: { retryDelay: { seconds: BigInt(more.seconds) } } });
+  const violations = [{ quotaMetric: `tap-analytics/${more.calls ?? ""}` }];
+  if (more.calls) error.details.push({ desc: QuotaFailureSchema, value: { violations } });
   return failureOf(error);
 };
 
@@ -90,15 +98,39 @@ test("a refusal names every field", () => {
 test("what is said about a key", () => {
   assert.equal(keyTypo("tap_1_abc_def"), "");
   for (const wrong of ["", "abc", "tap_x", "tap_1_ä", "tap_1_a b"]) assert.ok(keyTypo(wrong), wrong);
-  assert.match(keyProblem(failure(Code.Unauthenticated, "API_KEY_INVALID"), false), /not valid/);
-  assert.match(keyProblem(failure(Code.Unauthenticated, "API_KEY_INVALID"), true), /not work any more/);
-  assert.match(keyProblem(failure(Code.PermissionDenied, "SCOPE_MISSING"), false), /taps:read/);
+  assert.match(keyProblem(failure(Code.Unauthenticated, "API_KEY_INVALID"), "key"), /not valid/);
+  assert.match(keyProblem(failure(Code.Unauthenticated, "API_KEY_INVALID"), "earlier"), /not work any more/);
+  assert.match(keyProblem(failure(Code.PermissionDenied, "SCOPE_MISSING"), "key"), /taps:read/);
+});
+
+test("what is said about a token", () => {
+  assert.equal(keyTypo("tap_1_eyJ0.eyJp.c2ln"), "");
+  assert.deepEqual(["tap_1_abc_def", "tap_1_eyJ0.eyJp.c2ln"].map(isToken), [false, true]);
+  assert.match(keyProblem(failure(Code.Unauthenticated, "API_KEY_INVALID"), "token"), /^This token is not valid/);
+  const ended = failure(Code.Unauthenticated, "TOKEN_EXPIRED");
+  assert.equal(ended.kind, "lapsed");
+  assert.match(keyProblem(ended, "token"), /^This token has ended/);
+  assert.match(keyProblem(ended, "earlier"), /^Your time to be signed in is over\. Enter the key again/);
+  assert.match(lapsed("14:05"), /^You were signed in until 14:05\. Enter the key again/);
+  assert.match(lapsed(""), /Enter the key again/);
+  // Whose fault a refusal is that has other reasons is not known.
+  assert.equal(keyProblem(failure(Code.PermissionDenied, "TOKEN_NOT_ENOUGH"), "token"), "The service refused: said");
+});
+
+test("only when queries were too many it is the queries that are used up", () => {
+  for (const [calls, words] of [["query", /used up its queries/], ["change", /^The service asks to wait: said/]] as const) {
+    const over = failure(Code.ResourceExhausted, "QUOTA_EXCEEDED", { calls });
+    assert.equal(over.calls, calls);
+    assert.match(trouble({ is: "waiting", until: 1000, failure: over }, () => "14:05:10", 0), words);
+  }
 });
 
 test("what is said while it is not live", () => {
   const at = () => "14:05:10";
   const quota = failure(Code.ResourceExhausted, "QUOTA_EXCEEDED");
   assert.match(trouble({ is: "waiting", until: 36_000, failure: quota }, at, 0), /in 36 seconds, at 14:05:10/);
+  const guesses = failure(Code.ResourceExhausted, "TOO_MANY_WRONG_KEYS");
+  assert.match(trouble({ is: "waiting", until: 9000, failure: guesses }, at, 0), /^Too many wrong keys .* before 14:05:10/);
   const store = failure(Code.Unavailable, "STORE_UNAVAILABLE");
   assert.match(trouble({ is: "reconnecting", failure: store }, at, 0), /database/);
   assert.equal(trouble({ is: "reconnecting" }, at, 0), "");

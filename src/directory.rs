@@ -1,0 +1,285 @@
+//! Every key in memory: requests are let in or refused without a word to the database, also while it is
+//! down.
+//!
+//! Loaded whole at the start, and again when a hint says so and every 15 seconds ([`crate::hints`]).
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use chrono::{DateTime, Utc};
+use tonic::metadata::MetadataMap;
+
+use crate::{
+    access::{
+        key::{ApiKey, Hash},
+        model::Scope,
+        store::{self, LoadedKey},
+        token::{BrowserToken, Signers},
+    },
+    auth::{self, Caller, KeyAbout, Route, TokenLimits},
+    clock::Clock,
+    db::Db,
+    error::Error,
+    guesses::{Guesses, Peer, Peers},
+    ids::{KeyId, TeamId},
+    quotas::Quotas,
+    streams::EndReason,
+};
+
+/// How long loading the keys may take.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Every valid key, and what tokens are signed with.
+#[derive(Debug)]
+pub struct Directory {
+    known: ArcSwap<Known>,
+    /// Held while loading: an older state must not replace a newer one.
+    loading: tokio::sync::Mutex<()>,
+    guesses: Guesses,
+    clock: Clock,
+    /// In front of Envoy.
+    proxies: usize,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    by_hash: HashMap<Hash, Arc<Entry>>,
+    by_id: HashMap<KeyId, Arc<Entry>>,
+    signers: Signers,
+}
+
+#[derive(Debug)]
+struct Entry {
+    caller: Caller,
+    expires_at: Option<DateTime<Utc>>,
+    usage: Arc<Usage>,
+}
+
+/// From where and when a key was used. Kept as long as the key is.
+#[derive(Debug, Default)]
+struct Usage {
+    peers: Peers,
+    /// Seconds since 1970; 0: not since we know it.
+    used_at: AtomicI64,
+    /// Up to which the store knows it.
+    told_at: AtomicI64,
+}
+
+/// Who is not let in, and why.
+#[derive(Debug)]
+pub struct Refused {
+    pub error: Error,
+    /// Whose key it was, if it was one: quotas are shown to those too.
+    pub caller: Option<Box<Caller>>,
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self { error, caller: None }
+    }
+}
+
+impl Directory {
+    /// A directory that knows nobody yet.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            known: ArcSwap::default(),
+            loading: tokio::sync::Mutex::default(),
+            guesses: Guesses::default(),
+            clock,
+            proxies: 0,
+        }
+    }
+
+    /// Behind this many proxies in front of Envoy.
+    #[must_use]
+    pub fn behind(self, proxies: u8) -> Self {
+        Self { proxies: proxies.into(), ..self }
+    }
+
+    /// Loads the keys again. Whoever is still valid keeps what is left of the quotas.
+    ///
+    /// # Errors
+    /// When the store cannot be read; the directory stays as it was.
+    pub async fn refresh(&self, db: &Db) -> Result<(), Error> {
+        // A store that is silent is a store that is down.
+        let load = async {
+            let _alone = self.loading.lock().await;
+            self.put(store::load_keys(db).await?, Signers::new(store::load_signing(db).await?));
+            Ok(())
+        };
+        tokio::time::timeout(LOAD_TIMEOUT, load).await.map_err(Error::store_unavailable)?
+    }
+
+    fn put(&self, loaded: Vec<LoadedKey>, signers: Signers) {
+        let known = self.known.load();
+        let mut by_hash = HashMap::with_capacity(loaded.len());
+        let mut by_id = HashMap::with_capacity(loaded.len());
+        for key in loaded {
+            let hash = key.hash;
+            let old = known.by_hash.get(&hash).map(Arc::as_ref);
+            let entry = Arc::new(Entry::new(key, old, &self.clock));
+            by_id.insert(entry.caller.key, Arc::clone(&entry));
+            by_hash.insert(hash, entry);
+        }
+        metrics::gauge!("tap_keys").set(u32::try_from(by_hash.len()).unwrap_or(u32::MAX));
+        // No longer valid: what they have open ends.
+        for (_, gone) in known.by_hash.iter().filter(|(hash, _)| !by_hash.contains_key(*hash)) {
+            gone.caller.life.end(EndReason::KeyRevoked);
+        }
+        self.known.store(Arc::new(Known { by_hash, by_id, signers }));
+    }
+
+    /// Ends what keys have open that have expired.
+    pub fn end_expired(&self) {
+        let now = self.clock.now();
+        for entry in self.known.load().by_hash.values().filter(|entry| entry.has_expired(now)) {
+            entry.caller.life.end(EndReason::KeyExpired);
+        }
+    }
+
+    /// The keys that were used since this was asked last, and when.
+    pub fn used(&self) -> Vec<(TeamId, KeyId, DateTime<Utc>)> {
+        let known = self.known.load();
+        let used = known.by_hash.values().filter_map(|entry| {
+            let used_at = entry.usage.used_at.load(Ordering::Relaxed);
+            let told_at = entry.usage.told_at.swap(used_at, Ordering::Relaxed);
+            let at = DateTime::from_timestamp(used_at, 0).filter(|_| used_at > told_at)?;
+            Some((entry.caller.team, entry.caller.key, at))
+        });
+        used.collect()
+    }
+
+    /// Signs a token.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when there is no secret.
+    pub fn sign(&self, token: &BrowserToken) -> Result<String, Error> {
+        self.known.load().signers.sign(token, self.clock.now()).map_err(Error::internal)
+    }
+
+    /// Lets a caller in, or says why not. `connected` is who is connected to us, most often Envoy.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`], [`Error::TooManyGuesses`], [`Error::ScopeMissing`], [`Error::Denied`] or
+    /// [`Error::UnknownMethod`].
+    pub fn admit(
+        &self,
+        metadata: &MetadataMap,
+        connected: Option<SocketAddr>,
+        route: Route,
+    ) -> Result<Caller, Refused> {
+        let credential = auth::presented(metadata, route)?;
+        let peer = Peer::of(metadata, connected, self.proxies);
+        let now = self.clock.now();
+        let known = self.known.load();
+        let (entry, token) = match known.find(credential) {
+            // Whoever tries keys must not learn that one was right.
+            Some((entry, _)) if !entry.usage.peers.contains(peer) => {
+                if let Some(wait) = self.guesses.refused(peer) {
+                    return Err(Error::TooManyGuesses { wait }.into());
+                }
+                known.find(credential).ok_or(auth::INVALID)?
+            }
+            Some(found) => found,
+            None => {
+                return Err(match self.guesses.failed(peer, credential) {
+                    Some(wait) => Error::TooManyGuesses { wait }.into(),
+                    None => auth::INVALID.into(),
+                });
+            }
+        };
+        entry.usage.peers.add(peer);
+        if entry.has_expired(now) {
+            return Err(auth::EXPIRED.into());
+        }
+        let caller = match token {
+            Some(token) if token.expires_at <= now => return Err(auth::TOKEN_EXPIRED.into()),
+            Some(token) => entry.by_token(&token),
+            None => entry.caller.clone(),
+        };
+        match route.check(&caller) {
+            Ok(()) => {
+                entry.usage.used_at.store(now.timestamp(), Ordering::Relaxed);
+                Ok(caller)
+            }
+            Err(error) => Err(Refused { error, caller: Some(Box::new(caller)) }),
+        }
+    }
+}
+
+impl Known {
+    /// The key that was sent, or that of the token that was.
+    fn find(&self, credential: &str) -> Option<(&Entry, Option<BrowserToken>)> {
+        // A key has no dot, a token has two.
+        if credential.contains('.') {
+            let token = self.signers.read(credential)?;
+            let entry = self.by_id.get(&token.key)?;
+            return (entry.caller.team == token.team).then_some((entry, Some(token)));
+        }
+        let key = ApiKey::parse(credential)?;
+        Some((self.by_hash.get(&key.hash())?, None))
+    }
+}
+
+impl Entry {
+    fn new(key: LoadedKey, old: Option<&Self>, clock: &Clock) -> Self {
+        let scopes: Vec<Scope> = key.scopes.iter().filter_map(|text| Scope::parse(text)).collect();
+        let quotas = match old {
+            Some(old) if old.caller.about.queries_per_hour == key.queries_per_hour => {
+                Arc::clone(&old.caller.quotas)
+            }
+            Some(old) => Arc::new(old.caller.quotas.with_queries_per_hour(key.queries_per_hour)),
+            None => Arc::new(Quotas::new(key.queries_per_hour, clock)),
+        };
+        let lost = |old: &Self| old.caller.scopes.iter().any(|scope| !scopes.contains(scope));
+        if let Some(old) = old.filter(|old| lost(old)) {
+            old.caller.life.end(EndReason::KeyChanged);
+        }
+        // One that ended, as by a clock that was wrong for a moment, begins anew.
+        let life = old.map(|old| &old.caller.life).filter(|life| !life.ended.is_cancelled());
+        let life = life.map_or_else(Arc::default, Arc::clone);
+        let about = KeyAbout {
+            name: key.name,
+            prefix: key.prefix,
+            team_name: key.team_name,
+            queries_per_hour: key.queries_per_hour,
+            expires_at: key.expires_at,
+        };
+        Self {
+            caller: Caller {
+                team: key.team,
+                team_slug: key.team_slug.into(),
+                key: key.id,
+                about: Arc::new(about),
+                scopes: scopes.into(),
+                token: None,
+                quotas,
+                life,
+            },
+            expires_at: key.expires_at,
+            usage: old.map_or_else(Arc::default, |old| Arc::clone(&old.usage)),
+        }
+    }
+
+    fn has_expired(&self, now: DateTime<Utc>) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// The key, narrowed to what a token of it says.
+    fn by_token(&self, token: &BrowserToken) -> Caller {
+        let scopes = self.caller.scopes.iter().copied();
+        let scopes = scopes.filter(|scope| scope.reads() && token.scopes.contains(scope));
+        let limits = TokenLimits { expires_at: token.expires_at, tags: token.tags.clone() };
+        Caller { scopes: scopes.collect(), token: Some(Arc::new(limits)), ..self.caller.clone() }
+    }
+}

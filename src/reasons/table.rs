@@ -1,0 +1,235 @@
+//! The table of reasons: one each, with what is said of it wherever it comes up.
+
+use tonic::Code::{
+    AlreadyExists, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound,
+    OutOfRange, PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable, Unimplemented,
+};
+
+use super::{Row, any, end, envoy, envoy_others, field, line, reasons, service, tap};
+
+const URL: &str = "it is not an address of `https://` or `http://` with a host, or it has spaces";
+const TAG_UID: &str = "it is not 1 to 64 letters, digits, or `.` `_` `:` `-`";
+
+reasons! {
+    // Who calls.
+    API_KEY_MISSING: service(Unauthenticated,
+        "there is no key",
+        "send it as `x-api-key` or `authorization: Bearer`");
+    API_KEY_INVALID: service(Unauthenticated,
+        "the key is mistyped, unknown, revoked, sent twice, or expired more than 90 days ago",
+        "check it, or get a new one");
+    API_KEY_EXPIRED: service(Unauthenticated,
+        "the key expired in the last 90 days",
+        "use a new one");
+    TOKEN_EXPIRED: service(Unauthenticated,
+        "the browser token has expired",
+        "trade the key for a new one");
+    TOO_MANY_WRONG_KEYS: service(ResourceExhausted,
+        "one wrong key after another came from this address: 30, and then one in ten seconds",
+        "wait as long as `retry-after` says; keys that were used from there before go on working");
+    API_KEY_REVOKED: end(Unauthenticated,
+        "the key was revoked while it had `IngestTaps` open",
+        "use another key, and send again what was not answered");
+    SCOPE_MISSING: service(PermissionDenied,
+        "the key may not do this; `metadata.scope` says what it lacks",
+        "use a key that may");
+    TOKEN_NOT_ENOUGH: service(PermissionDenied,
+        "a token may not do this: it is for keys, or the token is limited to some tags",
+        "use the key");
+    MORE_THAN_CALLER: service(PermissionDenied,
+        "a key has, or would get, what the calling key does not have itself: a scope, a quota, a later end",
+        "use a key that has it");
+
+    // What is asked.
+    INVALID_FIELDS: service(InvalidArgument,
+        "one or more fields are wrong",
+        "correct every field that the `BadRequest` names");
+    MALFORMED_REQUEST:
+        service(InvalidArgument,
+            "the bytes are not a message of this method",
+            "generate the client from the proto files"),
+        envoy_others(InvalidArgument, 400,
+            "the JSON cannot be read, a value has the wrong type, an enum value or a query parameter does not exist",
+            "correct what the message names");
+    TAG_NOT_FOUND: service(NotFound,
+        "a uid is not one of the team's; the message names it. The same for a tag of another team",
+        "correct the uid, or use that team's key");
+    TAG_EXISTS: service(AlreadyExists,
+        "the team has a tag that was to be made; the message names it",
+        "take another uid, change that tag, or send `skip_existing`");
+    TAG_LIMIT: service(ResourceExhausted,
+        "the team has as many tags as `TAP_TEAM_TAGS_MAX` allows, archived ones included",
+        "use a tag that is there, or have the limit raised");
+    PUBLIC_URL_UNKNOWN: service(FailedPrecondition,
+        "a QR code was asked for by no address that could be in it, and `TAP_PUBLIC_URL` is not set",
+        "set it, or call by the address that people use");
+    KEY_NOT_FOUND: service(NotFound,
+        "the team has no key of this id. The same for a key of another team",
+        "list the keys to see which there are");
+    KEY_ENDED: service(FailedPrecondition,
+        "the key is revoked, or, for RotateApiKey, has expired",
+        "make a new one");
+    REQUEST_ID_USED: service(AlreadyExists,
+        "the `request_id` was used for another request, or by another key",
+        "take a new one, or repeat that request as it was");
+    KEY_LIMIT: service(ResourceExhausted,
+        "the team has 1,000 keys that work or have expired in the last 90 days",
+        "revoke some");
+    RESUME_TOKEN_EXPIRED: service(OutOfRange,
+        "taps after the `resume_token` are gone, or it is of another history of the store, such as before a backup was restored",
+        "query anew, and stream without a token or with that of the answer");
+    UNKNOWN_METHOD: service(Unimplemented,
+        "there is no such RPC",
+        "see the proto files");
+    UNSUPPORTED_ENCODING: service(Unimplemented,
+        "the gRPC message is compressed",
+        "send it uncompressed");
+    UNKNOWN_PATH: envoy(NotFound, 404,
+        "nothing is served at this path",
+        "check the path");
+    WRONG_METHOD: envoy(Unimplemented, 405,
+        "the path does not take this method",
+        "use one that the header `allow` names");
+    REQUEST_TOO_SLOW: envoy(DeadlineExceeded, 408,
+        "the request did not arrive in time",
+        "send it again");
+    REQUEST_TOO_LARGE:
+        service(OutOfRange,
+            "a message is larger than 4 MiB",
+            "ask for less, or send less, at a time"),
+        envoy(OutOfRange, 413,
+            "the body is larger than 1 MiB, or than 4 MiB for `/v1/taps`",
+            "ask for less, or send less, at a time");
+    HEADERS_TOO_LARGE: envoy(OutOfRange, 431,
+        "the headers are larger than 60 KiB",
+        "send fewer");
+
+    // How much.
+    QUOTA_EXCEEDED: service(ResourceExhausted,
+        "the key is over its quota; `QuotaFailure` says which",
+        "wait as long as `RetryInfo` or `retry-after` says");
+    TOO_MANY_STREAMS: service(ResourceExhausted,
+        "the key has 100 streams open",
+        "close one, or use another key");
+
+    // What stands in the way.
+    QUERY_TOO_SLOW: service(DeadlineExceeded,
+        "the query took longer than it may",
+        "ask for a shorter range or fewer tags");
+    DEADLINE_EXCEEDED: envoy(DeadlineExceeded, 504,
+        "there was no answer in 30 s, or within the deadline of the call; or request and answer took 60 s",
+        "ask for a shorter range or fewer tags");
+    STORE_UNAVAILABLE: service(Unavailable,
+        "PostgreSQL cannot be reached",
+        "try again as `RetryInfo` says");
+    TOO_BUSY: service(Unavailable,
+        "more taps come in than can be written; these were not stored",
+        "try again as `RetryInfo` says, with larger batches");
+    DRAINING: end(Unavailable,
+        "the service stops while `IngestTaps` is open",
+        "open it again, and send again what was not answered");
+    SERVICE_UNAVAILABLE: envoy_others(Unavailable, 503,
+        "no replica can be reached, or one went away as it answered",
+        "try again in a few seconds");
+    INTERNAL: service(Internal,
+        "a fault of the service; the log has the cause",
+        "report it with the `x-request-id`");
+    UNKNOWN: any(
+        "an error of the gRPC library that has no reason of its own",
+        "go by the code");
+
+    // Fields and columns.
+    FIELD_COUNT: line("the line", "it has more or fewer fields than the header");
+    REQUIRED:
+        field("`start_date`, `end_date`, `taps`, `tag`, `tags`, `uid`, `id`, `name`, `scopes`", "it is missing or empty"),
+        tap("`tag_uid`", "it is missing or empty"),
+        tap("`tapped_at`", "it is missing where there is a `tap_id`"),
+        tap("`attributes`", "a key is empty"),
+        line("`id`", "it is missing, or longer than 200 bytes");
+    MALFORMED_TAG_UID:
+        field("`tag_uids[i]`, `uid`", TAG_UID),
+        field("`uid` of a new tag", "it is `.` or `..`"),
+        tap("`tag_uid`", TAG_UID),
+        line("`tag_uid` of tags", TAG_UID),
+        line("`tag_uid` of tags", "it is `.` or `..`");
+    UNKNOWN_TAG:
+        tap("`tag_uid`", "it is not one of the team's; the same for a tag of another team"),
+        line("`tag_uid` of taps", "it is not in the tags file");
+    TAG_ARCHIVED: tap("`tag_uid`", "the tag is archived");
+    DUPLICATE_TAG:
+        field("`tags[i].uid`", "a tag before it in the batch has the same uid"),
+        line("`tag_uid` of tags", "a line above gives it to another team");
+    MALFORMED_NUMBER: line("`team_id`", "it is not a number from 1 to 2147483647");
+    MALFORMED_TAP_ID: tap("`tap_id`", "it is not a UUID");
+    DUPLICATE_CONFLICT:
+        tap("`tap_id`", "another tap has this `tap_id` and `tapped_at`, and differs from this one");
+    MALFORMED_DATE:
+        field("`start_date`, `end_date`",
+            "it is neither a date such as `2023-01-01` nor an RFC 3339 instant"),
+        field("`expires_at`", "it is not an RFC 3339 instant"),
+        tap("`tapped_at`", "it is not an RFC 3339 instant"),
+        line("`created_at`", "it is not an instant");
+    DATE_OUT_OF_RANGE:
+        field("`start_date`, `end_date`", "it is not in the years 2000 to 2199"),
+        field("`expires_at`", "it is not ahead of now, or by more than 100 years");
+    TIMESTAMP_IN_FUTURE:
+        tap("`tapped_at`", "it is more than an hour ahead"),
+        line("`created_at`", "it is more than an hour ahead");
+    TIMESTAMP_TOO_OLD:
+        tap("`tapped_at`", "it is before 2010, or older than `TAP_RETENTION_DAYS`"),
+        line("`created_at`", "it is before 2010");
+    END_NOT_AFTER_START: field("`end_date`", "the range is empty");
+    UNKNOWN_TIME_ZONE:
+        field("`time_zone`", "it is not an IANA name; these are told apart by case");
+    UNKNOWN_VALUE:
+        field("`interval`, `week_start`, `group_by`, `compare`, `include[i]`, `kind`, `state`",
+            "the number is not one of the enum"),
+        tap("`kind`", "the number is not one of the enum"),
+        line("`kind`", "it is not `nfc`, `qr` or `link`");
+    COUNT_OUT_OF_RANGE:
+        tap("`count`", "it is not from 1 to 1,000,000"),
+        line("`count`", "it is not a whole number from 1 to 1,000,000");
+    MALFORMED_COUNTRY: tap("`country`", "it is not two capital letters");
+    MALFORMED_URL:
+        field("`destination_url`", URL),
+        line("`destination_url`", URL);
+    CREDENTIALS_IN_URL:
+        field("`destination_url`", "it has a user or a password in it"),
+        line("`destination_url`", "it has a user or a password in it");
+    TOO_LONG:
+        field("`name`, `label`, `text`", "it is longer than 200 characters"),
+        field("`destination_url`", "it is longer than 2,048 characters, as it is sent"),
+        tap("`device`, `attributes`",
+            "a device or a key is longer than 64 characters, or a value longer than 256"),
+        line("`label`", "it is longer than 200 characters"),
+        line("`destination_url`", "it is longer than 2,048 characters, as it is sent");
+    MALFORMED_TEXT:
+        field("`name`, `label`, `text`", "it has control characters"),
+        line("`label`", "it has control characters"),
+        tap("`device`, `attributes`", "it has control characters");
+    TOO_MANY_ATTRIBUTES: tap("`attributes`", "there are more than 16");
+    TOO_MANY_TAGS:
+        field("`tag_uids`", "more than 1,000 are named, or 100 for a token"),
+        field("`tags`", "more than 1,000 are to be made");
+    MORE_VIOLATIONS: field("`tags`",
+        "more than 20 things are wrong with a batch: this says how many more");
+    NEGATIVE: field("`limit`, `page_size`", "it is below 0");
+    OUT_OF_RANGE: field("`queries_per_hour`, `ttl`, `overlap`",
+        "it is not in the range that the message names");
+    MALFORMED_UUID: field("`id`, `key_id`, `request_id`", "it is not a UUID");
+    MALFORMED_PAGE_TOKEN:
+        field("`page_token`", "it is not the `next_page_token` of the same request");
+    UNKNOWN_SCOPE: field("`scopes[i]`", "there is no such scope");
+    NOT_FOR_TOKENS: field("`scopes[i]`", "a token only reads");
+    NOTHING_TO_CHANGE: field("`update_mask`", "neither is a field set nor does the mask name one");
+    UNKNOWN_FIELD: field("`update_mask`", "it names what cannot be changed by this call");
+    IMMUTABLE_FIELD: field("`update_mask`", "it names `uid`, which is never changed");
+    TOO_MANY_BUCKETS: field("`interval`",
+        "the range has more than 10,000 buckets; the message names the narrowest interval that fits");
+    TOO_MANY_COUNTS:
+        field("`limit`", "`limit` and one, times the buckets, is more than 100,000");
+    MALFORMED_RESUME_TOKEN:
+        field("`resume_token`", "it is not a token that this service made for this team");
+    TOO_MANY_TAPS: field("`taps`", "a batch has more than 5,000");
+    OUT_OF_SEQUENCE: field("`sequence`", "it is not larger than that of the batch before");
+}
