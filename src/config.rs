@@ -86,7 +86,7 @@ pub struct Serve {
     #[arg(long, env = "TAP_COUNTRY_HEADER", value_name = "HEADER")]
     pub country_header: Option<HeaderName>,
 
-    /// Where the public reaches the tap URL, such as https://t.example.com: what chips and codes are given.
+    /// Where the public reaches the tap URL, such as `https://t.example.com`: what chips and codes are given.
     /// Without it a tag shows its path alone, and a QR code has the address by which it was asked for.
     #[arg(long, env = "TAP_PUBLIC_URL", value_name = "URL", value_parser = Origin::parse_setting)]
     pub public_url: Option<Origin>,
