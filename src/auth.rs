@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status, metadata::MetadataMap, service::Interceptor};
 
 use crate::{
@@ -165,6 +166,8 @@ pub struct KeyAbout {
 #[derive(Clone, Debug)]
 pub struct TokenLimits {
     pub expires_at: DateTime<Utc>,
+    /// Cancelled when the secret that it is signed with is dropped.
+    pub dropped: CancellationToken,
     /// `None`: all tags of the team.
     pub tags: Option<Vec<TagId>>,
 }

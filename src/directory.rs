@@ -15,6 +15,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
         key::{ApiKey, Hash},
         model::Scope,
         store::{self, LoadedKey},
-        token::{BrowserToken, Signers},
+        token::{BrowserToken, Signers, SigningSecret},
     },
     auth::{self, Caller, KeyAbout, Route, TokenLimits},
     clock::Clock,
@@ -114,13 +115,13 @@ impl Directory {
         // A store that is silent is a store that is down.
         let load = async {
             let _alone = self.loading.lock().await;
-            self.put(store::load_keys(db).await?, Signers::new(store::load_signing(db).await?));
+            self.put(store::load_keys(db).await?, store::load_signing(db).await?);
             Ok(())
         };
         tokio::time::timeout(LOAD_TIMEOUT, load).await.map_err(Error::store_unavailable)?
     }
 
-    fn put(&self, loaded: Vec<LoadedKey>, signers: Signers) {
+    fn put(&self, loaded: Vec<LoadedKey>, secrets: Vec<SigningSecret>) {
         let known = self.known.load();
         let mut by_hash = HashMap::with_capacity(loaded.len());
         let mut by_id = HashMap::with_capacity(loaded.len());
@@ -136,6 +137,7 @@ impl Directory {
         for (_, gone) in known.by_hash.iter().filter(|(hash, _)| !by_hash.contains_key(*hash)) {
             gone.caller.life.end(EndReason::KeyRevoked);
         }
+        let signers = known.signers.replaced(secrets);
         self.known.store(Arc::new(Known { by_hash, by_id, signers }));
     }
 
@@ -203,8 +205,10 @@ impl Directory {
             return Err(auth::EXPIRED.into());
         }
         let caller = match token {
-            Some(token) if token.expires_at <= now => return Err(auth::TOKEN_EXPIRED.into()),
-            Some(token) => entry.by_token(&token),
+            Some((token, _)) if token.expires_at <= now => {
+                return Err(auth::TOKEN_EXPIRED.into());
+            }
+            Some((token, dropped)) => entry.by_token(token, dropped),
             None => entry.caller.clone(),
         };
         match route.check(&caller) {
@@ -217,14 +221,17 @@ impl Directory {
     }
 }
 
+/// A key, and the token of it that was sent, with what ends that before its time.
+type Found<'a> = (&'a Entry, Option<(BrowserToken, CancellationToken)>);
+
 impl Known {
     /// The key that was sent, or that of the token that was.
-    fn find(&self, credential: &str) -> Option<(&Entry, Option<BrowserToken>)> {
+    fn find(&self, credential: &str) -> Option<Found<'_>> {
         // A key has no dot, a token has two.
         if credential.contains('.') {
-            let token = self.signers.read(credential)?;
+            let (token, dropped) = self.signers.read(credential)?;
             let entry = self.by_id.get(&token.key)?;
-            return (entry.caller.team == token.team).then_some((entry, Some(token)));
+            return (entry.caller.team == token.team).then_some((entry, Some((token, dropped))));
         }
         let key = ApiKey::parse(credential)?;
         Some((self.by_hash.get(&key.hash())?, None))
@@ -276,10 +283,11 @@ impl Entry {
     }
 
     /// The key, narrowed to what a token of it says.
-    fn by_token(&self, token: &BrowserToken) -> Caller {
+    fn by_token(&self, token: BrowserToken, dropped: CancellationToken) -> Caller {
         let scopes = self.caller.scopes.iter().copied();
         let scopes = scopes.filter(|scope| scope.reads() && token.scopes.contains(scope));
-        let limits = TokenLimits { expires_at: token.expires_at, tags: token.tags.clone() };
-        Caller { scopes: scopes.collect(), token: Some(Arc::new(limits)), ..self.caller.clone() }
+        let scopes = scopes.collect();
+        let limits = TokenLimits { expires_at: token.expires_at, dropped, tags: token.tags };
+        Caller { scopes, token: Some(Arc::new(limits)), ..self.caller.clone() }
     }
 }

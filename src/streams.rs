@@ -36,7 +36,7 @@ pub enum EndReason {
     KeyExpired,
     /// What the key may do has changed.
     KeyChanged,
-    /// It was opened by a token, which has expired.
+    /// It was opened by a token, which has expired, or was ended with all others.
     AccessTokenExpired,
     /// What the reader has yet to get is gone.
     TokenExpired,
@@ -158,17 +158,23 @@ impl Lifeline {
 
     fn token_has_expired(&self) -> bool {
         let token = self.caller.token.as_ref();
-        token.is_some_and(|token| token.expires_at <= self.streams.clock.now())
+        token.is_some_and(|token| token.has_ended(&self.streams.clock))
     }
 }
 
-/// Waits until a token has expired: for ever, where there is none.
+impl TokenLimits {
+    fn has_ended(&self, clock: &Clock) -> bool {
+        self.dropped.is_cancelled() || self.expires_at <= clock.now()
+    }
+}
+
+/// Waits until a token has ended: for ever, where there is none.
 fn expired(token: Option<Arc<TokenLimits>>, clock: &Clock) -> impl Future<Output = ()> + use<> {
     let clock = clock.clone();
     async move {
         let Some(token) = token else { return std::future::pending().await };
-        while token.expires_at > clock.now() {
-            time::sleep(EXPIRY_INTERVAL).await;
+        while !token.has_ended(&clock) {
+            let _ = time::timeout(EXPIRY_INTERVAL, token.dropped.cancelled()).await;
         }
     }
 }
