@@ -11,9 +11,6 @@ use tap_analytics::{auth::Route, proto::DESCRIPTORS};
 pub static POOL: LazyLock<DescriptorPool> =
     LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).unwrap());
 
-/// Services that are in the proto files and are not served yet.
-const NOT_SERVED: &[&str] = &["Tags"];
-
 /// An RPC.
 #[derive(Clone, Debug)]
 pub struct Rpc(MethodDescriptor);
@@ -54,10 +51,6 @@ impl Rpc {
     /// Its row in the access table.
     pub fn route(&self) -> Route {
         Route::of(&self.path()).0
-    }
-
-    pub fn is_served(&self) -> bool {
-        !NOT_SERVED.contains(&self.0.parent_service().name())
     }
 
     pub fn answers_in_frames(&self) -> bool {
@@ -150,16 +143,6 @@ impl Binding {
             path = format!("{path}?{}", query.join("&"));
         }
         (path, body)
-    }
-
-    /// The path with something in the place of each name in braces.
-    pub fn some_path(&self) -> String {
-        let parts = self.path.split('{');
-        parts
-            .map(|part| {
-                part.split_once('}').map_or(part.to_owned(), |(_, after)| format!("x{after}"))
-            })
-            .collect()
     }
 }
 

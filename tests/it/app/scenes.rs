@@ -29,6 +29,9 @@ use super::{
     wires::{Answer, Call, Door, Outcome, Wire},
 };
 
+/// Tags that a team may have: as many again as are set up.
+const TAGS_MAX: u32 = 6;
+
 /// An installation that is asked by one wire.
 pub struct Column {
     pub wire: Wire,
@@ -96,7 +99,13 @@ impl Column {
         let store = store(&new_database().await);
         let same = "update secrets set secret = sha256('the same') where name = 'tokens'";
         connect(&store.database_url).await.batch_execute(same).await.unwrap();
-        let app = App::on(store, Options { clock: clock.clone(), ..Options::default() }).await;
+        let options = Options {
+            clock: clock.clone(),
+            public_url: Some("https://taps.example"),
+            team_tags_max: TAGS_MAX,
+            ..Options::default()
+        };
+        let app = App::on(store, options).await;
         let envoy = Envoy::start(&app).await;
         let secret = Secrets::load(&app.db).await.unwrap().root();
         let tokens = Tokens::new(secret, db::history(&app.db).await.unwrap(), clock.clone());

@@ -31,10 +31,6 @@ async fn unanimous(rpc: &Rpc, door: &Door, call: &Call<'_>) -> Outcome {
     expected
 }
 
-fn served() -> impl Iterator<Item = Rpc> {
-    rpcs().into_iter().filter(Rpc::is_served)
-}
-
 /// An installation whose time stands still, with a team that has tags and a key for everything.
 async fn still() -> (App, Envoy, Team) {
     let clock = one_instant();
@@ -42,17 +38,6 @@ async fn still() -> (App, Envoy, Team) {
     let envoy = Envoy::start(&app).await;
     let team = app.reporting_team("acme", &["a", "b"]).await;
     (app, envoy, team)
-}
-
-#[tokio::test]
-async fn a_service_that_is_not_served_yet_is_no_method_to_callers_with_a_key() {
-    let (app, _envoy, team) = still().await;
-    for rpc in rpcs().into_iter().filter(|rpc| !rpc.is_served()) {
-        let call = Call::new(&rpc, &sample(&rpc)).key(Some(&team.key));
-        let outcome = call.outcome(&Door::straight(&app), Wire::Grpc, 1).await;
-        let expected = (Code::Unimplemented, "UNKNOWN_METHOD".to_owned());
-        assert_eq!(outcome.refusal(), expected, "{} is served: say so in rpcs.rs", rpc.name());
-    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -68,7 +53,7 @@ async fn whoever_has_made_all_changes_of_an_hour_is_told_so_by_every_wire() {
     assert!(used.into_iter().all(|ok| ok));
 
     let mut asked = 0;
-    for rpc in served().filter(|rpc| rpc.route().class() == Some(Class::Change)) {
+    for rpc in rpcs().into_iter().filter(|rpc| rpc.route().class() == Some(Class::Change)) {
         let call = Call::new(&rpc, &sample(&rpc)).key(Some(&team.key));
         let refused = unanimous(&rpc, &Door::of(&envoy), &call).await;
         assert_eq!(refused.refusal(), (Code::ResourceExhausted, "QUOTA_EXCEEDED".to_owned()));
@@ -96,7 +81,7 @@ async fn without_a_store_every_wire_says_when_to_come_back() {
     record(&mut app.client(&team.key), vec![report("a", crate::app::now())]).await;
     // Keys of their own, so that all can be asked at once.
     let mut asked = Vec::new();
-    for rpc in served().filter(|rpc| !rpc.is_sent_in_frames()) {
+    for rpc in rpcs().into_iter().filter(|rpc| !rpc.is_sent_in_frames()) {
         asked.push((rpc, app.key(team.id, None, Scope::ALL, None).await));
     }
     postgres.stop();
@@ -130,7 +115,7 @@ async fn without_a_store_every_wire_says_when_to_come_back() {
 async fn bytes_that_are_no_message_are_malformed_and_cost_nothing() {
     let (_app, envoy, team) = still().await;
     let door = Door::of(&envoy);
-    for rpc in served().filter(|rpc| !rpc.is_sent_in_frames()) {
+    for rpc in rpcs().into_iter().filter(|rpc| !rpc.is_sent_in_frames()) {
         let mut outcomes = Vec::new();
         // A field of no number, one that is cut, a wire type that there is not.
         for bytes in [&[0x00, 0x01][..], &[0x0a, 0x7f, b'x'], &[0x0f]] {
@@ -153,7 +138,7 @@ async fn json_that_is_no_request_is_malformed_and_costs_nothing() {
     let (app, envoy, team) = still().await;
     let http = reqwest::Client::new();
     let mut asked = 0;
-    for rpc in served() {
+    for rpc in rpcs() {
         for binding in rpc.bindings() {
             let (path, body) = binding.http(&rpc, &canonical(&rpc.request(&sample(&rpc))));
             let url = envoy.url(&path);
@@ -195,7 +180,7 @@ async fn json_that_is_no_request_is_malformed_and_costs_nothing() {
 #[tokio::test]
 async fn a_path_of_grpc_is_none_of_json() {
     let (_app, envoy, team) = still().await;
-    for rpc in served() {
+    for rpc in rpcs() {
         let url = envoy.url(&rpc.path());
         let request = reqwest::Client::new().request(Method::POST, url).body("{}");
         let answer = request.header("x-api-key", &team.key).send().await.unwrap();
@@ -215,7 +200,9 @@ struct Open(Vec<(String, Frames)>);
 impl Open {
     async fn all(door: &Door, key: &str) -> Self {
         let mut open = Vec::new();
-        for rpc in served().filter(|rpc| rpc.answers_in_frames() && !rpc.is_sent_in_frames()) {
+        for rpc in
+            rpcs().into_iter().filter(|rpc| rpc.answers_in_frames() && !rpc.is_sent_in_frames())
+        {
             let call = Call::new(&rpc, &sample(&rpc)).key(Some(key));
             for wire in rpc.wires() {
                 let name = format!("{} by {wire:?}", rpc.name());

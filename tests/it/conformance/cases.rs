@@ -35,6 +35,7 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
     ("SERVICE_UNAVAILABLE", "envoy.rs: Envoy makes it"),
     ("QUERY_TOO_SLOW", "faults.rs: it needs a store that is slow"),
     ("TOO_BUSY", "record.rs: it needs a store that is slow"),
+    ("PUBLIC_URL_UNKNOWN", "qr.rs: it needs an address that makes no sense"),
     ("INTERNAL", "it needs a bug"),
 ];
 
@@ -289,6 +290,186 @@ fn watches() -> Vec<Case> {
     ]
 }
 
+pub fn tags() -> Vec<Case> {
+    [new_tags(), batches_of_tags(), looks_at_tags(), changes_of_tags()].concat()
+}
+
+fn new_tags() -> Vec<Case> {
+    let new = |name: &str, request: Value| case(name, "Tags/CreateTag", request);
+    let full = json!({
+        "tag": {
+            "uid": "04:A2:3F", "label": "Ümläut ☕", "kind": "QR",
+            "destinationUrl": "https://shop.example/?a=b&c=%20d#e",
+        },
+        "requestId": REQUEST,
+    });
+    let bad = json!({
+        "tag": {
+            "uid": "a b", "label": "x\u{7}", "kind": 9, "destinationUrl": "https://a:b@shop.example/",
+        },
+        "requestId": "x",
+    });
+    vec![
+        new("with nothing else said", json!({"tag": {"uid": "new"}})).has(&[
+            ("/tag/kind", json!("NFC")),
+            ("/tag/tapUrl", json!("https://taps.example/t/<team>/new")),
+        ]),
+        new("with everything", full.clone())
+            .has(&[("/tag/destinationUrl", json!("https://shop.example/?a=b&c=%20d#e"))]),
+        new("again", full.clone())
+            .after(&[Call("able", "Tags/CreateTag", full.clone(), &[])])
+            .has(&[("/tag/uid", json!("04:A2:3F"))]),
+        new("another request of that id", json!({"tag": {"uid": "b"}, "requestId": REQUEST}))
+            .after(&[Call("able", "Tags/CreateTag", full, &[])])
+            .error(Code::AlreadyExists, "REQUEST_ID_USED"),
+        new("one that there is", json!({"tag": {"uid": "a"}}))
+            .error(Code::AlreadyExists, "TAG_EXISTS"),
+        new("nothing", json!({})).fields(&[("tag", "REQUIRED")]),
+        new("bad fields", bad).fields(&[
+            ("tag.uid", "MALFORMED_TAG_UID"),
+            ("tag.label", "MALFORMED_TEXT"),
+            ("tag.kind", "UNKNOWN_VALUE"),
+            ("tag.destination_url", "CREDENTIALS_IN_URL"),
+            ("request_id", "MALFORMED_UUID"),
+        ]),
+        new("one too many", json!({"tag": {"uid": "new"}}))
+            .after(&[Call(
+                "able",
+                "Tags/BatchCreateTags",
+                json!({"tags": [{"uid": "1"}, {"uid": "2"}, {"uid": "3"}]}),
+                &[],
+            )])
+            .error(Code::ResourceExhausted, "TAG_LIMIT"),
+    ]
+}
+
+fn batches_of_tags() -> Vec<Case> {
+    let batch = |name: &str, request: Value| case(name, "Tags/BatchCreateTags", request);
+    let good = json!({"tags": [{"uid": "new", "kind": "LINK"}, {"uid": "a"}], "skipExisting": true, "requestId": REQUEST});
+    let bad: Vec<Value> = (0..40).map(|_| json!({})).collect();
+    let named = (0..20).map(|nth| (format!("tags[{nth}].uid").leak() as &str, "REQUIRED"));
+    let named: Vec<_> = named.chain([("tags", "MORE_VIOLATIONS")]).collect();
+    let many: Vec<Value> = (0..1_001).map(|nth| json!({"uid": nth.to_string()})).collect();
+    vec![
+        batch("new ones and old ones", good.clone())
+            .has(&[("/tags/0/uid", json!("new")), ("/existingUids", json!(["a"]))]),
+        batch("again", good.clone())
+            .after(&[Call("able", "Tags/BatchCreateTags", good.clone(), &[])])
+            .has(&[("/tags/0/uid", json!("new"))]),
+        batch("another request of that id", json!({"tags": [{"uid": "b"}], "requestId": REQUEST}))
+            .after(&[Call("able", "Tags/BatchCreateTags", good, &[])])
+            .error(Code::AlreadyExists, "REQUEST_ID_USED"),
+        batch("one that there is", json!({"tags": [{"uid": "new"}, {"uid": "a"}]}))
+            .error(Code::AlreadyExists, "TAG_EXISTS"),
+        batch("nothing", json!({})).fields(&[("tags", "REQUIRED")]),
+        batch(
+            "bad fields",
+            json!({"tags": [{"uid": "x"}, {"uid": "x"}, {"uid": ".."}], "requestId": "x"}),
+        )
+        .fields(&[
+            ("request_id", "MALFORMED_UUID"),
+            ("tags[1].uid", "DUPLICATE_TAG"),
+            ("tags[2].uid", "MALFORMED_TAG_UID"),
+        ]),
+        batch("more bad fields than are named", json!({"tags": bad})).fields(&named),
+        batch("too many", json!({"tags": many})).fields(&[("tags", "TOO_MANY_TAGS")]),
+        batch(
+            "more than the team may have",
+            json!({"tags": [{"uid": "1"}, {"uid": "2"}, {"uid": "3"}, {"uid": "4"}]}),
+        )
+        .error(Code::ResourceExhausted, "TAG_LIMIT"),
+    ]
+}
+
+/// A tag whose uid has to be escaped in a path.
+fn colons() -> Step {
+    Call("able", "Tags/CreateTag", json!({"tag": {"uid": "04:A2:3F", "label": "Tür"}}), &[])
+}
+
+fn looks_at_tags() -> Vec<Case> {
+    let get = |name: &str, request: Value| case(name, "Tags/GetTag", request);
+    let list = |name: &str, request: Value| case(name, "Tags/ListTags", request);
+    let code = |name: &str, request: Value| case(name, "Tags/GetTagQrCode", request);
+    let first =
+        Call("able", "Tags/ListTags", json!({"pageSize": 1}), &[("page", "/nextPageToken")]);
+    vec![
+        get("one", json!({"uid": "a"})).has(&[("/tag/createdAt", json!("2023-01-01T00:00:00Z"))]),
+        get("one with colons", json!({"uid": "04:A2:3F"}))
+            .after(&[colons()])
+            .has(&[("/tag/label", json!("Tür"))]),
+        get("an archived one", json!({"uid": "archived"}))
+            .has(&[("/tag/archivedAt", json!("2023-06-01T00:00:00Z"))]),
+        get("nobody's", json!({"uid": "nobodys"})).error(Code::NotFound, "TAG_NOT_FOUND"),
+        get("no uid", json!({"uid": "a b/c%25"})).fields(&[("uid", "MALFORMED_TAG_UID")]),
+        get("nothing", json!({})).fields(&[("uid", "REQUIRED")]).otherwise_by(EMPTY),
+        list("those in use", json!({}))
+            .has(&[("/tags/0/uid", json!("9007199254740993")), ("/tags/1/uid", json!("a"))]),
+        list("some", json!({"text": "label OF a", "kind": "NFC", "state": "ANY"}))
+            .has(&[("/tags/0/uid", json!("a")), ("/tags/1/uid", json!("archived"))]),
+        list("archived ones", json!({"state": "ARCHIVED"}))
+            .has(&[("/tags/0/uid", json!("archived"))]),
+        list("a page", json!({"pageSize": 1}))
+            .has(&[("/nextPageToken", json!("after 9007199254740993"))]),
+        list("the next page", json!({"pageSize": 1, "pageToken": "<page>"}))
+            .after(&[first.clone()])
+            .has(&[("/tags/0/uid", json!("a"))]),
+        list(
+            "the token of another question",
+            json!({"pageToken": "<page>", "text": "a", "pageSize": -1}),
+        )
+        .after(&[first])
+        .fields(&[("page_token", "MALFORMED_PAGE_TOKEN"), ("page_size", "NEGATIVE")]),
+        list("unknown numbers", json!({"kind": 9, "state": 9}))
+            .fields(&[("kind", "UNKNOWN_VALUE"), ("state", "UNKNOWN_VALUE")])
+            .otherwise_by(IN_QUERY),
+        code("of a tag", json!({"uid": "a"})).has(&[("/contentType", json!("image/svg+xml"))]),
+        code("of one with colons", json!({"uid": "04:A2:3F"})).after(&[colons()]),
+        code("of nobody's", json!({"uid": "nobodys"})).error(Code::NotFound, "TAG_NOT_FOUND"),
+        code("of no uid", json!({"uid": "a b"})).fields(&[("uid", "MALFORMED_TAG_UID")]),
+    ]
+}
+
+fn changes_of_tags() -> Vec<Case> {
+    let change = |name: &str, request: Value| case(name, "Tags/UpdateTag", request);
+    let archive = |name: &str, request: Value| case(name, "Tags/ArchiveTag", request);
+    let bad = json!({
+        "uid": "a b", "label": "x".repeat(201), "kind": 9, "destinationUrl": "javascript:alert(1)",
+        "updateMask": "label,kind,destinationUrl,uid,tapUrl",
+    });
+    vec![
+        change("whatever is set", json!({"uid": "a", "label": "", "kind": "QR", "archived": true}))
+            .has(&[("/tag/kind", json!("QR"))]),
+        change(
+            "what the mask names",
+            json!({"uid": "a", "label": "b", "updateMask": "destinationUrl,archived"}),
+        )
+        .has(&[("/tag/label", json!("Label of a"))]),
+        change(
+            "one with colons",
+            json!({"uid": "04:A2:3F", "destinationUrl": "https://shop.example"}),
+        )
+        .after(&[colons()])
+        .has(&[("/tag/destinationUrl", json!("https://shop.example/"))]),
+        change("nothing", json!({"uid": "a"})).fields(&[("update_mask", "NOTHING_TO_CHANGE")]),
+        change("bad fields", bad).fields(&[
+            ("uid", "MALFORMED_TAG_UID"),
+            ("update_mask", "IMMUTABLE_FIELD"),
+            ("update_mask", "UNKNOWN_FIELD"),
+            ("label", "TOO_LONG"),
+            ("kind", "UNKNOWN_VALUE"),
+            ("destination_url", "MALFORMED_URL"),
+        ]),
+        change("nobody's", json!({"uid": "nobodys", "label": "b"}))
+            .error(Code::NotFound, "TAG_NOT_FOUND"),
+        archive("one", json!({"uid": "a"})).has(&[("/tag/label", json!("Label of a"))]),
+        archive("one with colons", json!({"uid": "04:A2:3F"})).after(&[colons()]),
+        archive("an archived one", json!({"uid": "archived"}))
+            .has(&[("/tag/archivedAt", json!("2023-06-01T00:00:00Z"))]),
+        archive("nobody's", json!({"uid": "nobodys"})).error(Code::NotFound, "TAG_NOT_FOUND"),
+        archive("no uid", json!({"uid": "a b"})).fields(&[("uid", "MALFORMED_TAG_UID")]),
+    ]
+}
+
 pub fn api_keys() -> Vec<Case> {
     let all =
         [creations(), lists(), changes(), rotations(), ends(), events(), tokens(), own(), full()];
@@ -436,7 +617,7 @@ fn changes() -> Vec<Case> {
             "id": "<works.id>", "name": "b", "scopes": ["tags:write"], "updateMask": "scopes,expiresAt",
         }))
         .has(&[("/apiKey/name", json!("works")), ("/apiKey/scopes", json!(["tags:write"]))]),
-        change("nothing", json!({"id": "<works.id>"})).fields(&[("update_mask", "REQUIRED")]),
+        change("nothing", json!({"id": "<works.id>"})).fields(&[("update_mask", "NOTHING_TO_CHANGE")]),
         change("bad fields", bad).fields(&[
             ("id", "MALFORMED_UUID"),
             ("name", "REQUIRED"),

@@ -20,7 +20,7 @@ use tap_analytics::{
 };
 use tonic::Code;
 
-use self::cases::{ELSEWHERE, api_keys, sample, taps};
+use self::cases::{ELSEWHERE, api_keys, sample, tags, taps};
 use crate::app::{
     description::DESCRIPTION,
     rpcs::{Rpc, rpcs},
@@ -230,6 +230,11 @@ async fn every_wire_says_the_same_of_taps() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_wire_says_the_same_of_tags() {
+    compare(&tags()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_wire_says_the_same_of_keys() {
     compare(&api_keys()).await;
 }
@@ -296,7 +301,7 @@ fn refused() -> Vec<Step> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_wire_refuses_whom_the_others_refuse() {
     let clock = one_instant();
-    let rpcs: Vec<Rpc> = rpcs().into_iter().filter(Rpc::is_served).collect();
+    let rpcs = rpcs();
     let names: Vec<String> = rpcs.iter().map(Rpc::name).collect();
     let wires = wires(names.iter().map(String::as_str));
     let columns = join_all(wires.iter().map(|wire| Column::start(*wire, &clock))).await;
@@ -325,14 +330,14 @@ async fn every_wire_refuses_whom_the_others_refuse() {
 
 /// Every case there is.
 fn all_cases() -> Vec<Case> {
-    let refusals = rpcs().into_iter().filter(Rpc::is_served).flat_map(|rpc| refusals(&rpc));
-    taps().into_iter().chain(api_keys()).chain(refusals).collect()
+    let refusals: Vec<Case> = rpcs().iter().flat_map(refusals).collect();
+    [taps(), tags(), api_keys(), refusals].concat()
 }
 
 #[test]
 fn every_rpc_has_a_case_for_an_answer_and_for_each_error_that_it_is_described_with() {
     let cases = all_cases();
-    for rpc in rpcs().into_iter().filter(Rpc::is_served) {
+    for rpc in rpcs() {
         let mine = || cases.iter().filter(|case| case.rpc == rpc.name());
         let answered = mine().any(|case| matches!(case.expected, Expected::Answer(_)));
         assert!(answered, "{} has no case for an answer", rpc.name());
