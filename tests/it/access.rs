@@ -1,4 +1,4 @@
-//! Who may call what: keys, scopes, teams, and that no RPC was forgotten.
+//! Who may call what: keys, tokens, scopes, teams, and that no RPC was forgotten.
 
 use std::{
     collections::HashMap,
@@ -6,25 +6,32 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use prost_reflect::DescriptorPool;
+use serde_json::{Value, json};
 use tap_analytics::{
-    access,
-    access::model::Scope,
+    access::{
+        self,
+        model::Scope,
+        store::load_signing,
+        token::{BrowserToken, Signers},
+    },
     auth::Route,
     clock::Clock,
-    proto::{
-        DESCRIPTORS,
-        tap_v1::{
-            self, ArchiveTagRequest, BatchCreateTagsRequest, CreateTagRequest, GetTagQrCodeRequest,
-            GetTagRequest, IngestTapsRequest, ListTagsRequest, NewTap, QueryTapsRequest,
-            RecordTapsRequest, StreamTapsRequest, UpdateTagRequest, WatchTapsRequest,
-        },
-    },
+    ids::{KeyId, TeamId},
+    proto::tap_v1::QueryTapsRequest,
+    quotas::Class,
 };
 use tonic::{Code, Status, transport::Channel};
 use tonic_types::StatusExt as _;
 
-use crate::app::{App, Options, OwnPostgres, eventually, query, store};
+use crate::{
+    app::{
+        App, Options, OwnPostgres, Team, eventually, query,
+        rpcs::{Rpc, rpcs},
+        store,
+        wires::{Call, Door, Outcome, Wire},
+    },
+    conformance::sample,
+};
 
 /// Calls a method with an empty message and these headers; all that matters is who is let in.
 async fn call(app: &App, path: &str, headers: &[(&'static str, &str)]) -> Result<(), Status> {
@@ -47,23 +54,68 @@ fn reason(result: Result<(), Status>) -> (Code, String) {
     (status.code(), details.error_info().map(|info| info.reason.clone()).unwrap_or_default())
 }
 
-/// The path of every RPC of ours.
-fn paths() -> Vec<String> {
-    let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
-    pool.services()
-        .filter(|service| service.package_name() == "tap.v1")
-        .flat_map(|service| service.methods().collect::<Vec<_>>())
-        .map(|method| format!("/{}/{}", method.parent_service().full_name(), method.name()))
-        .collect()
+/// Asks by gRPC, past Envoy, with these headers.
+async fn ask(app: &App, rpc: &Rpc, request: &Value, headers: &[(&'static str, &str)]) -> Outcome {
+    let mut call = Call::new(rpc, request);
+    for (name, value) in headers {
+        call = call.header(name, value);
+    }
+    call.outcome(&Door::straight(app), Wire::Grpc, 1).await
+}
+
+/// Asks for what is in order, from an address of its own, as wrong keys are counted by the address.
+async fn ask_with(app: &App, rpc: &Rpc, header: (&'static str, &str), nth: usize) -> Outcome {
+    let from = format!("198.51.100.{nth}");
+    ask(app, rpc, &sample(rpc), &[header, ("x-forwarded-for", &from)]).await
+}
+
+fn refusal(code: Code, reason: &str) -> (Code, String) {
+    (code, reason.to_owned())
+}
+
+fn missing_scope() -> (Code, String) {
+    refusal(Code::PermissionDenied, "SCOPE_MISSING")
+}
+
+/// Whether a call was looked at: whatever came of it then.
+fn is_let_in(outcome: &Outcome) -> bool {
+    let doors = ["API_KEY", "TOKEN", "SCOPE_MISSING", "TOO_MANY_WRONG_KEYS"];
+    outcome.error.is_none() || !doors.iter().any(|door| outcome.failure().reason.starts_with(door))
+}
+
+/// Keys of a team that are good for nothing.
+struct Dead {
+    revoked: String,
+    expired: String,
+    mistyped: String,
+    unknown: String,
+}
+
+impl Dead {
+    async fn of(app: &App, team: &Team) -> Self {
+        let ended = Clock::system().now() - TimeDelta::hours(1);
+        let revoked = app.key(team.id, None, Scope::ALL, None).await;
+        let id = app.key_id(team.id, &revoked).await;
+        access::command::revoke_key(&app.db, &Clock::system(), team.id, id).await.unwrap();
+        let who = Rpc::of("ApiKeys/WhoAmI");
+        eventually("the key is revoked", || async {
+            ask_with(app, &who, ("x-api-key", &revoked), 1).await.code == Code::Unauthenticated
+        })
+        .await;
+        Self {
+            revoked,
+            expired: app.key(team.id, None, Scope::ALL, Some(ended)).await,
+            mistyped: format!("{}!", &team.key[..team.key.len() - 1]),
+            unknown: access::key::ApiKey::generate(team.id).unwrap().reveal().to_owned(),
+        }
+    }
 }
 
 #[tokio::test]
 async fn every_rpc_has_a_row_and_refuses_whoever_lacks_what_it_asks() {
-    let clock = Clock::system();
-    let app = App::start_with(Options { clock: clock.clone(), ..Options::default() }).await;
-    let team = app.team("acme").await;
-    let expired =
-        app.key(team.id, None, Scope::ALL, Some(clock.now() + TimeDelta::milliseconds(1))).await;
+    let app = App::start().await;
+    let team = app.reporting_team("acme", &["a"]).await;
+    let Dead { revoked, expired, mistyped, unknown } = Dead::of(&app, &team).await;
     // For each scope a key that has this one alone, and one that has all others.
     let mut keys = HashMap::new();
     for scope in Scope::ALL {
@@ -72,89 +124,437 @@ async fn every_rpc_has_a_row_and_refuses_whoever_lacks_what_it_asks() {
         keys.insert(*scope, (alone, app.key(team.id, None, &others, None).await));
     }
     let powerless = app.key(team.id, None, &[], None).await;
-    let revoked = app.key(team.id, None, Scope::ALL, None).await;
-    let id = app.key_id(team.id, &revoked).await;
-    access::command::revoke_key(&app.db, &Clock::system(), team.id, id).await.unwrap();
-    eventually("the key is revoked", || async {
-        call(&app, &paths()[0], &[("x-api-key", &revoked)])
-            .await
-            .is_err_and(|s| s.code() == Code::Unauthenticated)
-    })
-    .await;
 
-    eventually("the expired key is known", || async {
-        let answer = call(&app, &paths()[0], &[("x-api-key", &expired)]).await;
-        reason(answer).1 == "API_KEY_EXPIRED"
-    })
-    .await;
-
-    let paths = paths();
-    assert!(!paths.is_empty());
-    let mistyped = format!("{}x", &team.key[..team.key.len() - 1]);
-    let unknown = access::key::ApiKey::generate(team.id).unwrap().reveal().to_owned();
-    for path in &paths {
-        let (Route::Key(scope, _), _) = Route::of(path) else {
-            panic!("{path} has no row in the access table")
-        };
-        let missing = (Code::Unauthenticated, "API_KEY_MISSING".to_owned());
-        assert_eq!(reason(call(&app, path, &[]).await), missing, "{path}");
-        assert_eq!(
-            reason(call(&app, path, &[("authorization", "Basic eDp5")]).await),
-            missing,
-            "{path}"
-        );
-        let invalid = (Code::Unauthenticated, "API_KEY_INVALID".to_owned());
-        for key in ["", "tap", "tap_1_x_y", &mistyped, &unknown, &revoked] {
-            assert_eq!(reason(call(&app, path, &[("x-api-key", key)]).await), invalid, "{path}");
+    for rpc in rpcs() {
+        let name = rpc.name();
+        assert!(!matches!(rpc.route(), Route::Public | Route::Unknown), "{name} has no row");
+        for headers in
+            [&[][..], &[("authorization", "Basic eDp5")], &[("authorization", &team.key)]]
+        {
+            let missing = ask(&app, &rpc, &sample(&rpc), headers).await;
+            let expected = refusal(Code::Unauthenticated, "API_KEY_MISSING");
+            assert_eq!(missing.refusal(), expected, "{name}");
+        }
+        // Nothing tells one from another.
+        let mut invalid = Vec::new();
+        for (nth, key) in ["", "tap", "tap_1_x_y", &mistyped, &unknown, &revoked].iter().enumerate()
+        {
+            invalid.push(ask_with(&app, &rpc, ("x-api-key", key), nth).await);
             let bearer = format!("Bearer {key}");
-            assert_eq!(
-                reason(call(&app, path, &[("authorization", &bearer)]).await),
-                invalid,
-                "{path}"
-            );
+            invalid.push(ask_with(&app, &rpc, ("authorization", &bearer), nth).await);
         }
-        assert_eq!(
-            reason(call(&app, path, &[("x-api-key", &expired)]).await),
-            (Code::Unauthenticated, "API_KEY_EXPIRED".to_owned()),
-            "{path}"
-        );
-        let (able, unable) = &keys[&scope];
-        for key in [unable, &powerless] {
-            assert_eq!(
-                reason(call(&app, path, &[("x-api-key", key)]).await),
-                (Code::PermissionDenied, "SCOPE_MISSING".to_owned()),
-                "{path}"
-            );
-        }
-        let answer = call(&app, path, &[("x-api-key", able)]).await;
-        let refused = |status: &Status| {
-            matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied)
+        let expected = refusal(Code::Unauthenticated, "API_KEY_INVALID");
+        assert_eq!(invalid[0].refusal(), expected, "{name}");
+        assert!(invalid.iter().all(|outcome| *outcome == invalid[0]), "{name}: {invalid:?}");
+        let late = ask_with(&app, &rpc, ("x-api-key", &expired), 7).await;
+        assert_eq!(late.refusal(), refusal(Code::Unauthenticated, "API_KEY_EXPIRED"), "{name}");
+
+        let unable: Vec<&String> = match rpc.route().scope() {
+            Some(scope) => vec![&keys[&scope].1, &powerless],
+            None => vec![],
         };
-        assert!(!answer.as_ref().is_err_and(refused), "{path}: {answer:?}");
+        for key in unable {
+            let unable = ask_with(&app, &rpc, ("x-api-key", key), 8).await;
+            assert_eq!(unable.refusal(), missing_scope(), "{name}");
+            let scope = rpc.route().scope().unwrap().as_str();
+            let details = unable.error.as_ref().unwrap()["details"].to_string();
+            assert!(details.contains(&format!("\"scope\":\"{scope}\"")), "{name}: {details}");
+        }
+        let able = match rpc.route() {
+            Route::Key(scope, _) | Route::ByTag(scope, _) => &keys[&scope].0,
+            // Of what a token can be made.
+            Route::Own(_) => &keys[&Scope::TapsRead].0,
+            _ => &powerless,
+        };
+        let able = ask_with(&app, &rpc, ("x-api-key", able), 9).await;
+        assert!(is_let_in(&able), "{name}: {able:?}");
     }
 }
 
 #[test]
 fn every_rpc_asks_for_its_scope_and_its_quota() {
-    use tap_analytics::quotas::Class::{Change, Query, Read, Stream, Write};
+    use Class::{Change, Query, Read, Stream, Write};
+    use Route::{AnyKey, ByTag, Key, Own};
+    use Scope::{KeysManage, TagsWrite, TapsRead, TapsWrite};
     let expected = [
-        ("TapAnalytics/QueryTaps", Scope::TapsRead, Query),
-        ("TapAnalytics/RecordTaps", Scope::TapsWrite, Write),
-        ("TapAnalytics/IngestTaps", Scope::TapsWrite, Stream),
-        ("TapAnalytics/StreamTaps", Scope::TapsRead, Stream),
-        ("TapAnalytics/WatchTaps", Scope::TapsRead, Stream),
-        ("Tags/CreateTag", Scope::TagsWrite, Change),
-        ("Tags/BatchCreateTags", Scope::TagsWrite, Change),
-        ("Tags/GetTag", Scope::TapsRead, Read),
-        ("Tags/ListTags", Scope::TapsRead, Read),
-        ("Tags/UpdateTag", Scope::TagsWrite, Change),
-        ("Tags/ArchiveTag", Scope::TagsWrite, Change),
-        ("Tags/GetTagQrCode", Scope::TapsRead, Read),
+        ("ApiKeys/CreateApiKey", Key(KeysManage, Change)),
+        ("ApiKeys/ListApiKeys", Key(KeysManage, Read)),
+        ("ApiKeys/GetApiKey", Key(KeysManage, Read)),
+        ("ApiKeys/UpdateApiKey", Key(KeysManage, Change)),
+        ("ApiKeys/RotateApiKey", Key(KeysManage, Change)),
+        ("ApiKeys/RevokeApiKey", Key(KeysManage, Change)),
+        ("ApiKeys/ListKeyEvents", Key(KeysManage, Read)),
+        ("ApiKeys/IssueToken", Own(Change)),
+        ("ApiKeys/WhoAmI", AnyKey),
+        ("ApiKeys/GetQuota", AnyKey),
+        ("TapAnalytics/QueryTaps", ByTag(TapsRead, Query)),
+        ("TapAnalytics/RecordTaps", Key(TapsWrite, Write)),
+        ("TapAnalytics/IngestTaps", Key(TapsWrite, Stream)),
+        ("TapAnalytics/StreamTaps", ByTag(TapsRead, Stream)),
+        ("TapAnalytics/WatchTaps", ByTag(TapsRead, Stream)),
+        ("Tags/CreateTag", Key(TagsWrite, Change)),
+        ("Tags/BatchCreateTags", Key(TagsWrite, Change)),
+        ("Tags/GetTag", Key(TapsRead, Read)),
+        ("Tags/ListTags", Key(TapsRead, Read)),
+        ("Tags/UpdateTag", Key(TagsWrite, Change)),
+        ("Tags/ArchiveTag", Key(TagsWrite, Change)),
+        ("Tags/GetTagQrCode", Key(TapsRead, Read)),
     ];
-    let expected = expected
-        .map(|(method, scope, class)| (format!("/tap.v1.{method}"), Route::Key(scope, class)));
-    let rows: Vec<_> = paths().into_iter().map(|path| (path.clone(), Route::of(&path).0)).collect();
+    let rows: HashMap<String, Route> = rpcs().iter().map(|rpc| (rpc.name(), rpc.route())).collect();
+    let expected: HashMap<String, Route> =
+        expected.iter().map(|(name, route)| ((*name).to_owned(), *route)).collect();
     assert_eq!(rows, expected);
+}
+
+/// Signs tokens as an installation does, whatever they say.
+struct Forge {
+    signers: Signers,
+    clock: Clock,
+}
+
+impl Forge {
+    async fn of(app: &App, clock: &Clock) -> Self {
+        let signers = Signers::new(load_signing(&app.db).await.unwrap());
+        Self { signers, clock: clock.clone() }
+    }
+
+    fn sign(&self, team: TeamId, key: KeyId, seconds: i64, scopes: &[Scope]) -> String {
+        let now = self.clock.now();
+        let expires_at = now + TimeDelta::seconds(seconds);
+        let token = BrowserToken { team, key, expires_at, scopes: scopes.to_vec(), tags: None };
+        self.signers.sign(&token, now).unwrap()
+    }
+}
+
+/// A token of a key, by request.
+async fn issue(app: &App, key: &str, tags: &[&str]) -> String {
+    let rpc = Rpc::of("ApiKeys/IssueToken");
+    let outcome = ask(app, &rpc, &json!({"tagUids": tags}), &[("x-api-key", key)]).await;
+    outcome.answer()["token"].as_str().unwrap().to_owned()
+}
+
+/// What a token is let in for.
+fn by_token(route: Route, reads: bool, limited: bool) -> Result<(), (Code, String)> {
+    let not_enough = || refusal(Code::PermissionDenied, "TOKEN_NOT_ENOUGH");
+    match route {
+        Route::AnyKey => Ok(()),
+        Route::Own(_) => Err(not_enough()),
+        Route::Key(scope, _) | Route::ByTag(scope, _) if !(reads && scope == Scope::TapsRead) => {
+            Err(missing_scope())
+        }
+        Route::Key(..) if limited => Err(not_enough()),
+        Route::Key(..) | Route::ByTag(..) => Ok(()),
+        Route::Public | Route::Unknown => panic!("no row"),
+    }
+}
+
+#[tokio::test]
+async fn a_token_reads_what_it_says_and_never_more_by_any_rpc() {
+    let clock = Clock::fixed(Clock::system().now());
+    let app = App::start_with(Options { clock: clock.clone(), ..Options::default() }).await;
+    let team = app.reporting_team("acme", &["a", "b"]).await;
+    let id = app.key_id(team.id, &team.key).await;
+    let writer = app.key(team.id, None, &[Scope::TapsWrite, Scope::KeysManage], None).await;
+    let writer = app.key_id(team.id, &writer).await;
+    let forge = Forge::of(&app, &clock).await;
+    let writing = [Scope::TapsWrite, Scope::TagsWrite, Scope::KeysManage];
+    // Whether it reads, and whether it is limited to tags.
+    let tokens = [
+        (issue(&app, &team.key, &[]).await, true, false),
+        (issue(&app, &team.key, &["a"]).await, true, true),
+        (forge.sign(team.id, id, 60, &[]), false, false),
+        (forge.sign(team.id, id, 60, &writing), false, false),
+        (forge.sign(team.id, id, 60, Scope::ALL), true, false),
+        // What its key may not do it may not either.
+        (forge.sign(team.id, writer, 60, Scope::ALL), false, false),
+    ];
+    for rpc in rpcs() {
+        for (nth, (token, reads, limited)) in tokens.iter().enumerate() {
+            let name = format!("{} by the {nth}. token", rpc.name());
+            let bearer = format!("Bearer {token}");
+            for header in [("x-api-key", token.as_str()), ("authorization", &bearer)] {
+                let outcome = ask_with(&app, &rpc, header, nth).await;
+                match by_token(rpc.route(), *reads, *limited) {
+                    Ok(()) => assert!(is_let_in(&outcome), "{name}: {outcome:?}"),
+                    Err(refused) => assert_eq!(outcome.refusal(), refused, "{name}"),
+                }
+            }
+        }
+    }
+    // One that is limited to other tags: what it asks for is not there, as if it were nobody's.
+    let other = issue(&app, &team.key, &["b"]).await;
+    let mut asked = 0;
+    for rpc in rpcs().into_iter().filter(|rpc| matches!(rpc.route(), Route::ByTag(..))) {
+        let of = |uid: &str| match rpc.name().as_str() {
+            "TapAnalytics/StreamTaps" => json!({"tagUids": [uid]}),
+            "TapAnalytics/WatchTaps" => {
+                let mut request = sample(&rpc);
+                request["query"]["tagUids"] = json!([uid]);
+                request
+            }
+            "TapAnalytics/QueryTaps" => {
+                let mut request = sample(&rpc);
+                request["tagUids"] = json!([uid]);
+                request
+            }
+            name => panic!("{name}: say where it names tags"),
+        };
+        let headers = [("x-api-key", other.as_str())];
+        assert_eq!(ask(&app, &rpc, &of("b"), &headers).await.code, Code::Ok, "{}", rpc.name());
+        let theirs = ask(&app, &rpc, &of("a"), &headers).await;
+        assert_eq!(theirs.refusal(), refusal(Code::NotFound, "TAG_NOT_FOUND"), "{}", rpc.name());
+        let nobodys = ask(&app, &rpc, &of("z"), &headers).await;
+        assert_same(&in_other_words(&nobodys, "z", "a"), &theirs, &rpc.name());
+        asked += 1;
+    }
+    assert_eq!(asked, 3);
+}
+
+/// What is left of a quota is another number after each call; all else has to be the same.
+fn assert_same(one: &Outcome, other: &Outcome, what: &str) {
+    let one = Outcome { headers: other.headers.clone(), ..one.clone() };
+    assert_eq!(&one, other, "{what}");
+}
+
+/// An outcome with another word in the place of one that is quoted.
+fn in_other_words(outcome: &Outcome, word: &str, other: &str) -> Outcome {
+    let mut outcome = outcome.clone();
+    if let Some(error) = &mut outcome.error {
+        let text = error.to_string();
+        let quoted = |word: &str| format!("\\\"{word}\\\"");
+        *error = serde_json::from_str(&text.replace(&quoted(word), &quoted(other))).unwrap();
+    }
+    outcome
+}
+
+#[tokio::test]
+async fn a_token_that_has_ended_or_was_changed_is_refused_by_every_rpc() {
+    let clock = Clock::fixed(Clock::system().now());
+    let app = App::start_with(Options { clock: clock.clone(), ..Options::default() }).await;
+    let team = app.reporting_team("acme", &["a"]).await;
+    let other = app.reporting_team("other", &["a"]).await;
+    let id = app.key_id(team.id, &team.key).await;
+    let forge = Forge::of(&app, &clock).await;
+    let Dead { revoked, expired, .. } = Dead::of(&app, &team).await;
+    let (revoked, expired) = (
+        forge.sign(team.id, app.key_id(team.id, &revoked).await, 60, Scope::ALL),
+        forge.sign(team.id, app.key_id(team.id, &expired).await, 60, Scope::ALL),
+    );
+    let token = issue(&app, &team.key, &[]).await;
+    let [head, claims, signature] = *token.split('.').collect::<Vec<_>>() else { panic!() };
+    let theirs = issue(&app, &other.key, &[]).await;
+    let their_claims = theirs.split('.').nth(1).unwrap();
+    let none = "tap_1_eyJ0eXAiOiJKV1QiLCJhbGciOiJub25lIn0";
+    let invalid = [
+        revoked,
+        format!("{head}.{claims}.{}", &signature[..signature.len() - 2]),
+        format!("{head}.{claims}."),
+        format!("{head}.{claims}"),
+        format!("{head}.{their_claims}.{signature}"),
+        format!("{none}.{claims}."),
+        format!("{none}.{claims}.{signature}"),
+        token.replace("tap_1_", "tap_2_"),
+        token.replace("tap_1_", ""),
+        token.replace("tap_1_", "tap_01_"),
+        format!("{token}.{signature}"),
+        format!("{token}="),
+        // Signed by us, and nobody's: of another team's key, of no key.
+        forge.sign(other.id, id, 60, Scope::ALL),
+        forge.sign(team.id, KeyId(uuid::Uuid::from_u128(1)), 60, Scope::ALL),
+    ];
+    let ended =
+        [forge.sign(team.id, id, 0, Scope::ALL), forge.sign(team.id, id, -3_600, Scope::ALL)];
+    for rpc in rpcs() {
+        let name = rpc.name();
+        let mut same = Vec::new();
+        for (nth, token) in invalid.iter().enumerate() {
+            same.push(ask_with(&app, &rpc, ("x-api-key", token), nth).await);
+            let bearer = format!("Bearer {token}");
+            same.push(ask_with(&app, &rpc, ("authorization", &bearer), nth).await);
+        }
+        let expected = refusal(Code::Unauthenticated, "API_KEY_INVALID");
+        assert_eq!(same[0].refusal(), expected, "{name}");
+        assert!(same.iter().all(|outcome| *outcome == same[0]), "{name}: {same:?}");
+        for token in &ended {
+            let late = ask_with(&app, &rpc, ("x-api-key", token), 100).await;
+            assert_eq!(late.refusal(), refusal(Code::Unauthenticated, "TOKEN_EXPIRED"), "{name}");
+        }
+        let late = ask_with(&app, &rpc, ("x-api-key", &expired), 100).await;
+        assert_eq!(late.refusal(), refusal(Code::Unauthenticated, "API_KEY_EXPIRED"), "{name}");
+    }
+    // It is good until its last moment.
+    let who = Rpc::of("ApiKeys/WhoAmI");
+    let last = forge.sign(team.id, id, 60, Scope::ALL);
+    clock.set(clock.now() + TimeDelta::seconds(59));
+    assert_eq!(ask_with(&app, &who, ("x-api-key", &last), 100).await.code, Code::Ok);
+    clock.set(clock.now() + TimeDelta::seconds(1));
+    let late = ask_with(&app, &who, ("x-api-key", &last), 100).await;
+    assert_eq!(late.refusal(), refusal(Code::Unauthenticated, "TOKEN_EXPIRED"));
+}
+
+/// What comes of it when something of another team is named.
+enum Named {
+    /// As if it were nobody's.
+    NotFound(&'static str, Value),
+    /// An answer, which says the same of what is nobody's.
+    Answer(Value),
+    /// An answer, about the caller's own.
+    Own(Value),
+}
+
+/// What an RPC is asked for of another team: `<tag>`, `<key>` and `<request>` are its.
+fn of_another_team(rpc: &Rpc) -> Named {
+    use Named::{Answer, NotFound, Own};
+    let day = json!({"startDate": "2023-05-01", "endDate": "2023-05-01", "tagUids": ["<tag>"]});
+    let tag = |more: Value| {
+        let mut request = json!({"uid": "<tag>"});
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        NotFound("TAG_NOT_FOUND", request)
+    };
+    match rpc.name().as_str() {
+        "TapAnalytics/QueryTaps" => NotFound("TAG_NOT_FOUND", day),
+        "TapAnalytics/WatchTaps" => NotFound("TAG_NOT_FOUND", json!({"query": day})),
+        "TapAnalytics/StreamTaps" | "ApiKeys/IssueToken" => {
+            NotFound("TAG_NOT_FOUND", json!({"tagUids": ["<tag>"]}))
+        }
+        "TapAnalytics/RecordTaps" => Answer(json!({"taps": [{"tagUid": "<tag>"}]})),
+        "TapAnalytics/IngestTaps" => Answer(json!({"sequence": 1, "taps": [{"tagUid": "<tag>"}]})),
+        "Tags/GetTag" | "Tags/ArchiveTag" | "Tags/GetTagQrCode" => tag(json!({})),
+        "Tags/UpdateTag" => tag(json!({"label": "mine", "archived": true})),
+        "Tags/ListTags" => Answer(json!({"text": "<tag>", "state": "ANY"})),
+        // A uid is of its team, and so is the id of a request.
+        "Tags/CreateTag" => Own(json!({"tag": {"uid": "<tag>"}, "requestId": "<request>"})),
+        "Tags/BatchCreateTags" => {
+            Own(json!({"tags": [{"uid": "<tag>-4"}], "requestId": "<request of tags>"}))
+        }
+        "ApiKeys/CreateApiKey" => {
+            Own(json!({"name": "a", "scopes": ["taps:read"], "requestId": "<request of keys>"}))
+        }
+        "ApiKeys/GetApiKey" | "ApiKeys/RevokeApiKey" => {
+            NotFound("KEY_NOT_FOUND", json!({"id": "<key>"}))
+        }
+        "ApiKeys/UpdateApiKey" => NotFound(
+            "KEY_NOT_FOUND",
+            json!({"id": "<key>", "name": "mine", "scopes": ["taps:read"]}),
+        ),
+        "ApiKeys/RotateApiKey" => {
+            NotFound("KEY_NOT_FOUND", json!({"id": "<key>", "requestId": "<request of rotation>"}))
+        }
+        "ApiKeys/ListKeyEvents" => Answer(json!({"keyId": "<key>"})),
+        "ApiKeys/ListApiKeys" => Own(json!({"includeEnded": true})),
+        "ApiKeys/WhoAmI" | "ApiKeys/GetQuota" => Own(json!({})),
+        name => panic!("{name}: say what of another team it can be asked for"),
+    }
+}
+
+/// A request with the words for what it names.
+fn filled(request: &Value, words: &[(&str, &str)]) -> Value {
+    let mut text = request.to_string();
+    for (name, word) in words {
+        text = text.replace(&format!("<{name}>"), word);
+    }
+    serde_json::from_str(&text).unwrap()
+}
+
+/// All that is stored of a team, but when its keys were used.
+async fn stored(app: &App, team: TeamId) -> Vec<(String, String)> {
+    let sql = app.sql().await;
+    let tables = sql.query(crate::schema::TABLES, &[]).await.unwrap();
+    let mut all = Vec::new();
+    for table in tables.iter().map(|row| row.get::<_, String>(0)).filter(|table| table != "secrets")
+    {
+        let rows = format!(
+            "select coalesce(string_agg(row, ' ' order by row), '')
+             from (select (to_jsonb(t) - 'last_used_at')::text as row from {table} t where team_id = {team}) r"
+        );
+        all.push((table, sql.query_one(&rows, &[]).await.unwrap().get(0)));
+    }
+    assert!(
+        all.iter().all(|(_, rows): &(_, String)| !rows.is_empty()),
+        "something is empty: {all:?}"
+    );
+    all
+}
+
+#[tokio::test]
+async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
+    let app = App::start().await;
+    let ours = app.reporting_team("acme", &["a"]).await;
+    let theirs = app.reporting_team("rival", &["theirs"]).await;
+    let their_key = app.key(theirs.id, None, Scope::ALL, None).await;
+    let their_key = app.key_id(theirs.id, &their_key).await.0.to_string();
+    let requests: Vec<String> = (1..5).map(|n| uuid::Uuid::from_u128(n).to_string()).collect();
+    let owned = [
+        ("tag", "theirs"),
+        ("key", their_key.as_str()),
+        ("request", requests[0].as_str()),
+        ("request of tags", &requests[1]),
+        ("request of keys", &requests[2]),
+        ("request of rotation", &requests[3]),
+    ];
+    // They have all that there is: taps, requests with ids, tags and keys made by these.
+    let they = [("x-api-key", theirs.key.as_str())];
+    for (name, request) in [
+        ("TapAnalytics/RecordTaps", json!({"taps": [{"tagUid": "theirs"}]})),
+        ("Tags/CreateTag", json!({"tag": {"uid": "theirs-3"}, "requestId": "<request>"})),
+        (
+            "Tags/BatchCreateTags",
+            json!({"tags": [{"uid": "theirs-4"}], "requestId": "<request of tags>"}),
+        ),
+        (
+            "ApiKeys/CreateApiKey",
+            json!({"name": "their name", "scopes": ["taps:read"], "requestId": "<request of keys>"}),
+        ),
+        ("ApiKeys/RotateApiKey", json!({"id": "<key>", "requestId": "<request of rotation>"})),
+    ] {
+        let made = ask(&app, &Rpc::of(name), &filled(&request, &owned), &they).await;
+        assert_eq!(made.code, Code::Ok, "{made:?}");
+    }
+    let before = stored(&app, theirs.id).await;
+    // What nobody has, of the same length.
+    let nobodys_key = uuid::Uuid::from_u128(9).to_string();
+    let nobodys = [("tag", "nobody"), ("key", nobodys_key.as_str())];
+    let secrets =
+        ["rival", "theirs", "Label of theirs", "their name", their_key.as_str(), "tap_2_"];
+
+    let we = [("x-api-key", ours.key.as_str())];
+    let mut rpcs = rpcs();
+    // First what looks: after what makes there is something of our own.
+    rpcs.sort_by_key(|rpc| matches!(of_another_team(rpc), Named::Own(_)));
+    for rpc in rpcs {
+        let name = rpc.name();
+        let (request, not_found, same) = match of_another_team(&rpc) {
+            Named::NotFound(reason, request) => (request, Some(reason), true),
+            Named::Answer(request) => (request, None, true),
+            Named::Own(request) => (request, None, false),
+        };
+        let outcome = ask(&app, &rpc, &filled(&request, &owned), &we).await;
+        match not_found {
+            Some(reason) => {
+                assert_eq!(outcome.refusal(), refusal(Code::NotFound, reason), "{name}")
+            }
+            None => assert_eq!(outcome.code, Code::Ok, "{name}: {outcome:?}"),
+        }
+        if same {
+            let mut words = nobodys.to_vec();
+            words.extend(&owned[2..]);
+            let nobodys = ask(&app, &rpc, &filled(&request, &words), &we).await;
+            assert_same(&in_other_words(&nobodys, "nobody", "theirs"), &outcome, &name);
+        }
+        let said = format!("{outcome:?}").replace("no such tag: \\\"theirs\\\"", "");
+        let made = ["Tags/CreateTag", "Tags/BatchCreateTags"].contains(&name.as_str());
+        for secret in secrets.iter().filter(|secret| !(made && **secret == "theirs")) {
+            assert!(!said.contains(secret), "{name} tells of {secret}: {said}");
+        }
+        assert_eq!(stored(&app, theirs.id).await, before, "after {name}");
+    }
+    // Nothing was recorded for their tag; and the tag that we made is ours, too.
+    let ours_tapped = format!("select count(*) from taps where team_id = {}", ours.id);
+    assert_eq!(app.scalar::<i64>(&ours_tapped).await, 0);
+    let again = json!({"tags": [{"uid": "theirs", "label": "x"}], "skipExisting": true});
+    let again = ask(&app, &Rpc::of("Tags/BatchCreateTags"), &again, &we).await;
+    assert_eq!(again.answer()["existingUids"], json!(["theirs"]));
+    assert_eq!(stored(&app, theirs.id).await, before);
 }
 
 #[tokio::test]
@@ -263,86 +663,6 @@ async fn a_team_sees_its_own_numbers_only() {
             assert_eq!((answer.total, answer.groups[0].total), (taps, taps), "{}", team.slug);
         }
     }
-}
-
-#[tokio::test]
-async fn a_tag_of_another_team_is_no_tag_for_any_rpc() {
-    let app = App::start().await;
-    let (acme, other) = (app.team("acme").await, app.team("other").await);
-    app.tags(acme.id, &["ours"]).await;
-    app.tags(other.id, &["theirs"]).await;
-    let key = app.key(acme.id, None, Scope::ALL, None).await;
-    let (mut client, mut tags) = (app.client(&key), app.tags_client(&key));
-    let theirs = || vec!["theirs".to_owned()];
-    let uid = || "theirs".to_owned();
-    let asked =
-        || QueryTapsRequest { tag_uids: theirs(), ..query("2023-01-01", "2023-01-01", "DAY") };
-    let tap = || NewTap { tag_uid: "theirs".to_owned(), ..NewTap::default() };
-    for path in paths() {
-        let refused = match path.rsplit('/').next().unwrap() {
-            "QueryTaps" => client.query_taps(asked()).await.unwrap_err(),
-            "WatchTaps" => {
-                let watch =
-                    WatchTapsRequest { query: Some(asked()), ..WatchTapsRequest::default() };
-                client.watch_taps(watch).await.unwrap_err()
-            }
-            "StreamTaps" => {
-                let stream =
-                    StreamTapsRequest { tag_uids: theirs(), ..StreamTapsRequest::default() };
-                client.stream_taps(stream).await.unwrap_err()
-            }
-            "RecordTaps" => {
-                let batch = RecordTapsRequest { taps: vec![tap()] };
-                let answer = client.record_taps(batch).await.unwrap().into_inner();
-                assert_eq!(answer.rejected[0].violations[0].reason, "UNKNOWN_TAG");
-                continue;
-            }
-            "IngestTaps" => {
-                let batch = IngestTapsRequest { sequence: 1, taps: vec![tap()] };
-                let batches = futures_util::stream::iter([batch]);
-                let mut answers = client.ingest_taps(batches).await.unwrap().into_inner();
-                let answer = answers.message().await.unwrap().unwrap();
-                assert_eq!(answer.rejected[0].violations[0].reason, "UNKNOWN_TAG");
-                continue;
-            }
-            "GetTag" => tags.get_tag(GetTagRequest { uid: uid() }).await.unwrap_err(),
-            "GetTagQrCode" => {
-                tags.get_tag_qr_code(GetTagQrCodeRequest { uid: uid() }).await.unwrap_err()
-            }
-            "ArchiveTag" => tags.archive_tag(ArchiveTagRequest { uid: uid() }).await.unwrap_err(),
-            "UpdateTag" => {
-                let label = Some("ours".to_owned());
-                let update = UpdateTagRequest { uid: uid(), label, ..Default::default() };
-                tags.update_tag(update).await.unwrap_err()
-            }
-            "ListTags" => {
-                let all = ListTagsRequest { state: 2, ..ListTagsRequest::default() };
-                let listed = tags.list_tags(all).await.unwrap().into_inner().tags;
-                let uids: Vec<&str> = listed.iter().map(|tag| tag.uid.as_str()).collect();
-                assert!(uids.contains(&"ours") && !uids.contains(&"theirs"), "{uids:?}");
-                continue;
-            }
-            // What makes tags says nothing of another team's, and leaves it as it is.
-            "CreateTag" | "BatchCreateTags" => continue,
-            _ => panic!("{path} is not tried here"),
-        };
-        assert_eq!(refused.code(), Code::NotFound, "{path}");
-        assert_eq!(refused.message(), "no such tag: \"theirs\"", "{path}");
-    }
-    assert_eq!(app.scalar::<i64>("select count(*) from taps").await, 0);
-
-    let tag = tap_v1::NewTag { uid: uid(), label: "ours".to_owned(), ..Default::default() };
-    let create = CreateTagRequest { tag: Some(tag.clone()), ..Default::default() };
-    tags.create_tag(create).await.unwrap();
-    let batch =
-        BatchCreateTagsRequest { tags: vec![tag], skip_existing: true, ..Default::default() };
-    let made = tags.batch_create_tags(batch).await.unwrap().into_inner();
-    assert_eq!(made.existing_uids, ["theirs"], "it is now ours too");
-    let theirs =
-        "select label || ' ' || coalesce(archived_at::text, '') from tags where uid = 'theirs'
-                  and team_id = ";
-    assert_eq!(app.scalar::<String>(&format!("{theirs}{}", other.id)).await, "Label of theirs ");
-    assert_eq!(app.scalar::<String>(&format!("{theirs}{}", acme.id)).await, "ours ");
 }
 
 #[tokio::test]

@@ -30,6 +30,7 @@ mod live;
 mod qr;
 mod record;
 mod resume;
+mod row_security;
 mod schema;
 mod seed;
 mod simulate;

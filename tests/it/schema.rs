@@ -45,7 +45,7 @@ fn every_migration_file_is_in_the_list_in_order() {
 }
 
 /// Tables that hold rows of teams; partitions are reached through their parents only.
-const TABLES: &str = "select c.relname::text, c.relrowsecurity
+pub const TABLES: &str = "select c.relname::text, c.relrowsecurity
     from pg_class c
     where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
     and c.relname <> 'refinery_schema_history'
@@ -90,7 +90,7 @@ async fn every_table_is_guarded_and_explained() {
 }
 
 /// An address for a role: no password is needed in tests.
-fn as_role(url: &str, role: &str) -> String {
+pub fn as_role(url: &str, role: &str) -> String {
     let (_, rest) = url.split_once('@').unwrap();
     format!("postgres://{role}@{rest}")
 }

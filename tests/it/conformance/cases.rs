@@ -46,8 +46,8 @@ pub fn sample(rpc: &Rpc) -> Value {
         "TapAnalytics/QueryTaps" => day(),
         "TapAnalytics/WatchTaps" => json!({"query": day()}),
         "TapAnalytics/RecordTaps" => json!({"taps": [{"tagUid": "a"}]}),
+        "TapAnalytics/IngestTaps" => json!({"sequence": 5, "taps": [{"tagUid": "a"}]}),
         "TapAnalytics/StreamTaps"
-        | "TapAnalytics/IngestTaps"
         | "ApiKeys/ListApiKeys"
         | "ApiKeys/ListKeyEvents"
         | "ApiKeys/IssueToken"

@@ -20,7 +20,8 @@ use tap_analytics::{
 };
 use tonic::Code;
 
-use self::cases::{ELSEWHERE, api_keys, sample, tags, taps};
+pub use self::cases::sample;
+use self::cases::{ELSEWHERE, api_keys, tags, taps};
 use crate::app::{
     description::DESCRIPTION,
     rpcs::{Rpc, rpcs},
