@@ -130,7 +130,7 @@ impl Route {
 
     /// Whether an `EventSource` may call here, which can send a token by no header.
     fn by_event_source(self) -> bool {
-        self.class() == Some(Class::Stream)
+        matches!(self, Self::ByTag(_, Class::Stream))
     }
 }
 

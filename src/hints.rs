@@ -28,7 +28,6 @@ use crate::{
     taps::{live::Feeds, revisions::Revisions, token::Tokens},
 };
 
-const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long connecting and subscribing may take: a store that is silent is a store that is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -110,8 +109,6 @@ impl Hints {
         self.look().await;
         metrics::gauge!("tap_listening").set(1.0);
 
-        let mut refresh =
-            time::interval_at(time::Instant::now() + REFRESH_INTERVAL, REFRESH_INTERVAL);
         let mut ping = time::interval_at(time::Instant::now() + PING_INTERVAL, PING_INTERVAL);
         let mut heard_now = Vec::new();
         loop {
@@ -122,7 +119,6 @@ impl Hints {
                     }
                     self.act(heard_now.drain(..)).await;
                 }
-                _ = refresh.tick() => self.refresh_keys().await,
                 _ = ping.tick() => {
                     let pong = time::timeout(PING_TIMEOUT, listener.client.check_connection()).await;
                     if !matches!(pong, Ok(Ok(()))) {
@@ -147,7 +143,7 @@ impl Hints {
             }
         }
         if keys_changed {
-            self.refresh_keys().await;
+            self.directory.hear();
         }
         for (team, revision) in tags_changed {
             self.tags.hear(team, revision);
@@ -169,7 +165,7 @@ impl Hints {
     /// Looks at everything: whatever was told meanwhile was not heard.
     async fn look(&self) {
         self.revisions.forget();
-        self.refresh_keys().await;
+        self.directory.hear();
         self.tags.hear_all();
         let history = time::timeout(CONNECT_TIMEOUT, db::history(&self.db)).await;
         match history.unwrap_or_else(|silent| Err(Error::store_unavailable(silent))) {
@@ -177,15 +173,6 @@ impl Hints {
             Err(error) => {
                 tracing::warn!(cause = error.log_text(), "cannot ask the store who it is");
             }
-        }
-    }
-
-    async fn refresh_keys(&self) {
-        if let Err(error) = self.directory.refresh(&self.db).await {
-            tracing::warn!(
-                cause = error.log_text(),
-                "cannot load the keys again; those that are known go on working"
-            );
         }
     }
 }

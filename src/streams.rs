@@ -26,6 +26,8 @@ pub const STREAMS_MAX: usize = 100;
 pub const EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 /// Batches of taps that a key may have under way; further ones wait for their turn.
 const WRITES_MAX: usize = 16;
+/// Looks at keys and tags, and changes of them, that a key may have under way, likewise.
+const CALLS_MAX: usize = 4;
 
 /// Why a stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +65,8 @@ pub struct KeyLife {
     open: Arc<Semaphore>,
     /// Held by each batch that is read and worked on.
     pub writes: Arc<Semaphore>,
+    /// Held by each look at keys and tags, and each change of them.
+    pub calls: Arc<Semaphore>,
 }
 
 impl Default for KeyLife {
@@ -72,6 +76,7 @@ impl Default for KeyLife {
             why: OnceLock::new(),
             open: Arc::new(Semaphore::new(STREAMS_MAX)),
             writes: Arc::new(Semaphore::new(WRITES_MAX)),
+            calls: Arc::new(Semaphore::new(CALLS_MAX)),
         }
     }
 }

@@ -23,6 +23,8 @@ pub const TAGS_MAX: usize = 100;
 const TOKEN_LEN_MAX: usize = 4096;
 /// In which all replicas have learned of a new secret.
 const SECRET_KNOWN_AFTER: TimeDelta = TimeDelta::minutes(1);
+/// How long a secret is kept in whose place another signs: as long as what it signed last.
+pub const SIGNERS_KEPT: TimeDelta = TimeDelta::minutes(62);
 const ISSUER: &str = "tap-analytics";
 
 /// What a token says.

@@ -31,6 +31,7 @@ const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Teams of which is known what was loaded, while others are still loaded.
 const TEAMS_KNOWN_AT_ONCE: usize = 256;
 /// How often to look without being told.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Every tag of every team.
@@ -119,6 +120,9 @@ impl TagDirectory {
                     cause = error.log_text(),
                     "cannot load tags again; those that are known go on working"
                 );
+                // What was heard is not forgotten: it is looked for in all that has changed.
+                tokio::time::sleep(RETRY_INTERVAL).await;
+                self.hear_all();
             }
         }
     }
