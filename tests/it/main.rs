@@ -22,6 +22,7 @@ mod conformance;
 mod docs;
 mod envoy;
 mod faults;
+mod guessing;
 mod ingest;
 mod keys;
 mod limits;

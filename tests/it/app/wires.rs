@@ -148,16 +148,32 @@ pub struct Failure {
 
 /// Where calls go.
 #[derive(Clone, Debug)]
-pub struct Door(String);
+pub struct Door {
+    url: String,
+    /// A connection for all calls by gRPC; without it each has one of its own.
+    channel: Option<Channel>,
+}
 
 impl Door {
     pub fn of(envoy: &Envoy) -> Self {
-        Self(envoy.url(""))
+        Self { url: envoy.url(""), channel: None }
     }
 
     /// Past Envoy: by gRPC only.
     pub fn straight(app: &App) -> Self {
-        Self(format!("http://{}", app.grpc))
+        Self { url: format!("http://{}", app.grpc), channel: None }
+    }
+
+    /// By one connection, so that what is measured is the call.
+    pub async fn kept(self) -> Self {
+        Self { channel: Some(self.channel().await), ..self }
+    }
+
+    async fn channel(&self) -> Channel {
+        match &self.channel {
+            Some(channel) => channel.clone(),
+            None => Channel::from_shared(self.url.clone()).unwrap().connect().await.unwrap(),
+        }
     }
 }
 
@@ -212,15 +228,12 @@ impl<'a> Call<'a> {
     /// What was refused before the first frame.
     pub async fn open(&self, door: &Door, wire: Wire) -> Result<Answer, Box<Outcome>> {
         match wire {
-            Wire::Grpc => {
-                let channel = Channel::from_shared(door.0.clone()).unwrap().connect().await;
-                self.by_grpc(Grpc::new(channel.unwrap())).await
-            }
+            Wire::Grpc => self.by_grpc(Grpc::new(door.channel().await)).await,
             Wire::GrpcWeb => {
                 let http = legacy::Client::builder(TokioExecutor::new()).build_http();
                 let layer = tonic_web::GrpcWebClientLayer::new();
                 let service = ServiceBuilder::new().layer(layer).service(http);
-                self.by_grpc(Grpc::with_origin(service, door.0.parse().unwrap())).await
+                self.by_grpc(Grpc::with_origin(service, door.url.parse().unwrap())).await
             }
             Wire::Json(nth) => self.by_http(door, nth, "application/json").await,
             Wire::Events(nth) => self.by_http(door, nth, "text/event-stream").await,
@@ -265,7 +278,7 @@ impl<'a> Call<'a> {
         let binding = self.rpc.bindings().swap_remove(nth);
         let (path, body) = binding.http(self.rpc, &canonical(&self.request));
         let mut request = reqwest::Client::new()
-            .request(binding.verb, format!("{}{path}", door.0))
+            .request(binding.verb, format!("{}{path}", door.url))
             .header("accept", accept);
         for (name, value) in &self.headers {
             request = request.header(*name, value);

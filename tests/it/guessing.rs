@@ -1,0 +1,462 @@
+//! Guessing: what is another team's, or another installation's, is as if it were nobody's, and takes as long;
+//! and whoever tries one key after another is refused for a while.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::{Duration, Instant},
+};
+
+use chrono::TimeDelta;
+use reqwest::Client;
+use serde_json::{Value, json};
+use tap_analytics::{
+    access::{
+        key::ApiKey,
+        model::Scope,
+        store::load_signing,
+        token::{BrowserToken, Signers, SigningSecret},
+    },
+    clock::Clock,
+    ids::TeamId,
+};
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::app::{
+    App, Options, Team, connect,
+    envoy::Envoy,
+    new_database,
+    report::{record, report},
+    rpcs::Rpc,
+    store,
+    wires::{Call, Door, Outcome, WIRES, Wire, http_outcome},
+};
+
+async fn ask(app: &App, rpc: &Rpc, request: &Value, key: &str, from: &str) -> Outcome {
+    ask_at(&Door::straight(app), rpc, request, key, from).await
+}
+
+async fn ask_at(door: &Door, rpc: &Rpc, request: &Value, key: &str, from: &str) -> Outcome {
+    let call = Call::new(rpc, request).key(Some(key)).header("x-forwarded-for", from);
+    call.outcome(door, Wire::Grpc, 1).await
+}
+
+/// What somebody could hold of a team, of which nothing is of use to another.
+struct Held {
+    key_id: String,
+    page_of_keys: String,
+    page_of_events: String,
+    page_of_tags: String,
+    resume: String,
+    key: String,
+    token: String,
+}
+
+impl Held {
+    async fn by(app: &App, team: &Team) -> Self {
+        let text = async |name: &str, request: Value, place: &str| {
+            let outcome = ask(app, &Rpc::of(name), &request, &team.key, "192.0.2.1").await;
+            let text = outcome.answer().pointer(place).unwrap_or_else(|| panic!("{outcome:?}"));
+            text.as_str().unwrap().to_owned()
+        };
+        let one = || json!({"pageSize": 1});
+        let new = json!({"name": "a", "scopes": ["taps:read"]});
+        record(&mut app.client(&team.key), vec![report("a", crate::app::now())]).await;
+        let day = json!({"startDate": "2023-01-01", "endDate": "2023-01-01"});
+        Self {
+            key_id: text("ApiKeys/CreateApiKey", new, "/apiKey/id").await,
+            page_of_keys: text("ApiKeys/ListApiKeys", one(), "/nextPageToken").await,
+            page_of_events: text("ApiKeys/ListKeyEvents", one(), "/nextPageToken").await,
+            page_of_tags: text("Tags/ListTags", one(), "/nextPageToken").await,
+            resume: text("TapAnalytics/QueryTaps", day, "/resumeToken").await,
+            key: team.key.clone(),
+            token: text("ApiKeys/IssueToken", json!({}), "/token").await,
+        }
+    }
+}
+
+/// Another installation, with other secrets under the same names, and a team of the same number.
+async fn elsewhere(app: &App) -> (App, Team) {
+    let store = store(&new_database().await);
+    let sql = "update secrets set secret = sha256(secret)";
+    connect(&store.database_url).await.batch_execute(sql).await.unwrap();
+    let other = App::on(store, Options::default()).await;
+    let names = "select string_agg(name, ' ' order by name) from secrets";
+    assert_eq!(app.scalar::<String>(names).await, other.scalar::<String>(names).await);
+    let team = other.reporting_team("acme", &["a", "b"]).await;
+    (other, team)
+}
+
+/// A thing that is guessed: where it is put, what it is of others, and what it is of nobody.
+struct Guess {
+    rpc: &'static str,
+    request: fn(&str) -> Value,
+    others: Vec<String>,
+    nobodys: String,
+    refusal: (Code, &'static str),
+}
+
+/// With a key, another character at a place that is neither the first nor the last.
+fn changed(text: &str) -> String {
+    let at = text.len() / 2;
+    let other = if &text[at..=at] == "A" { "B" } else { "A" };
+    format!("{}{other}{}", &text[..at], &text[at + 1..])
+}
+
+fn guesses(theirs: &Held, away: &Held) -> Vec<Guess> {
+    let bad = (Code::InvalidArgument, "INVALID_FIELDS");
+    let missing = (Code::NotFound, "KEY_NOT_FOUND");
+    let guess = |rpc, request, of: fn(&Held) -> &String, refusal| Guess {
+        rpc,
+        request,
+        others: vec![of(theirs).clone(), of(away).clone()],
+        nobodys: changed(of(away)),
+        refusal,
+    };
+    let day = |token: &str| json!({"query": {"startDate": "2023-01-01", "endDate": "2023-01-01"}, "resumeToken": token});
+    let page = |token: &str| json!({"pageSize": 1, "pageToken": token});
+    let id = |id: &str| json!({"id": id});
+    let mut all = vec![
+        guess("ApiKeys/ListApiKeys", page, |held| &held.page_of_keys, bad),
+        guess("ApiKeys/ListKeyEvents", page, |held| &held.page_of_events, bad),
+        guess("Tags/ListTags", page, |held| &held.page_of_tags, bad),
+        guess(
+            "TapAnalytics/StreamTaps",
+            |token| json!({"resumeToken": token}),
+            |held| &held.resume,
+            bad,
+        ),
+        guess("TapAnalytics/WatchTaps", day, |held| &held.resume, bad),
+        guess("ApiKeys/GetApiKey", id, |held| &held.key_id, missing),
+        guess("ApiKeys/RotateApiKey", id, |held| &held.key_id, missing),
+        guess("ApiKeys/RevokeApiKey", id, |held| &held.key_id, missing),
+        guess(
+            "ApiKeys/UpdateApiKey",
+            |id| json!({"id": id, "name": "b"}),
+            |held| &held.key_id,
+            missing,
+        ),
+    ];
+    for guess in &mut all {
+        if guess.refusal == missing {
+            guess.nobodys = Uuid::from_u128(7).to_string();
+        }
+    }
+    all
+}
+
+/// Two teams of one installation, and one of another.
+struct Three {
+    app: App,
+    _away: App,
+    ours: Team,
+    ours_held: Held,
+    theirs: Held,
+    away: Held,
+}
+
+async fn three() -> Three {
+    let app = App::start().await;
+    let ours = app.reporting_team("acme", &["a", "b"]).await;
+    let theirs = app.reporting_team("other", &["a", "b", "c"]).await;
+    let (away, same_number) = elsewhere(&app).await;
+    assert_eq!(ours.id, same_number.id);
+    let (ours_held, theirs) = (Held::by(&app, &ours).await, Held::by(&app, &theirs).await);
+    let held = Held::by(&away, &same_number).await;
+    Three { app, _away: away, ours, ours_held, theirs, away: held }
+}
+
+#[tokio::test]
+async fn what_is_anothers_is_refused_as_what_is_nobodys() {
+    let Three { app, ours, ours_held, theirs, away, .. } = three().await;
+    let who = "192.0.2.1";
+    for Guess { rpc: name, request, others, nobodys, refusal } in guesses(&theirs, &away) {
+        let rpc = Rpc::of(name);
+        let expected = ask(&app, &rpc, &request(&nobodys), &ours.key, who).await;
+        assert_eq!(expected.refusal(), (refusal.0, refusal.1.to_owned()), "{name}");
+        for other in others {
+            let outcome = ask(&app, &rpc, &request(&other), &ours.key, who).await;
+            assert_eq!(
+                (&outcome.code, &outcome.error),
+                (&expected.code, &expected.error),
+                "{name}"
+            );
+        }
+    }
+    // Their own are good: it is not that they are old or broken.
+    for (name, request) in [
+        ("ApiKeys/ListApiKeys", json!({"pageSize": 1, "pageToken": ours_held.page_of_keys})),
+        ("ApiKeys/ListKeyEvents", json!({"pageSize": 1, "pageToken": ours_held.page_of_events})),
+        ("Tags/ListTags", json!({"pageSize": 1, "pageToken": ours_held.page_of_tags})),
+        ("TapAnalytics/StreamTaps", json!({"resumeToken": ours_held.resume})),
+        ("ApiKeys/GetApiKey", json!({"id": ours_held.key_id})),
+    ] {
+        let outcome = ask(&app, &Rpc::of(name), &request, &ours.key, who).await;
+        assert_eq!(outcome.code, Code::Ok, "{name}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn keys_and_tokens_of_elsewhere_are_none() {
+    let Three { app, ours, ours_held, theirs, away, .. } = three().await;
+    let who = Rpc::of("ApiKeys/WhoAmI");
+    let call = async |credential: &str| ask(&app, &who, &json!({}), credential, "192.0.2.2").await;
+    let nobodys = call(ApiKey::generate(ours.id).unwrap().reveal()).await;
+    assert_eq!(nobodys.refusal(), (Code::Unauthenticated, "API_KEY_INVALID".to_owned()));
+    let key_id = app.key_id(ours.id, &ours.key).await;
+    let clock = Clock::system();
+    let sign = |secret: SigningSecret| {
+        let expires_at = clock.now() + TimeDelta::minutes(5);
+        let scopes = Scope::ALL.to_vec();
+        let token = BrowserToken { team: ours.id, key: key_id, expires_at, scopes, tags: None };
+        Signers::new([secret]).sign(&token, clock.now()).unwrap()
+    };
+    let real = load_signing(&app.db).await.unwrap().remove(0);
+    // A secret that is known of one installation is good for nothing at another, whatever it is called.
+    let guessed = SigningSecret { secret: [0; 32], ..real.clone() };
+    let renamed = SigningSecret { id: "none".to_owned(), ..real.clone() };
+    for credential in
+        [away.key, away.token, changed(&ours_held.token), sign(guessed), sign(renamed)]
+    {
+        assert_eq!(call(&credential).await, nobodys);
+    }
+    // They let in, but to their own team.
+    for (credential, team) in [(sign(real), "acme"), (theirs.token, "other"), (theirs.key, "other")]
+    {
+        let outcome = call(&credential).await;
+        assert_eq!(outcome.answer()["team"]["slug"], team);
+    }
+    let of_their_team = theirs_by_our_team(&ours_held.key);
+    assert_eq!(call(&of_their_team).await, nobodys);
+}
+
+/// The same secret under the number of another team, with a checksum that is right.
+fn theirs_by_our_team(key: &str) -> String {
+    let secret = key.split('_').nth(2).unwrap();
+    let body = format!("tap_2_{secret}");
+    let alphabet = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    let mut rest = crc32fast::hash(body.as_bytes());
+    let mut digits = Vec::new();
+    for _ in 0..6 {
+        digits.insert(0, char::from(alphabet[(rest % 62) as usize]));
+        rest /= 62;
+    }
+    let key = format!("{body}_{}", digits.into_iter().collect::<String>());
+    assert!(ApiKey::parse(&key).is_some_and(|key| key.team() == TeamId(2)), "{key}");
+    key
+}
+
+/// The median of many calls of one kind and of another, in turns.
+async fn medians(mut one: impl AsyncFnMut(), mut other: impl AsyncFnMut()) -> (Duration, Duration) {
+    let (mut ones, mut others) = (Vec::new(), Vec::new());
+    for _ in 0..150 {
+        let began = Instant::now();
+        one().await;
+        ones.push(began.elapsed());
+        let began = Instant::now();
+        other().await;
+        others.push(began.elapsed());
+    }
+    ones.sort_unstable();
+    others.sort_unstable();
+    (ones[ones.len() / 2], others[others.len() / 2])
+}
+
+#[tokio::test]
+async fn what_is_anothers_takes_as_long_as_what_is_nobodys() {
+    let Three { app, ours, theirs, away, .. } = three().await;
+    let door = Door::straight(&app).kept().await;
+    let mut measured = Vec::new();
+    for Guess { rpc: name, request, others, nobodys, .. } in guesses(&theirs, &away) {
+        let rpc = Rpc::of(name);
+        let time = async |text: &String| {
+            ask_at(&door, &rpc, &request(text), &ours.key, "192.0.2.3").await;
+        };
+        for other in &others {
+            let (other, nobodys) =
+                medians(async || time(other).await, async || time(&nobodys).await).await;
+            measured.push((name, other, nobodys));
+        }
+    }
+    for name in ["Tags/GetTag", "TapAnalytics/QueryTaps", "TapAnalytics/RecordTaps"] {
+        let rpc = Rpc::of(name);
+        let time = async |uid: &str| {
+            let request = match name {
+                "Tags/GetTag" => json!({"uid": uid}),
+                "TapAnalytics/RecordTaps" => json!({"taps": [{"tagUid": uid}]}),
+                _ => {
+                    json!({"startDate": "2023-01-01", "endDate": "2023-01-01", "tagUids": [uid]})
+                }
+            };
+            ask_at(&door, &rpc, &request, &ours.key, "192.0.2.3").await;
+        };
+        let (other, nobodys) = medians(async || time("c").await, async || time("d").await).await;
+        measured.push((name, other, nobodys));
+    }
+    let who = Rpc::of("ApiKeys/WhoAmI");
+    let unknown = ApiKey::generate(ours.id).unwrap().reveal().to_owned();
+    let time = async |credential: &String| {
+        ask_at(&door, &who, &json!({}), credential, "192.0.2.4").await;
+    };
+    let (other, nobodys) =
+        medians(async || time(&away.key).await, async || time(&unknown).await).await;
+    measured.push(("a key", other, nobodys));
+    let broken = changed(&away.token);
+    let (other, nobodys) =
+        medians(async || time(&away.token).await, async || time(&broken).await).await;
+    measured.push(("a token", other, nobodys));
+    for (name, other, nobodys) in measured {
+        let ratio = other.as_secs_f64() / nobodys.as_secs_f64();
+        // They differ by a few per cent; one look at the store more would be a third.
+        assert!(
+            (0.7..1.4).contains(&ratio),
+            "{name}: {other:?} for another's, {nobodys:?} for nobody's"
+        );
+    }
+}
+
+/// Somebody who calls Envoy from an address of this machine.
+struct Somebody<'a> {
+    envoy: &'a Envoy,
+    client: Client,
+}
+
+impl<'a> Somebody<'a> {
+    fn at(envoy: &'a Envoy, last: u8) -> Self {
+        let address = IpAddr::V4(Ipv4Addr::new(127, 0, 0, last));
+        let client = Client::builder().local_address(address).build().unwrap();
+        Self { envoy, client }
+    }
+
+    async fn says(&self, headers: &[(&'static str, &str)]) -> Outcome {
+        let mut request = self.client.get(self.envoy.url("/v1/whoami"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        http_outcome(request.send().await.unwrap(), &Rpc::of("ApiKeys/WhoAmI").answer()).await
+    }
+
+    async fn tries(&self, key: &str) -> String {
+        let outcome = self.says(&[("x-api-key", key)]).await;
+        if outcome.code == Code::Ok { String::new() } else { outcome.failure().reason }
+    }
+}
+
+/// Different wrong keys.
+fn wrong_keys() -> impl Iterator<Item = String> {
+    std::iter::repeat_with(|| ApiKey::generate(TeamId(1)).unwrap().reveal().to_owned())
+}
+
+const INVALID: &str = "API_KEY_INVALID";
+const TOO_MANY: &str = "TOO_MANY_WRONG_KEYS";
+
+#[tokio::test]
+async fn whoever_tries_one_key_after_another_is_refused_for_a_while() {
+    let app = App::start().await;
+    let envoy = Envoy::start(&app).await;
+    let team = app.reporting_team("acme", &["a"]).await;
+    let (known, unseen) = (team.key.as_str(), app.key(team.id, None, Scope::ALL, None).await);
+    let (guesser, neighbour) = (Somebody::at(&envoy, 21), Somebody::at(&envoy, 22));
+    assert_eq!(guesser.tries(known).await, "");
+    assert_eq!(neighbour.tries(&unseen).await, "");
+    let mut wrong = wrong_keys();
+
+    // The same one is a service that goes on with a dead key, and none at all is nobody.
+    let same = wrong.next().unwrap();
+    for _ in 0..100 {
+        assert_eq!(guesser.tries(&same).await, INVALID);
+        assert_eq!(guesser.says(&[]).await.failure().reason, "API_KEY_MISSING");
+    }
+    // That was the first of thirty.
+    for nth in 2..=30 {
+        assert_eq!(guesser.tries(&wrong.next().unwrap()).await, INVALID, "the {nth}.");
+    }
+    let began = Instant::now();
+    let refused = guesser.says(&[("x-api-key", &wrong.next().unwrap())]).await;
+    assert_eq!(refused.refusal(), (Code::ResourceExhausted, TOO_MANY.to_owned()));
+    let wait = refused.retry_after().unwrap();
+    assert!((1..=10).contains(&wait) && refused.failure().retry, "{refused:?}");
+    assert_eq!(refused.quota(), None, "nothing is told of anybody's quota");
+
+    // Whatever is sent, in whichever header, is refused; that it is right is not to be learned.
+    let bearer = format!("Bearer {unseen}");
+    for headers in
+        [("x-api-key", unseen.as_str()), ("authorization", &bearer), ("x-api-key", &same)]
+    {
+        assert_eq!(guesser.says(&[headers]).await.failure().reason, TOO_MANY, "{headers:?}");
+    }
+    // But for what was used from there before.
+    assert_eq!(guesser.tries(known).await, "");
+    // Nobody is somebody else by saying so, nor can anybody else be blamed.
+    for forwarded in ["203.0.113.9", "127.0.0.22", "127.0.0.22, 10.0.0.1"] {
+        let wrong = wrong.next().unwrap();
+        let sly = guesser.says(&[("x-api-key", &wrong), ("x-forwarded-for", forwarded)]).await;
+        assert_eq!(sly.failure().reason, TOO_MANY, "{forwarded}");
+    }
+    assert_eq!(neighbour.tries(&unseen).await, "");
+    assert_eq!(neighbour.tries(&wrong.next().unwrap()).await, INVALID);
+
+    // For as long as was said.
+    let until = Duration::from_secs(wait.into()) + Duration::from_millis(500);
+    tokio::time::sleep(until.saturating_sub(began.elapsed())).await;
+    assert_eq!(guesser.tries(&unseen).await, "");
+    assert_eq!(guesser.tries(&wrong.next().unwrap()).await, INVALID);
+    assert_eq!(guesser.tries(&wrong.next().unwrap()).await, TOO_MANY);
+}
+
+#[tokio::test]
+async fn somebody_elses_address_cannot_be_used_up() {
+    let app = App::start().await;
+    let envoy = Envoy::start(&app).await;
+    let team = app.reporting_team("acme", &["a"]).await;
+    let (liar, victim) = (Somebody::at(&envoy, 23), Somebody::at(&envoy, 24));
+    for wrong in wrong_keys().take(40) {
+        let headers = [("x-api-key", wrong.as_str()), ("x-forwarded-for", "127.0.0.24")];
+        liar.says(&headers).await;
+    }
+    assert_eq!(liar.tries(&wrong_keys().next().unwrap()).await, TOO_MANY);
+    assert_eq!(victim.tries(&wrong_keys().next().unwrap()).await, INVALID);
+    assert_eq!(victim.tries(&team.key).await, "");
+}
+
+#[tokio::test]
+async fn guessing_is_refused_by_every_wire_and_past_envoy_too() {
+    let app = App::start().await;
+    let envoy = Envoy::start(&app).await;
+    let team = app.reporting_team("acme", &["a"]).await;
+    let who = Rpc::of("ApiKeys/WhoAmI");
+    let request = json!({});
+    // To the service the two are different addresses.
+    for (door, wires) in [(Door::of(&envoy), &WIRES[..]), (Door::straight(&app), &WIRES[..1])] {
+        let mut wrong = wrong_keys();
+        // Tokens are guesses, too; and what comes by one wire counts for the others.
+        for nth in 0..30 {
+            let guess = match nth % 3 {
+                0 => format!("tap_1_a.b.{nth}"),
+                1 => format!("tap_{nth}"),
+                _ => wrong.next().unwrap(),
+            };
+            let call = Call::new(&who, &request).key(Some(&guess));
+            let outcome = call.outcome(&door, wires[nth % wires.len()], 1).await;
+            assert_eq!(outcome.refusal(), (Code::Unauthenticated, INVALID.to_owned()), "{nth}");
+        }
+        for (wire, wrong) in wires.iter().zip(wrong) {
+            for rpc in [&who, &Rpc::of("TapAnalytics/StreamTaps")] {
+                let call = Call::new(rpc, &request).key(Some(&wrong));
+                let refused = call.outcome(&door, *wire, 1).await;
+                assert_eq!(refused.refusal(), (Code::ResourceExhausted, TOO_MANY.to_owned()));
+                assert!((1..=10).contains(&refused.retry_after().unwrap()), "{refused:?}");
+                let failure = refused.failure();
+                assert!(failure.retry && failure.quota_metric.is_none(), "{failure:?}");
+                assert_eq!(refused.quota(), None);
+            }
+        }
+    }
+    // This key was never used from here.
+    let call = Call::new(&who, &request).key(Some(&team.key));
+    let refused = call.outcome(&Door::straight(&app), Wire::Grpc, 1).await;
+    assert_eq!(refused.refusal(), (Code::ResourceExhausted, TOO_MANY.to_owned()));
+    // From another address it works. Past Envoy one is what the header says, as Envoy would.
+    let elsewhere = call.header("x-forwarded-for", "192.0.2.1");
+    assert_eq!(elsewhere.outcome(&Door::straight(&app), Wire::Grpc, 1).await.code, Code::Ok);
+}
