@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status, metadata::MetadataMap, service::Interceptor};
 
 use crate::{
@@ -129,7 +130,7 @@ impl Route {
 
     /// Whether an `EventSource` may call here, which can send a token by no header.
     fn by_event_source(self) -> bool {
-        self.class() == Some(Class::Stream)
+        matches!(self, Self::ByTag(_, Class::Stream))
     }
 }
 
@@ -165,6 +166,8 @@ pub struct KeyAbout {
 #[derive(Clone, Debug)]
 pub struct TokenLimits {
     pub expires_at: DateTime<Utc>,
+    /// Cancelled when the secret that it is signed with is dropped.
+    pub dropped: CancellationToken,
     /// `None`: all tags of the team.
     pub tags: Option<Vec<TagId>>,
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::time;
 
@@ -10,9 +10,9 @@ use crate::{
     access::{model::EVENTS_KEPT, store},
     clock::Clock,
     db::Db,
-    directory::Directory,
+    directory::{Directory, Use},
     error::Error,
-    ids::{KeyId, TeamId},
+    ids::TeamId,
     requests,
     streams::EXPIRY_INTERVAL,
     taps::{model::Retention, writer::Writer},
@@ -21,8 +21,12 @@ use crate::{
 const PARTITIONS_INTERVAL: Duration = Duration::from_hours(6);
 const FORGET_INTERVAL: Duration = Duration::from_hours(6);
 const USES_INTERVAL: Duration = Duration::from_mins(1);
-/// How long it may take to note which keys were used: it is not worth waiting for a store that is down.
-const USES_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long it may take to note which keys were used.
+const USES_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long when the service stops.
+const LAST_USES_TIMEOUT: Duration = Duration::from_secs(2);
+const TEAMS_AT_A_TIME: usize = 4;
+const FORGOTTEN_AT_A_TIME: i64 = 5_000;
 
 /// Ends what keys have open that have expired.
 pub async fn end_expired(directory: Arc<Directory>) {
@@ -40,6 +44,13 @@ pub struct NoteUses {
 }
 
 impl NoteUses {
+    /// What is left when the service stops: not worth waiting for a store that is down.
+    pub async fn last(&self) {
+        if time::timeout(LAST_USES_TIMEOUT, self.now()).await.is_err() {
+            tracing::warn!("the store does not answer: when keys were last used is not noted");
+        }
+    }
+
     /// For ever.
     pub async fn run(self) {
         loop {
@@ -50,19 +61,22 @@ impl NoteUses {
 
     /// What there is to note now.
     pub async fn now(&self) {
-        let mut teams: BTreeMap<TeamId, Vec<(KeyId, DateTime<Utc>)>> = BTreeMap::new();
-        for (team, key, at) in self.directory.used() {
-            teams.entry(team).or_default().push((key, at));
+        let mut teams: BTreeMap<TeamId, Vec<Use>> = BTreeMap::new();
+        for used in self.directory.used() {
+            teams.entry(used.team).or_default().push(used);
         }
-        let note = async {
-            for (team, keys) in &teams {
-                store::touch_keys(&self.db, *team, keys).await?;
-            }
-            Ok::<_, Error>(())
-        };
-        let noted = time::timeout(USES_TIMEOUT, note).await;
+        let noted = stream::iter(teams)
+            .map(|(team, used)| async move {
+                let keys: Vec<_> = used.iter().map(|used| (used.key, used.at)).collect();
+                store::touch_keys(&self.db, team, &keys).await?;
+                used.iter().for_each(Use::noted);
+                Ok::<_, Error>(())
+            })
+            .buffer_unordered(TEAMS_AT_A_TIME)
+            .try_collect::<()>();
+        let noted = time::timeout(USES_TIMEOUT, noted).await;
         if let Err(error) = noted.unwrap_or_else(|silent| Err(Error::store_unavailable(silent))) {
-            // The next use is noted again.
+            // What is not noted comes again the next time.
             tracing::warn!(cause = error.log_text(), "cannot note when keys were used");
         }
     }
@@ -72,11 +86,22 @@ impl NoteUses {
 pub async fn forget(db: Db, clock: Clock) {
     loop {
         let now = clock.now();
-        let forgotten = async {
-            requests::forget(&db, now).await?;
-            store::forget(&db, now - EVENTS_KEPT).await
+        let ended = now - EVENTS_KEPT;
+        // Some at a time, as long as there are any.
+        let requests = async {
+            while requests::forget(&db, now, FORGOTTEN_AT_A_TIME).await? > 0 {}
+            Ok::<_, Error>(())
         };
-        if let Err(error) = forgotten.await {
+        let keys = async {
+            while store::forget_keys(&db, ended, FORGOTTEN_AT_A_TIME).await? > 0 {}
+            Ok(())
+        };
+        let events = async {
+            while store::forget_key_events(&db, ended, FORGOTTEN_AT_A_TIME).await? > 0 {}
+            Ok(())
+        };
+        let (requests, keys, events) = tokio::join!(requests, keys, events);
+        if let Err(error) = requests.and(keys).and(events) {
             tracing::warn!(
                 cause = error.log_text(),
                 "cannot forget what is old; trying again later"

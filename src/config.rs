@@ -86,7 +86,7 @@ pub struct Serve {
     #[arg(long, env = "TAP_COUNTRY_HEADER", value_name = "HEADER")]
     pub country_header: Option<HeaderName>,
 
-    /// Where the public reaches the tap URL, such as https://t.example.com: what chips and codes are given.
+    /// Where the public reaches the tap URL, such as `https://t.example.com`: what chips and codes are given.
     /// Without it a tag shows its path alone, and a QR code has the address by which it was asked for.
     #[arg(long, env = "TAP_PUBLIC_URL", value_name = "URL", value_parser = Origin::parse_setting)]
     pub public_url: Option<Origin>,
@@ -95,6 +95,11 @@ pub struct Serve {
     #[arg(long, env = "TAP_TEAM_TAGS_MAX", default_value_t = 100_000, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub team_tags_max: u32,
+
+    /// Proxies in front of Envoy, each of which adds the address of its caller to x-forwarded-for. By that
+    /// address whoever tries keys is slowed down.
+    #[arg(long, env = "TAP_PROXIES", default_value_t = 0, value_name = "COUNT")]
+    pub proxies: u8,
 
     /// Whether gRPC reflection is served, for grpcurl and the like.
     #[arg(long, env = "TAP_REFLECTION", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]

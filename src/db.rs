@@ -184,6 +184,17 @@ impl Write {
         Ok(Self(write))
     }
 
+    /// Runs an insert. After anything but [`Inserted::Done`] the change can only be taken back.
+    ///
+    /// # Errors
+    /// As [`query`].
+    pub async fn insert(&self, sql: Sql, params: Params<'_>) -> Result<Inserted, Error> {
+        let client = self.client();
+        let statement =
+            client.prepare_cached(sql.text).await.map_err(|error| failed(sql, error))?;
+        inserted(sql, client.execute(&statement, params).await)
+    }
+
     /// Makes it last if the work was done, and otherwise takes it back: as dropping it does, but the
     /// connection is kept. For errors that callers can cause as often as they like.
     ///
@@ -245,7 +256,11 @@ pub async fn insert_in(
 ) -> Result<Inserted, Error> {
     let statement =
         transaction.prepare_cached(sql.text).await.map_err(|error| failed(sql, error))?;
-    match transaction.execute(&statement, params).await {
+    inserted(sql, transaction.execute(&statement, params).await)
+}
+
+fn inserted(sql: Sql, done: Result<u64, PgError>) -> Result<Inserted, Error> {
+    match done {
         Ok(_) => Ok(Inserted::Done),
         Err(error) if error.code() == Some(&SqlState::UNIQUE_VIOLATION) => {
             Ok(Inserted::SomeIsThere)
@@ -354,7 +369,7 @@ fn role(
     pg.user(user).options(format!(
         // A team of ten tags and one of a million must not share a plan.
         // And a statement ends when whoever asked has gone.
-        "-c statement_timeout={} -c plan_cache_mode=force_custom_plan -c timezone=UTC -c jit=off -c client_connection_check_interval=1000",
+        "-c statement_timeout={} -c plan_cache_mode=force_custom_plan -c timezone=UTC -c jit=off -c client_connection_check_interval=1000 -c idle_in_transaction_session_timeout=30000 -c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3",
         config.db_statement_timeout_ms
     ));
     if let Some(password) = password {

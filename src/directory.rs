@@ -8,13 +8,15 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use chrono::{DateTime, Utc};
+use tokio::{sync::Notify, time};
+use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataMap;
 
 use crate::{
@@ -22,7 +24,7 @@ use crate::{
         key::{ApiKey, Hash},
         model::Scope,
         store::{self, LoadedKey},
-        token::{BrowserToken, Signers},
+        token::{BrowserToken, Signers, SigningSecret},
     },
     auth::{self, Caller, KeyAbout, Route, TokenLimits},
     clock::Clock,
@@ -35,7 +37,9 @@ use crate::{
 };
 
 /// How long loading the keys may take.
-const LOAD_TIMEOUT: Duration = Duration::from_secs(5);
+const LOAD_TIMEOUT: Duration = Duration::from_secs(10);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Every valid key, and what tokens are signed with.
 #[derive(Debug)]
@@ -43,8 +47,15 @@ pub struct Directory {
     known: ArcSwap<Known>,
     /// Held while loading: an older state must not replace a newer one.
     loading: tokio::sync::Mutex<()>,
+    /// How often was asked for the keys, and up to which of these they are loaded.
+    asked: AtomicU64,
+    loaded: AtomicU64,
+    /// Keys have, or may have, changed.
+    heard: Notify,
     guesses: Guesses,
     clock: Clock,
+    /// In front of Envoy.
+    proxies: usize,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +82,22 @@ struct Usage {
     told_at: AtomicI64,
 }
 
+/// That a key was used.
+#[derive(Debug)]
+pub struct Use {
+    pub team: TeamId,
+    pub key: KeyId,
+    pub at: DateTime<Utc>,
+    usage: Arc<Usage>,
+}
+
+impl Use {
+    /// The store knows it.
+    pub fn noted(&self) {
+        self.usage.told_at.fetch_max(self.at.timestamp(), Ordering::Relaxed);
+    }
+}
+
 /// Who is not let in, and why.
 #[derive(Debug)]
 pub struct Refused {
@@ -92,26 +119,64 @@ impl Directory {
         Self {
             known: ArcSwap::default(),
             loading: tokio::sync::Mutex::default(),
+            asked: AtomicU64::new(0),
+            loaded: AtomicU64::new(0),
+            heard: Notify::new(),
             guesses: Guesses::default(),
             clock,
+            proxies: 0,
         }
     }
 
-    /// Loads the keys again. Whoever is still valid keeps what is left of the quotas.
+    /// Behind this many proxies in front of Envoy.
+    #[must_use]
+    pub fn behind(self, proxies: u8) -> Self {
+        Self { proxies: proxies.into(), ..self }
+    }
+
+    /// Keys have, or may have, changed.
+    pub fn hear(&self) {
+        self.heard.notify_one();
+    }
+
+    /// Loads the keys when it is heard that they have changed, and every 15 seconds, for ever. What could
+    /// not be loaded is tried again each second.
+    pub async fn run(self: Arc<Self>, db: Db) {
+        loop {
+            let _heard_or_not = time::timeout(REFRESH_INTERVAL, self.heard.notified()).await;
+            while let Err(error) = self.refresh(&db).await {
+                tracing::warn!(
+                    cause = error.log_text(),
+                    "cannot load the keys again; those that are known go on working"
+                );
+                time::sleep(RETRY_INTERVAL).await;
+            }
+        }
+    }
+
+    /// Loads the keys as they are now, or later. Whoever is still valid keeps what is left of the quotas.
+    /// Those that wait for it together share one loading.
     ///
     /// # Errors
     /// When the store cannot be read; the directory stays as it was.
     pub async fn refresh(&self, db: &Db) -> Result<(), Error> {
+        let mine = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
+        let _alone = self.loading.lock().await;
+        if self.loaded.load(Ordering::Acquire) >= mine {
+            return Ok(());
+        }
+        let all = self.asked.load(Ordering::Acquire);
         // A store that is silent is a store that is down.
-        let load = async {
-            let _alone = self.loading.lock().await;
-            self.put(store::load_keys(db).await?, Signers::new(store::load_signing(db).await?));
-            Ok(())
-        };
-        tokio::time::timeout(LOAD_TIMEOUT, load).await.map_err(Error::store_unavailable)?
+        let load =
+            async { Ok::<_, Error>((store::load_keys(db).await?, store::load_signing(db).await?)) };
+        let loaded = time::timeout(LOAD_TIMEOUT, load).await;
+        let (keys, secrets) = loaded.map_err(Error::store_unavailable)??;
+        self.put(keys, secrets);
+        self.loaded.store(all, Ordering::Release);
+        Ok(())
     }
 
-    fn put(&self, loaded: Vec<LoadedKey>, signers: Signers) {
+    fn put(&self, loaded: Vec<LoadedKey>, secrets: Vec<SigningSecret>) {
         let known = self.known.load();
         let mut by_hash = HashMap::with_capacity(loaded.len());
         let mut by_id = HashMap::with_capacity(loaded.len());
@@ -127,6 +192,7 @@ impl Directory {
         for (_, gone) in known.by_hash.iter().filter(|(hash, _)| !by_hash.contains_key(*hash)) {
             gone.caller.life.end(EndReason::KeyRevoked);
         }
+        let signers = known.signers.replaced(secrets);
         self.known.store(Arc::new(Known { by_hash, by_id, signers }));
     }
 
@@ -138,14 +204,16 @@ impl Directory {
         }
     }
 
-    /// The keys that were used since this was asked last, and when.
-    pub fn used(&self) -> Vec<(TeamId, KeyId, DateTime<Utc>)> {
+    /// The keys that were used since it was noted last, and when.
+    pub fn used(&self) -> Vec<Use> {
         let known = self.known.load();
         let used = known.by_hash.values().filter_map(|entry| {
-            let used_at = entry.usage.used_at.load(Ordering::Relaxed);
-            let told_at = entry.usage.told_at.swap(used_at, Ordering::Relaxed);
+            let usage = &entry.usage;
+            let used_at = usage.used_at.load(Ordering::Relaxed);
+            let told_at = usage.told_at.load(Ordering::Relaxed);
             let at = DateTime::from_timestamp(used_at, 0).filter(|_| used_at > told_at)?;
-            Some((entry.caller.team, entry.caller.key, at))
+            let (team, key) = (entry.caller.team, entry.caller.key);
+            Some(Use { team, key, at, usage: Arc::clone(usage) })
         });
         used.collect()
     }
@@ -170,32 +238,35 @@ impl Directory {
         route: Route,
     ) -> Result<Caller, Refused> {
         let credential = auth::presented(metadata, route)?;
-        let peer = Peer::of(metadata, connected);
+        let peer = Peer::of(metadata, connected, self.proxies);
         let now = self.clock.now();
         let known = self.known.load();
-        let (entry, token) = match known.find(credential) {
-            // Whoever tries keys must not learn that one was right.
-            Some((entry, _)) if !entry.usage.peers.contains(peer) => {
-                if let Some(wait) = self.guesses.refused(peer) {
-                    return Err(Error::TooManyGuesses { wait }.into());
-                }
-                known.find(credential).ok_or(auth::INVALID)?
+        let found = known.find(credential);
+        // Whoever tries keys must not learn that one was right.
+        if let Some(wait) = self.guesses.refused(peer)
+            && !found.as_ref().is_some_and(|(entry, _)| entry.usage.peers.contains(peer))
+        {
+            return Err(Error::TooManyGuesses { wait }.into());
+        }
+        let Some((entry, token)) = found else {
+            // Nobody guesses a token: one that is no good any more is of a page that was left open.
+            if is_token(credential) {
+                return Err(auth::INVALID.into());
             }
-            Some(found) => found,
-            None => {
-                return Err(match self.guesses.failed(peer, credential) {
-                    Some(wait) => Error::TooManyGuesses { wait }.into(),
-                    None => auth::INVALID.into(),
-                });
-            }
+            return Err(match self.guesses.failed(peer, credential) {
+                Some(wait) => Error::TooManyGuesses { wait }.into(),
+                None => auth::INVALID.into(),
+            });
         };
         entry.usage.peers.add(peer);
         if entry.has_expired(now) {
             return Err(auth::EXPIRED.into());
         }
         let caller = match token {
-            Some(token) if token.expires_at <= now => return Err(auth::TOKEN_EXPIRED.into()),
-            Some(token) => entry.by_token(&token),
+            Some((token, _)) if token.expires_at <= now => {
+                return Err(auth::TOKEN_EXPIRED.into());
+            }
+            Some((token, dropped)) => entry.by_token(token, dropped),
             None => entry.caller.clone(),
         };
         match route.check(&caller) {
@@ -208,14 +279,21 @@ impl Directory {
     }
 }
 
+/// A key has no dot, a token has two.
+fn is_token(credential: &str) -> bool {
+    credential.contains('.')
+}
+
+/// A key, and the token of it that was sent, with what ends that before its time.
+type Found<'a> = (&'a Entry, Option<(BrowserToken, CancellationToken)>);
+
 impl Known {
     /// The key that was sent, or that of the token that was.
-    fn find(&self, credential: &str) -> Option<(&Entry, Option<BrowserToken>)> {
-        // A key has no dot, a token has two.
-        if credential.contains('.') {
-            let token = self.signers.read(credential)?;
+    fn find(&self, credential: &str) -> Option<Found<'_>> {
+        if is_token(credential) {
+            let (token, dropped) = self.signers.read(credential)?;
             let entry = self.by_id.get(&token.key)?;
-            return (entry.caller.team == token.team).then_some((entry, Some(token)));
+            return (entry.caller.team == token.team).then_some((entry, Some((token, dropped))));
         }
         let key = ApiKey::parse(credential)?;
         Some((self.by_hash.get(&key.hash())?, None))
@@ -267,10 +345,11 @@ impl Entry {
     }
 
     /// The key, narrowed to what a token of it says.
-    fn by_token(&self, token: &BrowserToken) -> Caller {
+    fn by_token(&self, token: BrowserToken, dropped: CancellationToken) -> Caller {
         let scopes = self.caller.scopes.iter().copied();
         let scopes = scopes.filter(|scope| scope.reads() && token.scopes.contains(scope));
-        let limits = TokenLimits { expires_at: token.expires_at, tags: token.tags.clone() };
-        Caller { scopes: scopes.collect(), token: Some(Arc::new(limits)), ..self.caller.clone() }
+        let scopes = scopes.collect();
+        let limits = TokenLimits { expires_at: token.expires_at, dropped, tags: token.tags };
+        Caller { scopes, token: Some(Arc::new(limits)), ..self.caller.clone() }
     }
 }

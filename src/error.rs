@@ -94,7 +94,7 @@ pub enum Error {
     StoreUnavailable(Arc<anyhow::Error>),
 
     /// Too much is waiting to be written: UNAVAILABLE.
-    #[error("more taps come in than can be written: try again in a second, with larger batches")]
+    #[error("more comes in than can be worked on: try again in a second, with larger batches")]
     Busy,
 
     /// The service stops while a stream is open: UNAVAILABLE.

@@ -38,15 +38,20 @@ const PEERS_OF_KEY: usize = 8;
 pub struct Peer(IpAddr);
 
 impl Peer {
-    /// The address that Envoy saw, else the one that is connected.
+    /// The address that the outermost proxy of ours saw, else the one that is connected.
     ///
-    /// The last one of x-forwarded-for is Envoy's own word; those before it are the caller's.
+    /// The last one of x-forwarded-for is Envoy's own word, those before it are of the proxies in front of
+    /// it, as many as there are; what is before these is the caller's.
     #[must_use]
-    pub fn of(metadata: &MetadataMap, connected: Option<SocketAddr>) -> Option<Self> {
-        let forwarded = metadata.get_all("x-forwarded-for").iter().next_back();
-        let forwarded = forwarded.and_then(|value| value.to_str().ok());
-        let last = forwarded.and_then(|value| value.rsplit(',').next()?.trim().parse().ok());
-        let address: IpAddr = last.or_else(|| Some(connected?.ip()))?;
+    pub fn of(
+        metadata: &MetadataMap,
+        connected: Option<SocketAddr>,
+        proxies: usize,
+    ) -> Option<Self> {
+        let lines = metadata.get_all("x-forwarded-for").iter().rev();
+        let mut seen = lines.flat_map(|line| line.to_str().unwrap_or_default().rsplit(','));
+        let forwarded = seen.nth(proxies).and_then(|address| address.trim().parse().ok());
+        let address: IpAddr = forwarded.or_else(|| Some(connected?.ip()))?;
         Some(Self(match address.to_canonical() {
             IpAddr::V4(address) => address.into(),
             IpAddr::V6(address) => {
@@ -186,7 +191,7 @@ mod tests {
 
     fn peer(address: &str) -> Option<Peer> {
         let address = SocketAddr::new(address.parse().unwrap(), 1);
-        Peer::of(&MetadataMap::new(), Some(address))
+        Peer::of(&MetadataMap::new(), Some(address), 0)
     }
 
     #[test]
@@ -215,9 +220,13 @@ mod tests {
     fn envoys_word_counts_and_not_the_callers() {
         let mut metadata = MetadataMap::new();
         metadata.insert("x-forwarded-for", "203.0.113.9, 192.0.2.7".parse().unwrap());
-        assert_eq!(Peer::of(&metadata, None), peer("192.0.2.7"));
+        assert_eq!(Peer::of(&metadata, None, 0), peer("192.0.2.7"));
+        assert_eq!(Peer::of(&metadata, None, 1), peer("203.0.113.9"));
         metadata.append("x-forwarded-for", "192.0.2.8".parse().unwrap());
-        assert_eq!(Peer::of(&metadata, None), peer("192.0.2.8"));
+        assert_eq!(Peer::of(&metadata, None, 0), peer("192.0.2.8"));
+        assert_eq!(Peer::of(&metadata, None, 1), peer("192.0.2.7"));
+        // Who came round the proxies counts as what is connected.
+        assert_eq!(Peer::of(&metadata, None, 3), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //! are checked by whoever needs one ([`crate::taps::revisions`]).
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -28,7 +28,6 @@ use crate::{
     taps::{live::Feeds, revisions::Revisions, token::Tokens},
 };
 
-const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// How long connecting and subscribing may take: a store that is silent is a store that is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -110,8 +109,6 @@ impl Hints {
         self.look().await;
         metrics::gauge!("tap_listening").set(1.0);
 
-        let mut refresh =
-            time::interval_at(time::Instant::now() + REFRESH_INTERVAL, REFRESH_INTERVAL);
         let mut ping = time::interval_at(time::Instant::now() + PING_INTERVAL, PING_INTERVAL);
         let mut heard_now = Vec::new();
         loop {
@@ -122,7 +119,6 @@ impl Hints {
                     }
                     self.act(heard_now.drain(..)).await;
                 }
-                _ = refresh.tick() => self.refresh_keys().await,
                 _ = ping.tick() => {
                     let pong = time::timeout(PING_TIMEOUT, listener.client.check_connection()).await;
                     if !matches!(pong, Ok(Ok(()))) {
@@ -138,19 +134,19 @@ impl Hints {
     /// However many changes of keys were heard of together, the keys are loaded once.
     async fn act(&self, notices: impl Iterator<Item = (String, String)>) {
         let mut keys_changed = false;
-        let mut tags_changed = BTreeSet::new();
+        let mut tags_changed = Vec::new();
         for (channel, payload) in notices {
             match channel.as_str() {
                 "taps" => self.hear(&payload),
-                "tags" => tags_changed.extend(payload.parse().map(TeamId)),
+                "tags" => tags_changed.extend(parse_tags(&payload)),
                 _ => keys_changed = true,
             }
         }
         if keys_changed {
-            self.refresh_keys().await;
+            self.directory.hear();
         }
-        for team in tags_changed {
-            self.tags.hear(team);
+        for (team, revision) in tags_changed {
+            self.tags.hear(team, revision);
         }
     }
 
@@ -169,7 +165,7 @@ impl Hints {
     /// Looks at everything: whatever was told meanwhile was not heard.
     async fn look(&self) {
         self.revisions.forget();
-        self.refresh_keys().await;
+        self.directory.hear();
         self.tags.hear_all();
         let history = time::timeout(CONNECT_TIMEOUT, db::history(&self.db)).await;
         match history.unwrap_or_else(|silent| Err(Error::store_unavailable(silent))) {
@@ -179,21 +175,20 @@ impl Hints {
             }
         }
     }
-
-    async fn refresh_keys(&self) {
-        if let Err(error) = self.directory.refresh(&self.db).await {
-            tracing::warn!(
-                cause = error.log_text(),
-                "cannot load the keys again; those that are known go on working"
-            );
-        }
-    }
 }
 
 /// Reads what [`announce`] tells.
 fn parse_revision(payload: &str) -> Option<(TeamId, i64)> {
     let (team, revision) = payload.split_once(':')?;
     Some((TeamId(team.parse().ok()?), revision.parse().ok()?))
+}
+
+/// Reads which team's tags have changed, and into which state if that is said.
+fn parse_tags(payload: &str) -> Option<(TeamId, Option<i64>)> {
+    match parse_revision(payload) {
+        Some((team, revision)) => Some((team, Some(revision))),
+        None => Some((TeamId(payload.parse().ok()?), None)),
+    }
 }
 
 /// Tells every replica that a team has a new revision.

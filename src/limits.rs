@@ -29,7 +29,10 @@ use crate::{
 /// Batches of taps that are read and worked on at a time, of all keys: each may take some megabytes. Further
 /// ones are not read from the connection until it is their turn.
 const WRITES_AT_A_TIME: usize = 64;
-/// How long a batch may wait for its turn.
+/// Looks at keys and tags, and changes of them, that are worked on at a time: fewer than there are connections
+/// to the store, as they may wait for one another there, and queries must not wait with them.
+const CALLS_AT_A_TIME: usize = 10;
+/// How long a call may wait for its turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Takes calls out of the caller's bucket and writes the headers. Sits inside the interceptor that
@@ -37,11 +40,15 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct LimitLayer {
     writes: Arc<Semaphore>,
+    calls: Arc<Semaphore>,
 }
 
 impl Default for LimitLayer {
     fn default() -> Self {
-        Self { writes: Arc::new(Semaphore::new(WRITES_AT_A_TIME)) }
+        Self {
+            writes: Arc::new(Semaphore::new(WRITES_AT_A_TIME)),
+            calls: Arc::new(Semaphore::new(CALLS_AT_A_TIME)),
+        }
     }
 }
 
@@ -49,7 +56,7 @@ impl<S> Layer<S> for LimitLayer {
     type Service = Limit<S>;
 
     fn layer(&self, inner: S) -> Limit<S> {
-        Limit { inner, writes: Arc::clone(&self.writes) }
+        Limit { inner, writes: Arc::clone(&self.writes), calls: Arc::clone(&self.calls) }
     }
 }
 
@@ -58,6 +65,7 @@ impl<S> Layer<S> for LimitLayer {
 pub struct Limit<S> {
     inner: S,
     writes: Arc<Semaphore>,
+    calls: Arc<Semaphore>,
 }
 
 impl<S, B> Service<Request<B>> for Limit<S>
@@ -82,8 +90,11 @@ where
         };
         let quotas = Arc::clone(&caller.quotas);
         // First the key's own turn: who waits for that must not hold what others need.
-        let turns = [Arc::clone(&caller.life.writes), Arc::clone(&self.writes)];
-        let turns = (class == Class::Write).then_some(turns);
+        let turns = match class {
+            Class::Write => Some([&caller.life.writes, &self.writes].map(Arc::clone)),
+            Class::Read | Class::Change => Some([&caller.life.calls, &self.calls].map(Arc::clone)),
+            Class::Query | Class::Stream => None,
+        };
 
         if let Err(standing) = quotas.bucket(class).take() {
             metrics::counter!("tap_quota_refusals_total", "class" => class.as_str()).increment(1);

@@ -39,13 +39,14 @@ pub async fn once<A: Message + Default>(
     Ok(answer)
 }
 
-/// Forgets requests that nobody repeats any more.
+/// Forgets some of the requests that nobody repeats any more. Says how many.
 ///
 /// # Errors
 /// As [`crate::db::query`].
-pub async fn forget(db: &Db, now: DateTime<Utc>) -> Result<(), Error> {
-    db::query(&db.system().await?, sql!("requests/forget"), &[&(now - KEPT)]).await?;
-    Ok(())
+pub async fn forget(db: &Db, now: DateTime<Utc>, most: i64) -> Result<i64, Error> {
+    let client = db.system().await?;
+    let rows = db::query(&client, sql!("requests/forget"), &[&(now - KEPT), &most]).await?;
+    Ok(rows.first().map_or(0, |row| row.get("gone")))
 }
 
 /// A request that carries an id.

@@ -96,7 +96,7 @@ pub struct Parts {
 /// When the settings make no sense, or calls in flight did not end in time.
 pub async fn serve(parts: Parts) -> anyhow::Result<()> {
     let db = Db::new(&parts.store)?;
-    let directory = Arc::new(Directory::new(parts.clock.clone()));
+    let directory = Arc::new(Directory::new(parts.clock.clone()).behind(parts.serve.proxies));
     let serving = Arc::new(AtomicBool::new(false));
     let mut tasks = JoinSet::new();
 
@@ -153,7 +153,7 @@ pub async fn serve(parts: Parts) -> anyhow::Result<()> {
         ended = &mut drain => anyhow::bail!("a part of the service ended: {ended:?}"),
         () = deadline => false,
     };
-    note_uses.now().await;
+    note_uses.last().await;
     // The last taps of the tap URL, now that nobody brings more.
     let written = time::timeout(DRAIN_TIMEOUT, drain).await;
     written.context("taps that waited for the store could not be written in time")??;
@@ -227,6 +227,7 @@ impl Start<'_> {
         };
         tasks.spawn(hints.run());
         tasks.spawn(Arc::clone(&tags).run());
+        tasks.spawn(Arc::clone(&directory).run(db.clone()));
         tasks.spawn(chores::end_expired(Arc::clone(&directory)));
         tasks.spawn(chores::forget(db.clone(), clock.clone()));
         let retention = serve.retention();

@@ -26,6 +26,8 @@ pub const STREAMS_MAX: usize = 100;
 pub const EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 /// Batches of taps that a key may have under way; further ones wait for their turn.
 const WRITES_MAX: usize = 16;
+/// Looks at keys and tags, and changes of them, that a key may have under way, likewise.
+const CALLS_MAX: usize = 4;
 
 /// Why a stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +38,7 @@ pub enum EndReason {
     KeyExpired,
     /// What the key may do has changed.
     KeyChanged,
-    /// It was opened by a token, which has expired.
+    /// It was opened by a token, which has expired, or was ended with all others.
     AccessTokenExpired,
     /// What the reader has yet to get is gone.
     TokenExpired,
@@ -63,6 +65,8 @@ pub struct KeyLife {
     open: Arc<Semaphore>,
     /// Held by each batch that is read and worked on.
     pub writes: Arc<Semaphore>,
+    /// Held by each look at keys and tags, and each change of them.
+    pub calls: Arc<Semaphore>,
 }
 
 impl Default for KeyLife {
@@ -72,6 +76,7 @@ impl Default for KeyLife {
             why: OnceLock::new(),
             open: Arc::new(Semaphore::new(STREAMS_MAX)),
             writes: Arc::new(Semaphore::new(WRITES_MAX)),
+            calls: Arc::new(Semaphore::new(CALLS_MAX)),
         }
     }
 }
@@ -158,17 +163,23 @@ impl Lifeline {
 
     fn token_has_expired(&self) -> bool {
         let token = self.caller.token.as_ref();
-        token.is_some_and(|token| token.expires_at <= self.streams.clock.now())
+        token.is_some_and(|token| token.has_ended(&self.streams.clock))
     }
 }
 
-/// Waits until a token has expired: for ever, where there is none.
+impl TokenLimits {
+    fn has_ended(&self, clock: &Clock) -> bool {
+        self.dropped.is_cancelled() || self.expires_at <= clock.now()
+    }
+}
+
+/// Waits until a token has ended: for ever, where there is none.
 fn expired(token: Option<Arc<TokenLimits>>, clock: &Clock) -> impl Future<Output = ()> + use<> {
     let clock = clock.clone();
     async move {
         let Some(token) = token else { return std::future::pending().await };
-        while token.expires_at > clock.now() {
-            time::sleep(EXPIRY_INTERVAL).await;
+        while !token.has_ended(&clock) {
+            let _ = time::timeout(EXPIRY_INTERVAL, token.dropped.cancelled()).await;
         }
     }
 }

@@ -1,9 +1,10 @@
 -- access.drop_signing
--- Drops the secrets that tokens are signed with: all, or all but the newest.
--- $1 keep the newest
+-- Drops secrets that tokens are signed with: those in whose place another has signed since an instant, or all.
+-- $1 since  $2 all
 delete from secrets
 where
     name like 'signing.%'
-    and not ($1::boolean and name = (
-        select name from secrets where name like 'signing.%' order by created_at desc limit 1
+    and ($2::boolean or exists (
+        select from secrets as newer
+        where newer.name like 'signing.%' and newer.created_at > secrets.created_at and newer.created_at < $1
     ))

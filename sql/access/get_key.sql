@@ -12,6 +12,8 @@ select
     expires_at,
     revoked_at,
     last_used_at,
-    replaces
+    replaces,
+    rotated_at,
+    expires_at_before
 from api_keys
 where team_id = $1 and key_id = $2

@@ -13,7 +13,9 @@ select
     expires_at,
     revoked_at,
     last_used_at,
-    replaces
+    replaces,
+    rotated_at,
+    expires_at_before
 from api_keys
 where
     team_id = $1

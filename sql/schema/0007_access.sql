@@ -4,22 +4,45 @@
 alter table api_keys
     add column created_by uuid,
     add column replaces uuid,
-    add column last_used_at timestamptz;
+    add column last_used_at timestamptz,
+    add column rotated_at timestamptz,
+    add column expires_at_before timestamptz;
 
 comment on column api_keys.created_by is 'the key that made it; null: the command line';
 comment on column api_keys.replaces is 'the key in whose place it was made';
+comment on column api_keys.rotated_at is 'when another key was made in its place; null: none was';
+comment on column api_keys.expires_at_before is 'expires_at as it was before the key was rotated: that of the key in its place';
 comment on column api_keys.last_used_at is 'written once a minute for the keys that were used';
 
--- Every column but key_hash: a request has no use for it.
-create policy api_keys_of_app on api_keys to tap_app
-    using (team_id = nullif(current_setting('app.team_id', true), '')::integer)
+create policy api_keys_of_app on api_keys for select to tap_app
+    using (team_id = nullif(current_setting('app.team_id', true), '')::integer);
+create policy api_keys_made_by_app on api_keys for insert to tap_app
     with check (team_id = nullif(current_setting('app.team_id', true), '')::integer);
+-- What is revoked stays so.
+create policy api_keys_changed_by_app on api_keys for update to tap_app
+    using (
+        team_id = nullif(current_setting('app.team_id', true), '')::integer and revoked_at is null
+    )
+    with check (team_id = nullif(current_setting('app.team_id', true), '')::integer);
+
+-- Keys are forgotten only long after they have ended.
+drop policy api_keys_of_system on api_keys;
+create policy api_keys_of_system on api_keys for select to tap_system using (true);
+create policy api_keys_made_by_system on api_keys for insert to tap_system with check (true);
+create policy api_keys_changed_by_system on api_keys for update to tap_system using (true);
+create policy api_keys_forgotten_by_system on api_keys for delete to tap_system
+    using (least(revoked_at, expires_at) < now() - interval '399 days');
+
+-- Every column but key_hash: a request has no use for it.
 
 grant select (
     team_id, key_id, prefix, created_at, name, scopes, queries_per_hour, expires_at, revoked_at,
-    created_by, replaces, last_used_at
+    created_by, replaces, last_used_at, rotated_at, expires_at_before
 ) on api_keys to tap_app;
-grant insert, update (name, scopes, queries_per_hour, expires_at, revoked_at) on api_keys to tap_app;
+grant
+    insert,
+    update (name, scopes, queries_per_hour, expires_at, revoked_at, rotated_at, expires_at_before)
+    on api_keys to tap_app;
 grant update (last_used_at), delete on api_keys to tap_system;
 
 -- Append only: whoever changes a key leaves a row, and cannot take it back.
@@ -39,6 +62,7 @@ create table key_events (
 );
 
 create index key_events_key_idx on key_events (team_id, key_id, event_id);
+create index key_events_occurred_at_idx on key_events (occurred_at);
 
 comment on table key_events is 'what was done to keys, by whom and when; kept for 400 days';
 comment on column key_events.actor_key_id is 'the key by which it was done; null: the command line';
@@ -49,7 +73,10 @@ alter table key_events enable row level security;
 create policy key_events_of_app on key_events to tap_app
     using (team_id = nullif(current_setting('app.team_id', true), '')::integer)
     with check (team_id = nullif(current_setting('app.team_id', true), '')::integer);
-create policy key_events_of_system on key_events to tap_system using (true);
+create policy key_events_of_system on key_events for select to tap_system using (true);
+create policy key_events_made_by_system on key_events for insert to tap_system with check (true);
+create policy key_events_forgotten_by_system on key_events for delete to tap_system
+    using (occurred_at < now() - interval '399 days');
 
 grant select, insert on key_events to tap_app;
 grant select, insert, delete on key_events to tap_system;
@@ -84,8 +111,8 @@ create policy requests_of_system on requests to tap_system using (true);
 grant select, insert, update (answer) on requests to tap_app;
 grant select, delete on requests to tap_system;
 
--- Tags are listed by uid: byte by byte, in the order of the index, whatever the locale of the database.
-alter table tags alter column uid type text collate "C";
+-- Pages of tags are in the order of bytes, whatever the database goes by.
+create index tags_uid_page_idx on tags (team_id, uid collate "C");
 
 -- Tags are made and changed by requests of their team.
 create policy tags_made_by_app on tags for insert to tap_app

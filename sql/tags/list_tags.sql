@@ -6,9 +6,9 @@
 select tag_id, uid, label, kind, destination_url, created_at, archived_at
 from tags
 where
-    team_id = $1 and uid > $2
+    team_id = $1 and uid collate "C" > $2
     and ($4::text is null or uid ilike $4 or label ilike $4)
     and ($5::text is null or kind = $5)
     and ($6::boolean is null or (archived_at is not null) = $6)
-order by uid
+order by uid collate "C"
 limit $3

@@ -12,10 +12,11 @@ use super::{
     key::ApiKey,
     keys,
     model::{
-        Actor, Grant, KeyFilter, KeyInfo, KeyState, OVERLAP_MAX, Preset, QUERIES_PER_HOUR, Team,
+        Actor, Grant, KeyFilter, KeyInfo, KeyState, NAME_CHARS_MAX, OVERLAP_MAX, Preset,
+        QUERIES_PER_HOUR, Team,
     },
     store,
-    token::SigningSecret,
+    token::{SIGNERS_KEPT, SigningSecret},
 };
 use crate::{
     clock::Clock,
@@ -159,7 +160,7 @@ pub async fn keys(db: &Db, clock: &Clock, command: Keys) -> anyhow::Result<()> {
             let team = find_team(db, &team).await?;
             let key = generate(team.id)?;
             let write = db.team_write(team.id).await?;
-            let actor = Actor::COMMAND_LINE;
+            let actor = Actor::CommandLine;
             let done = keys::rotate(&write, &actor, KeyId(id), &key, overlap, clock.now()).await;
             match write.end(done).await {
                 Ok((_, old)) => {
@@ -196,7 +197,7 @@ pub async fn create_key(
 ) -> anyhow::Result<ApiKey> {
     let key = generate(team)?;
     let write = db.team_write(team).await?;
-    let done = keys::create(&write, &Actor::COMMAND_LINE, &key, grant, clock.now()).await;
+    let done = keys::create(&write, &Actor::CommandLine, &key, grant, clock.now()).await;
     write.end(done).await?;
     Ok(key)
 }
@@ -207,7 +208,7 @@ pub async fn create_key(
 /// When the store cannot be reached.
 pub async fn revoke_key(db: &Db, clock: &Clock, team: TeamId, key: KeyId) -> Result<bool, Error> {
     let write = db.team_write(team).await?;
-    let done = keys::revoke(&write, team, &Actor::COMMAND_LINE, key, clock.now()).await;
+    let done = keys::revoke(&write, team, &Actor::CommandLine, key, clock.now()).await;
     match write.end(done).await {
         Ok(_) => Ok(true),
         Err(Error::NotFound { .. }) => Ok(false),
@@ -255,7 +256,7 @@ pub async fn create_team_with_key(
         if store::create_team(&write, Some(team), slug, name).await?.is_none() {
             return Ok(false);
         }
-        keys::create(&write, &Actor::COMMAND_LINE, &key, grant, clock.now()).await?;
+        keys::create(&write, &Actor::CommandLine, &key, grant, clock.now()).await?;
         Ok(true)
     };
     let done = work.await;
@@ -272,7 +273,7 @@ pub async fn tokens(db: &Db, clock: &Clock, command: Tokens) -> anyhow::Result<(
     getrandom::fill(&mut secret).context("the operating system has no randomness to give")?;
     let new = SigningSecret { id: Uuid::new_v4().to_string(), secret, created_at: clock.now() };
     let write = db.system_write().await?;
-    let done = store::rotate_signing(&write, &new, !end_all).await;
+    let done = store::rotate_signing(&write, &new, clock.now() - SIGNERS_KEPT, end_all).await;
     write.end(done).await?;
     if end_all {
         eprintln!("all tokens have ended: pages have to trade their keys for new ones");
@@ -349,10 +350,13 @@ fn parse_slug(text: &str) -> Result<String, String> {
 }
 
 fn parse_name(text: &str) -> Result<String, String> {
-    if (1..=200).contains(&text.chars().count()) {
+    let sound = (1..=NAME_CHARS_MAX).contains(&text.chars().count())
+        && !text.trim().is_empty()
+        && !text.chars().any(char::is_control);
+    if sound {
         Ok(text.to_owned())
     } else {
-        Err("use 1 to 200 characters".to_owned())
+        Err("use 1 to 200 characters, and none that control".to_owned())
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
     store,
 };
 use crate::{
+    auth,
     db::{Db, Write},
     directory::Directory,
     error::Error,
@@ -187,13 +188,15 @@ pub async fn create(
         scopes: names(grant.scopes),
         queries_per_hour: grant.queries_per_hour,
         created_at: now,
-        created_by: actor.key,
+        created_by: actor.key(),
         expires_at: grant.expires_at,
         revoked_at: None,
         last_used_at: None,
         replaces: None,
+        rotated: None,
     };
-    may(actor, &info.power())?;
+    let power = alone(write, key.team(), actor, now).await?;
+    may(power.as_ref(), &info.power())?;
     insert(write, actor, key, &info, now).await?;
     Ok(info)
 }
@@ -210,13 +213,17 @@ pub async fn update(
     patch: KeyPatch,
     now: DateTime<Utc>,
 ) -> Result<KeyInfo, Error> {
+    let power = alone(write, team, actor, now).await?;
     let before = find(write, team, key).await?;
     let after = before.patched(patch);
     if before.revoked_at.is_some() {
         return Err(ended("is revoked: make a new one"));
     }
-    may(actor, &before.power())?;
-    may(actor, &after.power())?;
+    may(power.as_ref(), &before.power())?;
+    may(power.as_ref(), &after.power())?;
+    if after == before {
+        return Ok(after);
+    }
     change(write, team, actor, KeyAction::Updated, &before, &after, now).await?;
     Ok(after)
 }
@@ -235,25 +242,31 @@ pub async fn rotate(
     now: DateTime<Utc>,
 ) -> Result<(KeyInfo, KeyInfo), Error> {
     let team = key.team();
+    let power = alone(write, team, actor, now).await?;
     let old = find(write, team, id).await?;
     match old.state(now) {
         KeyState::Active => {}
         KeyState::Expired => return Err(ended("has expired: make a new one")),
         KeyState::Revoked => return Err(ended("is revoked: make a new one")),
     }
-    may(actor, &old.power())?;
     let new = KeyInfo {
         id: KeyId(Uuid::now_v7()),
         prefix: key.prefix(),
         created_at: now,
-        created_by: actor.key,
+        created_by: actor.key(),
         last_used_at: None,
         replaces: Some(id),
+        // Not with the overlap, where it was rotated before.
+        expires_at: old.successor_expires_at(),
+        rotated: None,
         ..old.clone()
     };
+    may(power.as_ref(), &old.power())?;
+    may(power.as_ref(), &new.power())?;
     let end = now + overlap.clamp(TimeDelta::zero(), OVERLAP_MAX);
     let end = old.expires_at.map_or(end, |at| at.min(end));
-    let ending = KeyInfo { expires_at: Some(end), ..old.clone() };
+    let rotated = old.rotated.or(Some((now, old.expires_at)));
+    let ending = KeyInfo { expires_at: Some(end), rotated, ..old.clone() };
     insert(write, actor, key, &new, now).await?;
     change(write, team, actor, KeyAction::Rotated, &old, &ending, now).await?;
     Ok((new, ending))
@@ -270,6 +283,7 @@ pub async fn revoke(
     key: KeyId,
     now: DateTime<Utc>,
 ) -> Result<KeyInfo, Error> {
+    alone(write, team, actor, now).await?;
     let before = find(write, team, key).await?;
     if before.revoked_at.is_some() {
         return Ok(before);
@@ -288,8 +302,25 @@ pub fn not_found() -> Error {
     }
 }
 
-async fn find(write: &Write, team: TeamId, key: KeyId) -> Result<KeyInfo, Error> {
+/// From here to the end of the transaction nobody else changes keys of the team. Returns what whoever does it
+/// has to give, as it is now: a key that was revoked a moment ago makes no others.
+async fn alone(
+    write: &Write,
+    team: TeamId,
+    actor: &Actor,
+    now: DateTime<Utc>,
+) -> Result<Option<Power>, Error> {
     store::lock_keys(write, team).await?;
+    let Actor::Key(key) = actor else { return Ok(None) };
+    let own = store::get_key(write, team, *key).await?;
+    match own.filter(|own| own.state(now) == KeyState::Active) {
+        Some(own) => Ok(Some(own.power())),
+        None => Err(auth::INVALID),
+    }
+}
+
+/// Only where the keys of the team are ours alone.
+async fn find(write: &Write, team: TeamId, key: KeyId) -> Result<KeyInfo, Error> {
     store::get_key(write, team, key).await?.ok_or_else(not_found)
 }
 
@@ -301,16 +332,21 @@ async fn insert(
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
     let team = key.team();
-    store::lock_keys(write, team).await?;
     if store::count_keys(write, team).await? >= KEYS_MAX {
         let message = format!(
             "the team has {KEYS_MAX} keys that work or have expired in the last 90 days, which is the most: revoke some"
         );
         return Err(Error::LimitReached { reason: reasons::KEY_LIMIT, message });
     }
-    store::create_key(write, key, info).await?;
+    if !store::create_key(write, key, info).await? {
+        // Made by this request before, which is forgotten: the key is not.
+        return Err(Error::AlreadyExists {
+            reason: reasons::REQUEST_ID_USED,
+            message: "this request_id has made a key already: take a new one".to_owned(),
+        });
+    }
     let changes = info.changes_since(None);
-    let event = (info.id, actor.key, KeyAction::Created, changes.as_slice());
+    let event = (info.id, actor.key(), KeyAction::Created, changes.as_slice());
     store::record_event(write, team, event, now).await?;
     store::notify_keys(write).await
 }
@@ -326,14 +362,14 @@ async fn change(
 ) -> Result<(), Error> {
     store::update_key(write, team, after).await?;
     let changes = after.changes_since(Some(before));
-    let event = (after.id, actor.key, action, changes.as_slice());
+    let event = (after.id, actor.key(), action, changes.as_slice());
     store::record_event(write, team, event, now).await?;
     store::notify_keys(write).await
 }
 
 /// A key cannot give what it does not have, nor touch a key that has more.
-fn may(actor: &Actor, wanted: &Power) -> Result<(), Error> {
-    match actor.power.as_ref().and_then(|power| power.lacks(wanted)) {
+fn may(power: Option<&Power>, wanted: &Power) -> Result<(), Error> {
+    match power.and_then(|power| power.lacks(wanted)) {
         None => Ok(()),
         Some(lack) => Err(Error::Denied {
             reason: reasons::MORE_THAN_CALLER,

@@ -116,17 +116,23 @@ pub struct KeyPatch {
 }
 
 /// Who changes keys.
-#[derive(Clone, Debug)]
-pub struct Actor {
-    /// `None`: the command line.
-    pub key: Option<KeyId>,
-    /// What it has to give; `None`: everything.
-    pub power: Option<Power>,
+#[derive(Clone, Copy, Debug)]
+pub enum Actor {
+    /// Whoever can run the program against the store can do everything.
+    CommandLine,
+    /// Gives what it has.
+    Key(KeyId),
 }
 
 impl Actor {
-    /// Whoever can run the program against the store can do everything.
-    pub const COMMAND_LINE: Self = Self { key: None, power: None };
+    /// The key by which it is done.
+    #[must_use]
+    pub fn key(&self) -> Option<KeyId> {
+        match self {
+            Self::CommandLine => None,
+            Self::Key(key) => Some(*key),
+        }
+    }
 }
 
 /// How much a key can do.
@@ -169,6 +175,8 @@ pub struct KeyInfo {
     pub last_used_at: Option<DateTime<Utc>>,
     /// The key in whose place it was made.
     pub replaces: Option<KeyId>,
+    /// When another was made in its place, and when it would have ended without that.
+    pub rotated: Option<(DateTime<Utc>, Option<DateTime<Utc>>)>,
 }
 
 /// Whether a key works.
@@ -180,6 +188,12 @@ pub enum KeyState {
 }
 
 impl KeyInfo {
+    /// When a key ends that is made in its place: as this one, before it was rotated.
+    #[must_use]
+    pub fn successor_expires_at(&self) -> Option<DateTime<Utc>> {
+        self.rotated.map_or(self.expires_at, |(_, before)| before)
+    }
+
     /// How much it can do.
     #[must_use]
     pub fn power(&self) -> Power {
@@ -209,6 +223,8 @@ impl KeyInfo {
             scopes: scopes.unwrap_or_else(|| self.scopes.clone()),
             queries_per_hour: patch.queries_per_hour.unwrap_or(self.queries_per_hour),
             expires_at: patch.expires_at.unwrap_or(self.expires_at),
+            // Who says when it ends means it.
+            rotated: self.rotated.filter(|_| patch.expires_at.is_none()),
             ..self.clone()
         }
     }

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use prost::Message;
 use tonic::{Request, Response, Status, metadata::MetadataMap};
 use uuid::Uuid;
 
 use super::{
     key::{ApiKey, MadeByRequest},
     keys::Keys,
-    model::{Actor, Grant, KeyFilter, Power, QUERIES_PER_HOUR, Scope, names},
+    model::{Actor, Grant, KeyFilter, QUERIES_PER_HOUR, Scope},
     token::BrowserToken,
     wire,
 };
@@ -58,7 +57,8 @@ impl api_keys_server::ApiKeys for ApiKeys {
         let now = self.clock.now();
         let new = wire::new_key(request.get_ref(), now)?;
         let key = self.new_key(caller.team, request.metadata(), new.request_id)?;
-        let once = once(&caller, "CreateApiKey", new.request_id, request.get_ref());
+        let once =
+            new.request_id.map(|id| Once::of(&caller, id, "CreateApiKey", request.get_ref()));
         let own = &caller.about;
         let usual = own.queries_per_hour.min(QUERIES_PER_HOUR);
         let grant = Grant {
@@ -70,7 +70,8 @@ impl api_keys_server::ApiKeys for ApiKeys {
 
         // What is kept of the answer is without the key: that is nowhere but in the answer.
         let answer = |info| wire::created(&info, now);
-        let answer = self.keys.create(&actor(&caller), once, &key, grant, now, answer).await?;
+        let answer =
+            self.keys.create(&Actor::Key(caller.key), once, &key, grant, now, answer).await?;
 
         Ok(Response::new(CreateApiKeyResponse { key: key.reveal().to_owned(), ..answer }))
     }
@@ -114,7 +115,7 @@ impl api_keys_server::ApiKeys for ApiKeys {
         let now = self.clock.now();
         let (id, patch) = wire::key_patch(request.into_inner(), now)?;
 
-        let key = self.keys.update(caller.team, &actor(&caller), id, patch, now).await?;
+        let key = self.keys.update(caller.team, &Actor::Key(caller.key), id, patch, now).await?;
 
         let api_key = Some(wire::api_key(&key, now));
         Ok(Response::new(UpdateApiKeyResponse { api_key }))
@@ -128,11 +129,12 @@ impl api_keys_server::ApiKeys for ApiKeys {
         let now = self.clock.now();
         let (id, overlap, request_id) = wire::rotation(request.get_ref())?;
         let key = self.new_key(caller.team, request.metadata(), request_id)?;
-        let once = once(&caller, "RotateApiKey", request_id, request.get_ref());
+        let once = request_id.map(|id| Once::of(&caller, id, "RotateApiKey", request.get_ref()));
 
         let answer = |(new, old)| wire::rotated(&new, &old, now);
         let overlap = (overlap, now);
-        let answer = self.keys.rotate(&actor(&caller), once, id, &key, overlap, answer).await?;
+        let answer =
+            self.keys.rotate(&Actor::Key(caller.key), once, id, &key, overlap, answer).await?;
 
         Ok(Response::new(RotateApiKeyResponse { key: key.reveal().to_owned(), ..answer }))
     }
@@ -144,7 +146,7 @@ impl api_keys_server::ApiKeys for ApiKeys {
         let caller = Caller::of(&request)?;
         let (id, now) = (wire::id(&request.get_ref().id)?, self.clock.now());
 
-        let key = self.keys.revoke(caller.team, &actor(&caller), id, now).await?;
+        let key = self.keys.revoke(caller.team, &Actor::Key(caller.key), id, now).await?;
 
         let api_key = Some(wire::api_key(&key, now));
         Ok(Response::new(RevokeApiKeyResponse { api_key }))
@@ -238,17 +240,4 @@ fn token_scopes(caller: &Caller, asked: &[Scope]) -> Result<Vec<Scope>, Error> {
         return Err(Error::ScopeMissing { scope: Scope::TapsRead.as_str() });
     }
     Ok(if asked.is_empty() { reading } else { asked.to_vec() })
-}
-
-fn actor(caller: &Caller) -> Actor {
-    let power = Power {
-        scopes: names(&caller.scopes),
-        queries_per_hour: caller.about.queries_per_hour,
-        expires_at: caller.about.expires_at,
-    };
-    Actor { key: Some(caller.key), power: Some(power) }
-}
-
-fn once(caller: &Caller, method: &str, id: Option<Uuid>, request: &impl Message) -> Option<Once> {
-    Some(Once::new(caller.team, caller.key, id?, method, request))
 }

@@ -69,11 +69,11 @@ pub async fn count_keys(write: &Write, team: TeamId) -> Result<i64, Error> {
     Ok(rows.first().map_or(0, |row| row.get("keys")))
 }
 
-/// Stores a key, that is its hash.
+/// Stores a key, that is its hash. `false` when it is there.
 ///
 /// # Errors
 /// As [`db::query`].
-pub async fn create_key(write: &Write, key: &ApiKey, info: &KeyInfo) -> Result<(), Error> {
+pub async fn create_key(write: &Write, key: &ApiKey, info: &KeyInfo) -> Result<bool, Error> {
     let quota = i32::try_from(info.queries_per_hour).map_err(Error::internal)?;
     let hash = key.hash();
     let (created_by, replaces) = (info.created_by.map(|key| key.0), info.replaces.map(|key| key.0));
@@ -90,8 +90,7 @@ pub async fn create_key(write: &Write, key: &ApiKey, info: &KeyInfo) -> Result<(
         &replaces,
         &info.created_at,
     ];
-    write.query(sql!("access/create_key"), params).await?;
-    Ok(())
+    Ok(write.insert(sql!("access/create_key"), params).await? == db::Inserted::Done)
 }
 
 /// Stores what can be changed of a key.
@@ -100,8 +99,19 @@ pub async fn create_key(write: &Write, key: &ApiKey, info: &KeyInfo) -> Result<(
 /// As [`db::query`].
 pub async fn update_key(write: &Write, team: TeamId, key: &KeyInfo) -> Result<(), Error> {
     let quota = i32::try_from(key.queries_per_hour).map_err(Error::internal)?;
-    let params: db::Params<'_> =
-        &[&team.0, &key.id.0, &key.name, &key.scopes, &quota, &key.expires_at, &key.revoked_at];
+    let rotated_at = key.rotated.map(|(at, _)| at);
+    let expires_at_before = key.rotated.and_then(|(_, before)| before);
+    let params: db::Params<'_> = &[
+        &team.0,
+        &key.id.0,
+        &key.name,
+        &key.scopes,
+        &quota,
+        &key.expires_at,
+        &key.revoked_at,
+        &rotated_at,
+        &expires_at_before,
+    ];
     write.query(sql!("access/update_key"), params).await?;
     Ok(())
 }
@@ -250,16 +260,18 @@ pub async fn load_signing(db: &Db) -> Result<Vec<SigningSecret>, Error> {
         .collect()
 }
 
-/// Puts a new secret beside the newest, or in place of all.
+/// Puts a new secret beside the others, or in place of all; drops those in whose place another has signed
+/// since an instant.
 ///
 /// # Errors
 /// As [`db::query`].
 pub async fn rotate_signing(
     write: &Write,
     new: &SigningSecret,
-    keep_newest: bool,
+    since: DateTime<Utc>,
+    end_all: bool,
 ) -> Result<(), Error> {
-    write.query(sql!("access/drop_signing"), &[&keep_newest]).await?;
+    write.query(sql!("access/drop_signing"), &[&since, &end_all]).await?;
     let name = format!("signing.{}", new.id);
     let params: db::Params<'_> = &[&name, &new.secret.as_slice(), &new.created_at];
     write.query(sql!("access/add_signing"), params).await?;
@@ -280,15 +292,24 @@ pub async fn touch_keys(
     Ok(())
 }
 
-/// Deletes keys that ended, and what was done to keys, before an instant.
+/// Deletes some of the keys that ended before an instant. Says how many.
 ///
 /// # Errors
 /// As [`db::query`].
-pub async fn forget(db: &Db, before: DateTime<Utc>) -> Result<(), Error> {
+pub async fn forget_keys(db: &Db, before: DateTime<Utc>, most: i64) -> Result<i64, Error> {
     let client = db.system().await?;
-    db::query(&client, sql!("access/forget_keys"), &[&before]).await?;
-    db::query(&client, sql!("access/forget_key_events"), &[&before]).await?;
-    Ok(())
+    let rows = db::query(&client, sql!("access/forget_keys"), &[&before, &most]).await?;
+    Ok(rows.first().map_or(0, |row| row.get("gone")))
+}
+
+/// Deletes some of what was done to keys before an instant. Says of how much.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn forget_key_events(db: &Db, before: DateTime<Utc>, most: i64) -> Result<i64, Error> {
+    let client = db.system().await?;
+    let rows = db::query(&client, sql!("access/forget_key_events"), &[&before, &most]).await?;
+    Ok(rows.first().map_or(0, |row| row.get("gone")))
 }
 
 fn team(row: &Row) -> Team {
@@ -308,5 +329,8 @@ fn key_info(row: &Row) -> KeyInfo {
         revoked_at: row.get("revoked_at"),
         last_used_at: row.get("last_used_at"),
         replaces: row.get::<_, Option<Uuid>>("replaces").map(KeyId),
+        rotated: row
+            .get::<_, Option<DateTime<Utc>>>("rotated_at")
+            .map(|at| (at, row.get("expires_at_before"))),
     }
 }

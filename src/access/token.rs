@@ -11,6 +11,7 @@ use crate::ids::{KeyId, TagId, TeamId};
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
 
 /// The longest that a token works.
 pub const TTL_MAX: Duration = Duration::from_hours(1);
@@ -22,6 +23,8 @@ pub const TAGS_MAX: usize = 100;
 const TOKEN_LEN_MAX: usize = 4096;
 /// In which all replicas have learned of a new secret.
 const SECRET_KNOWN_AFTER: TimeDelta = TimeDelta::minutes(1);
+/// How long a secret is kept in whose place another signs: as long as what it signed last.
+pub const SIGNERS_KEPT: TimeDelta = TimeDelta::minutes(62);
 const ISSUER: &str = "tap-analytics";
 
 /// What a token says.
@@ -67,13 +70,35 @@ impl fmt::Debug for SigningSecret {
 
 /// Signs tokens and checks them.
 #[derive(Debug, Default)]
-pub struct Signers(BTreeMap<String, SigningSecret>);
+pub struct Signers(BTreeMap<String, Signer>);
+
+#[derive(Debug)]
+struct Signer {
+    secret: SigningSecret,
+    /// Cancelled when the secret is dropped, and with it all that it has signed.
+    dropped: CancellationToken,
+}
 
 impl Signers {
     /// With these secrets.
     #[must_use]
     pub fn new(secrets: impl IntoIterator<Item = SigningSecret>) -> Self {
-        Self(secrets.into_iter().map(|secret| (secret.id.clone(), secret)).collect())
+        Self::default().replaced(secrets)
+    }
+
+    /// With these secrets and no others: what was opened by a token of one that is gone ends.
+    #[must_use]
+    pub fn replaced(&self, secrets: impl IntoIterator<Item = SigningSecret>) -> Self {
+        let signers = secrets.into_iter().map(|secret| {
+            let known = self.0.get(&secret.id);
+            let dropped = known.map(|signer| signer.dropped.clone()).unwrap_or_default();
+            (secret.id.clone(), Signer { secret, dropped })
+        });
+        let signers = Self(signers.collect());
+        for (_, gone) in self.0.iter().filter(|(id, _)| !signers.0.contains_key(*id)) {
+            gone.dropped.cancel();
+        }
+        signers
     }
 
     /// Signs a token. With the newest secret that all replicas know.
@@ -82,8 +107,9 @@ impl Signers {
     /// When there is no secret.
     pub fn sign(&self, token: &BrowserToken, now: DateTime<Utc>) -> anyhow::Result<String> {
         let known = |secret: &&SigningSecret| secret.created_at <= now - SECRET_KNOWN_AFTER;
-        let newest = self.0.values().filter(known).max_by_key(|secret| secret.created_at);
-        let signer = newest.or_else(|| self.0.values().min_by_key(|secret| secret.created_at));
+        let secrets = || self.0.values().map(|signer| &signer.secret);
+        let newest = secrets().filter(known).max_by_key(|secret| secret.created_at);
+        let signer = newest.or_else(|| secrets().min_by_key(|secret| secret.created_at));
         let signer = signer.ok_or_else(|| {
             anyhow::anyhow!("no secret to sign tokens with: tap-analytics tokens rotate makes one")
         })?;
@@ -104,9 +130,10 @@ impl Signers {
         Ok(format!("tap_{}_{jwt}", token.team))
     }
 
-    /// What a token says that was signed here. Whether it has expired is for the caller to say.
+    /// What a token says that was signed here, and what is cancelled when it is good no more. Whether it has
+    /// expired is for the caller to say.
     #[must_use]
-    pub fn read(&self, text: &str) -> Option<BrowserToken> {
+    pub fn read(&self, text: &str) -> Option<(BrowserToken, CancellationToken)> {
         if text.len() > TOKEN_LEN_MAX {
             return None;
         }
@@ -118,19 +145,20 @@ impl Signers {
         validation.validate_exp = false;
         validation.set_issuer(&[ISSUER]);
         hmac::install();
-        let key = DecodingKey::from_secret(&signer.secret);
+        let key = DecodingKey::from_secret(&signer.secret.secret);
         let claims = jsonwebtoken::decode::<Claims>(jwt, &key, &validation).ok()?.claims;
         // The one before the token is what a proxy went by.
         if team != claims.team.to_string() {
             return None;
         }
-        Some(BrowserToken {
+        let token = BrowserToken {
             team: TeamId(claims.team),
             key: KeyId(claims.sub.parse().ok()?),
             expires_at: DateTime::from_timestamp(claims.exp, 0)?,
             scopes: claims.scope.split(' ').filter_map(Scope::parse).collect(),
             tags: claims.tags.map(|tags| tags.into_iter().map(TagId).collect()),
-        })
+        };
+        Some((token, signer.dropped.clone()))
     }
 }
 
@@ -223,6 +251,10 @@ mod tests {
         SigningSecret { id: id.to_owned(), secret: [byte; 32], created_at: at(created) }
     }
 
+    fn read(signers: &Signers, text: &str) -> Option<BrowserToken> {
+        signers.read(text).map(|(token, _)| token)
+    }
+
     fn token() -> BrowserToken {
         BrowserToken {
             team: TeamId(7),
@@ -239,7 +271,7 @@ mod tests {
         for token in [token(), BrowserToken { tags: None, ..token() }] {
             let text = signers.sign(&token, at(100)).unwrap();
             assert!(text.starts_with("tap_7_ey"), "{text}");
-            assert_eq!(signers.read(&text), Some(token));
+            assert_eq!(read(&signers, &text), Some(token));
         }
     }
 
@@ -263,11 +295,11 @@ mod tests {
         let old = Signers::new([secret("a", 1, 0)]);
         let both = Signers::new([secret("a", 1, 0), secret("b", 2, 1000)]);
         let before = both.sign(&token(), at(1000 + 59)).unwrap();
-        assert_eq!(old.read(&before), Some(token()));
+        assert_eq!(read(&old, &before), Some(token()));
         let after = both.sign(&token(), at(1000 + 60)).unwrap();
-        assert_eq!((old.read(&after), both.read(&after)), (None, Some(token())));
-        assert_eq!(both.read(&before), Some(token()));
-        assert_eq!(Signers::new([secret("b", 2, 1000)]).read(&before), None);
+        assert_eq!((read(&old, &after), read(&both, &after)), (None, Some(token())));
+        assert_eq!(read(&both, &before), Some(token()));
+        assert_eq!(read(&Signers::new([secret("b", 2, 1000)]), &before), None);
         assert!(Signers::default().sign(&token(), at(0)).is_err());
     }
 
@@ -275,7 +307,7 @@ mod tests {
     fn what_was_not_signed_here_is_nothing() {
         let signers = Signers::new([secret("a", 1, 0)]);
         let text = signers.sign(&token(), at(0)).unwrap();
-        assert_eq!(signers.read(&text.replace("tap_7_", "tap_8_")), None);
+        assert_eq!(read(&signers, &text.replace("tap_7_", "tap_8_")), None);
         let encode = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
         let claims = text.split('.').nth(1).unwrap();
         for header in [
@@ -286,27 +318,27 @@ mod tests {
         ] {
             for signature in ["", text.split('.').nth(2).unwrap()] {
                 let forged = format!("tap_7_{}.{claims}.{signature}", encode(header));
-                assert_eq!(signers.read(&forged), None, "{header}");
+                assert_eq!(read(&signers, &forged), None, "{header}");
             }
         }
         let (head, _) = text.rsplit_once('.').unwrap();
         let same_id = Signers::new([secret("a", 2, 0)]).sign(&token(), at(0)).unwrap();
-        assert_eq!(signers.read(&same_id), None);
-        assert_eq!(signers.read(&format!("{head}.")), None);
+        assert_eq!(read(&signers, &same_id), None);
+        assert_eq!(read(&signers, &format!("{head}.")), None);
     }
 
     proptest! {
         #[test]
         fn no_text_is_taken_for_one(text in ".{0,200}", at_byte in 0_usize..400, to in "[A-Za-z0-9_.-]") {
             let signers = Signers::new([secret("a", 1, 0)]);
-            prop_assert_eq!(signers.read(&text), None);
+            prop_assert_eq!(read(&signers, &text), None);
             let sound = signers.sign(&token(), at(0)).unwrap();
             let place = at_byte % sound.len();
             let mut changed = sound.clone();
             changed.replace_range(place..=place, &to);
             // The last character of the signature has two bits that say nothing.
             prop_assume!(changed != sound && place != sound.len() - 1);
-            prop_assert_eq!(signers.read(&changed), None);
+            prop_assert_eq!(read(&signers, &changed), None);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Protobuf to domain and back: every field check of keys, and every text of an answer.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use uuid::Uuid;
@@ -30,6 +30,8 @@ use crate::{
     wire::{excerpt, instant, optional_uuid, required, uuid},
 };
 
+/// Fields of a mask, and scopes, that are looked at: an error has to fit into headers.
+const FIELDS_MAX: usize = 20;
 const PAGE_SIZE: usize = 50;
 const PAGE_SIZE_MAX: usize = 1_000;
 const SCOPES: &str = "taps:read, taps:write, tags:write or keys:manage";
@@ -82,7 +84,7 @@ pub fn key_patch(
 ) -> Result<(KeyId, KeyPatch), Error> {
     let mut bad = Vec::new();
     let id = key_id("id", &request.id, &mut bad);
-    let masked = request.update_mask.map(|mask| mask.paths).filter(|paths| !paths.is_empty());
+    let masked = request.update_mask.map(|mask| mask.paths);
     let present = || {
         let fields = [
             ("name", request.name.is_some()),
@@ -99,7 +101,9 @@ pub fn key_patch(
         bad.push(Violation::new("update_mask", reasons::NOTHING_TO_CHANGE, text));
     }
     let mut patch = KeyPatch::default();
-    for field in &fields {
+    // Each once, and no more than can be wrong.
+    let named: BTreeSet<&String> = fields.iter().take(FIELDS_MAX).collect();
+    for field in named {
         match field.as_str() {
             "name" => {
                 patch.name = Some(name(request.name.as_deref().unwrap_or_default(), &mut bad));
@@ -357,7 +361,11 @@ fn name(text: &str, bad: &mut Vec<Violation>) -> String {
 
 fn scopes(texts: &[String], bad: &mut Vec<Violation>) -> Vec<Scope> {
     let mut scopes = Vec::new();
-    for (nth, text) in texts.iter().enumerate().take(Scope::ALL.len() * 2) {
+    if texts.len() > FIELDS_MAX {
+        let text = format!("names {} scopes: there are {}", texts.len(), Scope::ALL.len());
+        bad.push(Violation::new("scopes", reasons::OUT_OF_RANGE, text));
+    }
+    for (nth, text) in texts.iter().enumerate().take(FIELDS_MAX) {
         match Scope::parse(text) {
             Some(scope) if scopes.contains(&scope) => {}
             Some(scope) => scopes.push(scope),

@@ -123,7 +123,7 @@ reasons! {
         "PostgreSQL cannot be reached",
         "try again as `RetryInfo` says");
     TOO_BUSY: service(Unavailable,
-        "more taps come in than can be written; these were not stored",
+        "more comes in than can be worked on; nothing was done",
         "try again as `RetryInfo` says, with larger batches");
     DRAINING: end(Unavailable,
         "the service stops while `IngestTaps` is open",
@@ -214,7 +214,7 @@ reasons! {
     MORE_VIOLATIONS: field("`tags`",
         "more than 20 things are wrong with a batch: this says how many more");
     NEGATIVE: field("`limit`, `page_size`", "it is below 0");
-    OUT_OF_RANGE: field("`queries_per_hour`, `ttl`, `overlap`",
+    OUT_OF_RANGE: field("`queries_per_hour`, `ttl`, `overlap`, `scopes`",
         "it is not in the range that the message names");
     MALFORMED_UUID: field("`id`, `key_id`, `request_id`", "it is not a UUID");
     MALFORMED_PAGE_TOKEN:

@@ -4,7 +4,7 @@
 //! seconds or a tap of an unknown tag says that they have changed.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, PoisonError},
     time::Duration,
 };
@@ -31,6 +31,7 @@ const LOAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Teams of which is known what was loaded, while others are still loaded.
 const TEAMS_KNOWN_AT_ONCE: usize = 256;
 /// How often to look without being told.
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 const REFRESH_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Every tag of every team.
@@ -47,7 +48,8 @@ pub struct TagDirectory {
 
 #[derive(Debug, Default)]
 struct Wanted {
-    teams: HashSet<TeamId>,
+    /// With the state that was heard of; `None`: whatever state they are in.
+    teams: HashMap<TeamId, Option<i64>>,
     /// Of all teams whatever has changed.
     all: bool,
 }
@@ -78,10 +80,11 @@ impl TagDirectory {
         }
     }
 
-    /// The tags of a team have changed.
-    pub fn hear(&self, team: TeamId) {
+    /// The tags of a team have changed, into this state if it is known.
+    pub fn hear(&self, team: TeamId, revision: Option<i64>) {
         self.want(|wanted| {
-            wanted.teams.insert(team);
+            let newest = wanted.teams.entry(team).or_insert(revision);
+            *newest = newest.zip(revision).map(|(heard, revision)| heard.max(revision));
         });
     }
 
@@ -103,8 +106,11 @@ impl TagDirectory {
                 std::mem::take(&mut *self.wanted.lock().unwrap_or_else(PoisonError::into_inner));
             wanted.all |= heard.is_err();
             let mut loaded = Ok(());
-            for team in wanted.teams {
-                loaded = loaded.and(self.refresh_team(team).await);
+            for (team, revision) in wanted.teams {
+                loaded = loaded.and(match revision {
+                    Some(revision) => self.catch_up(team, revision).await,
+                    None => self.refresh_team(team).await,
+                });
             }
             if wanted.all {
                 loaded = loaded.and(self.refresh().await);
@@ -114,6 +120,9 @@ impl TagDirectory {
                     cause = error.log_text(),
                     "cannot load tags again; those that are known go on working"
                 );
+                // What was heard is not forgotten: it is looked for in all that has changed.
+                tokio::time::sleep(RETRY_INTERVAL).await;
+                self.hear_all();
             }
         }
     }

@@ -129,7 +129,7 @@ impl Registry {
         new: &[NewTag],
         existing: Existing,
     ) -> Result<(Made, Option<i64>), Error> {
-        let revision = store::lock_team(write, team).await?;
+        let revision = store::lock_team(write, team).await? + 1;
         let uids: Vec<String> = new.iter().map(|tag| tag.uid.clone()).collect();
         let there = store::find_tags(write, team, &uids).await?;
         let there: HashSet<String> = there.into_iter().map(|(_, uid)| uid).collect();
@@ -145,11 +145,11 @@ impl Registry {
             return Err(self.too_many_tags());
         }
         let added = store::insert_tags(write, team, &fresh).await?;
-        store::notify_tags(write, team).await?;
+        store::notify_tags(write, team, revision).await?;
         let ids: HashMap<String, _> = added.into_iter().map(|(id, uid)| (uid, id)).collect();
         let made = |tag: &&NewTag| Some(tag.made(*ids.get(&tag.uid)?));
         let tags = fresh.iter().filter_map(made).collect();
-        Ok((Made { tags, existing }, Some(revision + 1)))
+        Ok((Made { tags, existing }, Some(revision)))
     }
 
     fn too_many_tags(&self) -> Error {
@@ -169,7 +169,7 @@ impl Registry {
     pub async fn change(&self, team: TeamId, uid: &str, change: &Change) -> Result<Tag, Error> {
         let write = self.db.team_write(team).await?;
         let work = async {
-            let revision = store::lock_team(&write, team).await?;
+            let revision = store::lock_team(&write, team).await? + 1;
             let found = store::get_tag(&write, team, uid).await?;
             let tag = found.ok_or_else(|| Error::tags_not_found(&[uid]))?;
             let changed = change.apply(&tag, self.clock.now());
@@ -177,8 +177,8 @@ impl Registry {
                 return Ok((tag, None));
             }
             store::update_tag(&write, team, &changed).await?;
-            store::notify_tags(&write, team).await?;
-            Ok((changed, Some(revision + 1)))
+            store::notify_tags(&write, team, revision).await?;
+            Ok((changed, Some(revision)))
         };
         let done = work.await;
         let (tag, revision) = write.end(done).await?;
@@ -194,7 +194,7 @@ impl Registry {
         let loaded = tokio::time::timeout(SHOW_TIMEOUT, loading).await;
         if let Err(error) = loaded.unwrap_or_else(|late| Err(Error::store_unavailable(late))) {
             tracing::warn!(cause = error.log_text(), "cannot load tags that were just changed");
-            self.directory.hear(team);
+            self.directory.hear(team, Some(revision));
         }
     }
 }

@@ -113,12 +113,12 @@ pub async fn update_tag(write: &Write, team: TeamId, tag: &Tag) -> Result<(), Er
     Ok(())
 }
 
-/// Tells every replica, when the transaction ends, that the tags of a team have changed.
+/// Tells every replica, when the transaction ends, that the tags of a team are in another state.
 ///
 /// # Errors
 /// As [`db::query`].
-pub async fn notify_tags(write: &Write, team: TeamId) -> Result<(), Error> {
-    write.query(sql!("tags/notify_tags"), &[&team.to_string()]).await?;
+pub async fn notify_tags(write: &Write, team: TeamId, revision: i64) -> Result<(), Error> {
+    write.query(sql!("tags/notify_tags"), &[&format!("{team}:{revision}")]).await?;
     Ok(())
 }
 

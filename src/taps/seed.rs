@@ -182,9 +182,9 @@ impl Seeder<'_> {
 
         let write = self.db.system_write().await?;
         let work = async {
-            tags::store::lock_team(&write, team).await?;
+            let revision = tags::store::lock_team(&write, team).await? + 1;
             if !tags::store::insert_tags(&write, team, &unique).await?.is_empty() {
-                tags::store::notify_tags(&write, team).await?;
+                tags::store::notify_tags(&write, team, revision).await?;
             }
             Ok(())
         };

@@ -759,14 +759,105 @@ async fn what_is_old_is_forgotten() {
     let made = create(&mut keys, request.clone()).await;
     keys.revoke_api_key(RevokeApiKeyRequest { id: id_of(&made) }).await.unwrap();
     let now = app_now();
-    tap_analytics::requests::forget(&app.db, now + TimeDelta::days(6)).await.unwrap();
+    tap_analytics::requests::forget(&app.db, now + TimeDelta::days(6), 10).await.unwrap();
     assert_eq!(app.scalar::<i64>("select count(*) from requests").await, 1);
-    tap_analytics::requests::forget(&app.db, now + TimeDelta::days(8)).await.unwrap();
+    tap_analytics::requests::forget(&app.db, now + TimeDelta::days(8), 10).await.unwrap();
     assert_eq!(app.scalar::<i64>("select count(*) from requests").await, 0);
-    // Keys that work are kept, those that ended go in the end, with what was done to them.
-    access::store::forget(&app.db, now - TimeDelta::days(1)).await.unwrap();
-    assert_eq!(app.scalar::<i64>("select count(*) from api_keys").await, 3);
-    access::store::forget(&app.db, now + TimeDelta::days(1)).await.unwrap();
-    assert_eq!(app.scalar::<i64>("select count(*) from api_keys").await, 2);
-    assert_eq!(app.scalar::<i64>("select count(*) from key_events").await, 0);
+    // Keys that work are kept, those that ended go in the end, with what was done to them; before that not
+    // even the service can take them away.
+    let later = now + TimeDelta::days(1);
+    for (age, keys, events) in [("0 days", 3, 4), ("401 days", 2, 0)] {
+        let backdate = format!(
+            "update api_keys set revoked_at = revoked_at - interval '{age}';
+             update key_events set occurred_at = occurred_at - interval '{age}'"
+        );
+        app.sql().await.batch_execute(&backdate).await.unwrap();
+        access::store::forget_keys(&app.db, later, 10).await.unwrap();
+        access::store::forget_key_events(&app.db, later, 10).await.unwrap();
+        assert_eq!(app.scalar::<i64>("select count(*) from api_keys").await, keys);
+        assert_eq!(app.scalar::<i64>("select count(*) from key_events").await, events);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_was_rotated_before_is_replaced_by_one_that_ends_as_it_would_have() {
+    let app = App::start().await;
+    let (_, mut keys) = managed(&app, "acme").await;
+    let made = create(&mut keys, reader("dashboard")).await;
+    let rotate = |id: String| RotateApiKeyRequest { id, ..RotateApiKeyRequest::default() };
+    // Its answer was lost: once more.
+    keys.rotate_api_key(rotate(id_of(&made))).await.unwrap();
+    let again = keys.rotate_api_key(rotate(id_of(&made))).await.unwrap().into_inner();
+    assert_eq!(again.api_key.unwrap().expires_at, None);
+    // Whoever says when it ends means it.
+    let end = tap_analytics::wire::instant(app_now() + TimeDelta::days(40));
+    let until = UpdateApiKeyRequest {
+        id: id_of(&made),
+        expires_at: Some(end.clone()),
+        ..UpdateApiKeyRequest::default()
+    };
+    keys.update_api_key(until).await.unwrap();
+    let last = keys.rotate_api_key(rotate(id_of(&made))).await.unwrap().into_inner();
+    assert_eq!(last.api_key.unwrap().expires_at, Some(end));
+}
+
+#[tokio::test]
+async fn a_request_whose_answer_is_forgotten_makes_no_second_key() {
+    let app = App::start().await;
+    let (_, mut keys) = managed(&app, "acme").await;
+    let request = CreateApiKeyRequest { request_id: Uuid::from_u128(5).into(), ..reader("a") };
+    create(&mut keys, request.clone()).await;
+    tap_analytics::requests::forget(&app.db, app_now() + TimeDelta::days(8), 10).await.unwrap();
+    let used = (Code::AlreadyExists, "REQUEST_ID_USED".to_owned());
+    assert_eq!(reason(&keys.create_api_key(request).await.unwrap_err()), used);
+}
+
+#[tokio::test]
+async fn a_key_that_was_revoked_a_moment_ago_makes_no_others() {
+    let app = App::start().await;
+    let (team, mut keys) = managed(&app, "acme").await;
+    // As where this server has yet to hear of it.
+    let revoke = format!("update api_keys set revoked_at = now() where team_id = {}", team.id);
+    app.sql().await.execute(&revoke, &[]).await.unwrap();
+    let invalid = (Code::Unauthenticated, "API_KEY_INVALID".to_owned());
+    assert_eq!(reason(&keys.create_api_key(reader("a")).await.unwrap_err()), invalid);
+}
+
+#[tokio::test]
+async fn a_change_that_changes_nothing_is_not_kept() {
+    let app = App::start().await;
+    let (_, mut keys) = managed(&app, "acme").await;
+    let made = create(&mut keys, reader("a")).await;
+    let same = UpdateApiKeyRequest {
+        id: id_of(&made),
+        name: Some("a".to_owned()),
+        ..UpdateApiKeyRequest::default()
+    };
+    keys.update_api_key(same).await.unwrap();
+    let events = ListKeyEventsRequest { key_id: id_of(&made), ..Default::default() };
+    let events = keys.list_key_events(events).await.unwrap().into_inner().events;
+    assert_eq!(events.len(), 1);
+}
+
+#[tokio::test]
+async fn a_secret_is_kept_as_long_as_what_it_signed() {
+    let app = App::start().await;
+    let (team, _) = managed(&app, "acme").await;
+    let token = issue(&app, &team.key, IssueTokenRequest::default()).await;
+    let rotate = async |ahead| {
+        let clock = Clock::fixed(app_now() + ahead);
+        let rotate = access::command::Tokens::Rotate { end_all: false };
+        access::command::tokens(&app.db, &clock, rotate).await.unwrap();
+        app.scalar::<i64>("select count(*) from secrets where name like 'signing.%'").await
+    };
+    assert_eq!(rotate(TimeDelta::zero()).await, 2);
+    assert_eq!(rotate(TimeDelta::minutes(10)).await, 3);
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    can_query(&app, &token).await.unwrap();
+    // The first went when the second had signed for long enough.
+    assert_eq!(rotate(TimeDelta::minutes(65)).await, 3);
+    eventually("the token is of a secret that is gone", || async {
+        can_query(&app, &token).await.is_err()
+    })
+    .await;
 }

@@ -8,20 +8,21 @@ use tap_analytics::{
     access::model::Scope,
     clock::Clock,
     proto::tap_v1::{
-        NewTap, QueryTapsRequest, StreamTapsRequest, WatchTapsRequest, group_by, kind,
+        IssueTokenRequest, NewTap, QueryTapsRequest, StreamTapsRequest, WatchTapsRequest,
+        api_keys_client::ApiKeysClient, end_reason, group_by, kind, stream_taps_response,
         watch_taps_response,
     },
 };
-use tonic::{Code, Status};
+use tonic::{Code, Status, transport::Channel};
 use tonic_types::StatusExt as _;
 
 use crate::app::{
-    App, KeyedClient, Options, Team, connect,
+    AddKey, App, KeyedClient, Options, Team, connect,
     envoy::Envoy,
     frames::{Asked, STREAM_WIRES},
     instant, new_database, query,
     report::{Following, Ingesting, reason, record, report, reports},
-    store,
+    run, stderr, store,
     wires::{Frames, Wire},
 };
 
@@ -446,4 +447,35 @@ async fn open_patiently(client: &mut KeyedClient) -> Following {
         assert!(Instant::now() < give_up, "there is room for no other stream");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test]
+async fn a_stream_of_a_token_ends_with_all_tokens_and_one_of_the_key_goes_on() {
+    let app = App::start().await;
+    let team = app.team("acme").await;
+    let channel = Channel::from_shared(format!("http://{}", app.grpc)).unwrap().connect_lazy();
+    let mut keys = ApiKeysClient::with_interceptor(channel, AddKey(team.key.clone()));
+    let token = keys.issue_token(IssueTokenRequest::default()).await.unwrap().into_inner().token;
+    let mut by_token = Following::open(&mut app.client(&token), StreamTapsRequest::default()).await;
+    let mut by_key =
+        Following::open(&mut app.client(&team.key), StreamTapsRequest::default()).await;
+
+    // A new secret beside the old one ends nothing.
+    for (arguments, ends) in
+        [(vec!["tokens", "rotate"], false), (vec!["tokens", "rotate", "--end-all"], true)]
+    {
+        let rotated = run(&app.store.database_url, &arguments);
+        assert!(rotated.status.success(), "{}", stderr(&rotated));
+        let next = tokio::time::timeout(Duration::from_secs(2), by_token.frames.message()).await;
+        assert_eq!(next.is_ok(), ends, "{arguments:?}: {next:?}");
+        let Ok(frame) = next else { continue };
+        let Some(stream_taps_response::Frame::End(end)) = frame.unwrap().unwrap().frame else {
+            panic!("it does not end");
+        };
+        assert_eq!(end.reason(), end_reason::Value::AccessTokenExpired);
+    }
+    let refused = app.client(&token).query_taps(day()).await.unwrap_err();
+    assert_eq!(reason(&refused), "API_KEY_INVALID");
+    let next = tokio::time::timeout(Duration::from_secs(1), by_key.frames.message()).await;
+    assert!(next.is_err(), "{next:?}");
 }

@@ -755,6 +755,7 @@ async fn counts_by_tag_have_its_newest_label() {
 
 #[tokio::test]
 async fn a_list_has_what_is_asked_for() {
+    use kind::Value::{Link, Nfc, Qr};
     let app = App::start().await;
     let (_, mut client) = team(&app, "cafe").await;
     let (_, mut other) = team(&app, "other").await;
@@ -765,7 +766,6 @@ async fn a_list_has_what_is_asked_for() {
         kind: kind.into(),
         ..NewTag::default()
     };
-    use kind::Value::{Link, Nfc, Qr};
     let tags = vec![
         of("b_1", "Table 1, \u{c4}PFEL", Nfc),
         of("B.2", "100% off", Qr),
@@ -902,7 +902,9 @@ fn pages_have_every_tag_once_and_in_order_while_others_are_made() {
                 let mut seen: Vec<String> = Vec::new();
                 loop {
                     let page = list(&mut client, asked.clone()).await;
-                    prop_assert!(page_size == 0 || page.tags.len() <= page_size as usize);
+                    prop_assert!(
+                        page_size == 0 || i32::try_from(page.tags.len()).unwrap() <= page_size
+                    );
                     prop_assert!(!page.tags.is_empty() || page.next_page_token.is_empty());
                     seen.extend(page.tags.into_iter().map(|tag| tag.uid));
                     if page.next_page_token.is_empty() {

@@ -7,10 +7,11 @@ export function isToken(text: string): boolean {
 
 const PLACE = "tap-analytics-token";
 
-// The token of this tab, so that it is still signed in when it is loaded again: nobody has the key at hand
-// every time, and that is not kept. No other tab, no other site and no request gets at the storage of a tab,
-// and what is in it only reads, ends after an hour and with its key. A script that could take it from here
-// could take it from the memory of the page too; none but our own can run.
+// The token of this tab, so that it is still signed in when it is loaded again: the key is not kept, and who
+// has it at hand every time keeps it in a bad place. Only pages of this origin get at the storage of a tab, no
+// request carries it, and it goes with the tab. What is in it only reads, ends after an hour, and with its
+// key. A script that could take it from here could take it from the memory of the page as well: none but our
+// own runs here.
 export function remembered(): string | undefined {
   try {
     return sessionStorage.getItem(PLACE) ?? undefined;

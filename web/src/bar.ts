@@ -36,8 +36,8 @@ export class Bar {
     setText(this.#until, expiresAt ? `signed in until ${timeOfDay(expiresAt)}` : "");
   }
 
-  quota(quota: Quota | undefined): void {
-    setText(this.#quota, quota ? `${number(quota.left)} of ${number(quota.of)} queries left` : "");
+  quota({ left, of }: Quota): void {
+    setText(this.#quota, `${number(left)} of ${number(of)} queries left`);
   }
 }
 

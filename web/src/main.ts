@@ -41,8 +41,8 @@ let session: Session | undefined;
 let who: Access["who"] | undefined;
 // Whether there is something to see.
 let opened = false;
-// Whether it is of a time that is over, as the token has ended.
-let waiting = false;
+// Whether it stands still, as the token has ended.
+let stopped = false;
 
 // --- who is let in ---------------------------------------------------------------------------------
 
@@ -51,14 +51,14 @@ function connect(token: string): Api {
 }
 
 function entered(): void {
-  if (!waiting) forget();
+  if (!stopped) forget();
 }
 
 function admitted(access: Access): void {
   const { token, api, again } = access;
-  const goesOn = waiting && session !== undefined && who?.team?.number === access.who.team?.number;
+  const goesOn = stopped && session !== undefined && who?.team?.number === access.who.team?.number;
   if (!goesOn) forget();
-  waiting = false;
+  stopped = false;
   who = access.who;
   remember(token);
   bar.who(who);
@@ -86,7 +86,7 @@ function open(): void {
 function lapse(failure: Failure): void {
   remember(undefined);
   if (!opened) return leave(keyProblem(failure, "earlier"), true);
-  waiting = true;
+  stopped = true;
   controls.say("");
   bar.condition({ is: "lapsed", failure });
   signIn.ask(lapsed(who?.expiresAt ? timeOfDay(who.expiresAt) : ""), { toGoOn: true, calm: true });
@@ -101,7 +101,7 @@ function leave(message: string, calm = false): void {
 function forget(): void {
   session?.stop();
   session = who = undefined;
-  opened = waiting = false;
+  opened = stopped = false;
   remember(undefined);
   show(false);
   ticker.clear();
@@ -190,7 +190,7 @@ function busy(element: HTMLElement | null, is: boolean): void {
 
 setInterval(() => {
   session?.passTime();
-  if (!opened || waiting) return;
+  if (!opened || stopped) return;
   headline.passTime();
   chart.passTime();
 }, 1000);

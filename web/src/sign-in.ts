@@ -107,6 +107,8 @@ export class SignIn {
       this.#forget();
       return this.#admit(outcome.answer, "key");
     }
+    // One that is of use elsewhere is not left here.
+    if (outcome.failure.reason !== "API_KEY_INVALID") this.#forget();
     this.#refuse(keyProblem(outcome.failure, "key"));
   }
 

@@ -133,6 +133,7 @@ impl App {
             country_header: country_header.map(http::HeaderName::from_static),
             public_url: public_url.map(|url| Origin::parse(url).unwrap()),
             team_tags_max,
+            proxies: 0,
             reflection: true,
         };
         let parts = Parts {

@@ -21,6 +21,8 @@ export interface View {
   width?: number;
   height?: number;
   zone?: string;
+  // What the page calls beside its own origin, when it is not ours.
+  calls?: string;
 }
 
 // What a page complained of.
@@ -28,7 +30,8 @@ const complaints = new WeakMap<Page, string[]>();
 
 // Opens the page, in a context that shares nothing with others.
 export async function visit(browser: Browser, url: string, view: View = {}): Promise<Page> {
-  const { width = 1280, height = 800, zone = "Europe/Berlin", scale = 1 } = view;
+  const { width = 1280, height = 800, zone = "Europe/Berlin", scale = 1, calls = url } = view;
+  const known = [url, calls].map((known) => new URL(known).origin);
   const page = await (await browser.createBrowserContext()).newPage();
   const heard: string[] = [];
   complaints.set(page, heard);
@@ -37,7 +40,7 @@ export async function visit(browser: Browser, url: string, view: View = {}): Pro
   page.on("request", (request) => {
     const { origin, protocol } = new URL(request.url());
     // What is in the page itself, such as a picture in its styles, is of no origin.
-    if (protocol !== "data:" && origin !== new URL(url).origin) heard.push(`request to ${origin}`);
+    if (protocol !== "data:" && !known.includes(origin)) heard.push(`request to ${origin}`);
   });
   page.on("requestfailed", (request) => {
     // What the page itself ends, such as a watch of an earlier question, has not failed.

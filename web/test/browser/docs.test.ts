@@ -27,7 +27,7 @@ async function open(page: Page, operation: string): Promise<void> {
 }
 
 async function textOf(page: Page, selector: string): Promise<string> {
-  await page.waitForSelector(selector, { timeout: 10_000 });
+  await page.waitForSelector(selector);
   return page.$eval(selector, (element) => element.textContent ?? "");
 }
 

@@ -43,7 +43,8 @@ interface Shown {
 
 // A page of somebody else, which runs this with what the snippet takes for granted.
 async function run(script: string, given: Record<string, string>): Promise<Page> {
-  const page = await visit(browser, `http://127.0.0.1:${(elsewhere.address() as AddressInfo).port}`);
+  const here = `http://127.0.0.1:${(elsewhere.address() as AddressInfo).port}`;
+  const page = await visit(browser, here, { calls: installation.url });
   const content = `const shown = []; const show = (frame) => shown.push(frame);
     const { url, key, token } = ${JSON.stringify({ url: installation.url, ...given })};
     ${script}`;

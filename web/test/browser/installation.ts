@@ -54,9 +54,9 @@ export async function database(what: "start" | "stop"): Promise<void> {
 let teams = 0;
 
 // Makes a team with these tags, and a key for each end. Each test has a team and a quota of its own.
-export async function makeTeam(tags: Tag[]): Promise<Team> {
+export async function makeTeam(tags: Tag[], name = ""): Promise<Team> {
   const slug = `page-${process.pid}-${++teams}`;
-  const number = (await command("teams", "create", slug)).trim();
+  const number = (await command("teams", "create", slug, "--name", name || slug)).trim();
   const lines = tags.map(({ uid, label = "", kind = "nfc" }) => [uid, number, "2022-01-01T00:00:00Z", label, kind]);
   await seed("tags", ["tag_uid", "team_id", "created_at", "label", "kind"], lines);
   const [reader, writer] = [await makeKey(slug, "reader"), await makeKey(slug, "writer")];
@@ -65,8 +65,8 @@ export async function makeTeam(tags: Tag[]): Promise<Team> {
   return { slug, number, reader, writer };
 }
 
-export async function makeKey(slug: string, preset: string): Promise<string> {
-  return (await command("keys", "create", "--team", slug, "--name", preset, "--preset", preset)).trim();
+export async function makeKey(slug: string, preset: string, name = preset): Promise<string> {
+  return (await command("keys", "create", "--team", slug, "--name", name, "--preset", preset)).trim();
 }
 
 // Revokes all keys of a team that may only read.

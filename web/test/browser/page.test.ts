@@ -211,6 +211,8 @@ test("a wrong key is told from one that may not read", async () => {
     await says(page, "key-message", message);
     assert.equal(await page.$eval("#dashboard", (dashboard) => dashboard.hasAttribute("hidden")), true);
   }
+  // That one is of use elsewhere: it is not left in the page.
+  assert.equal(await page.$eval("input#key", ({ value }) => value), "");
   await retype(page, "key", `${team.reader}\n`);
   await live(page);
   await close(page);

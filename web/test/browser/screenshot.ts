@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { civilOf, weekday } from "../../src/civil";
 import { close, enter, launch, visit } from "./browser";
-import { Installation, type NewTap, type Tag, makeTeam, seed } from "./installation";
+import { Installation, type NewTap, type Tag, makeKey, makeTeam, seed } from "./installation";
 
 const [file = "page.png", scheme = "light", width = "1280", height = "800"] = process.argv.slice(2);
 
@@ -52,7 +52,8 @@ const browser = await launch();
 try {
   const now = Date.now();
   const hour = 3_600_000;
-  const team = await makeTeam(TAGS);
+  const team = await makeTeam(TAGS, "Acme Cafés");
+  const key = await makeKey(team.slug, "reader", "dashboard");
   const taps: string[][] = [];
   // Where it is afternoon just now, so that the last day of the picture is well under way.
   const zone = ["Europe/Berlin", "America/New_York", "Australia/Sydney"].reduce((one, other) =>
@@ -73,7 +74,7 @@ try {
 
   const page = await visit(browser, installation.url, { width: Number(width), height: Number(height), zone, scale: 1.5 });
   await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
-  await enter(page, team.reader);
+  await enter(page, key);
   await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
   for (let tap = 0; tap < 18; tap++) {
     const one: NewTap = { tagUid: pickTag().uid, country: pick(COUNTRIES), device: pick(DEVICES) };
