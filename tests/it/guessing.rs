@@ -429,16 +429,19 @@ async fn guessing_is_refused_by_every_wire_and_past_envoy_too() {
     // To the service the two are different addresses.
     for (door, wires) in [(Door::of(&envoy), &WIRES[..]), (Door::straight(&app), &WIRES[..1])] {
         let mut wrong = wrong_keys();
-        // Tokens are guesses, too; and what comes by one wire counts for the others.
-        for nth in 0..30 {
-            let guess = match nth % 3 {
-                0 => format!("tap_1_a.b.{nth}"),
-                1 => format!("tap_{nth}"),
-                _ => wrong.next().unwrap(),
-            };
-            let call = Call::new(&who, &request).key(Some(&guess));
+        let tries = async |nth: usize, credential: &str| {
+            let call = Call::new(&who, &request).key(Some(credential));
             let outcome = call.outcome(&door, wires[nth % wires.len()], 1).await;
             assert_eq!(outcome.refusal(), (Code::Unauthenticated, INVALID.to_owned()), "{nth}");
+        };
+        // A token is no guess: one that has ended is of a page that was left open.
+        for nth in 0..40 {
+            tries(nth, &format!("tap_1_a.b.{nth}")).await;
+        }
+        // What comes by one wire counts for the others, whether it looks like a key or not.
+        for nth in 0..30 {
+            let guess = if nth % 2 == 0 { wrong.next().unwrap() } else { format!("tap_{nth}") };
+            tries(nth, &guess).await;
         }
         for (wire, wrong) in wires.iter().zip(wrong) {
             for rpc in [&who, &Rpc::of("TapAnalytics/StreamTaps")] {
@@ -450,6 +453,10 @@ async fn guessing_is_refused_by_every_wire_and_past_envoy_too() {
                 assert!(failure.retry && failure.quota_metric.is_none(), "{failure:?}");
                 assert_eq!(refused.quota(), None);
             }
+            // But now a token is refused as well.
+            let call = Call::new(&who, &request).key(Some("tap_1_a.b.c"));
+            let refused = call.outcome(&door, *wire, 1).await;
+            assert_eq!(refused.refusal(), (Code::ResourceExhausted, TOO_MANY.to_owned()));
         }
     }
     // This key was never used from here.

@@ -132,7 +132,7 @@ async fn the_role_of_requests_may_do_this_and_nothing_else() {
         found.push(format!("{table}: {select} | {insert} | {update} | {delete}"));
     }
     let expected = [
-        "api_keys: select but [\"key_hash\"] | insert | name scopes queries_per_hour expires_at revoked_at | ",
+        "api_keys: select but [\"key_hash\"] | insert | name scopes queries_per_hour expires_at revoked_at rotated_at expires_at_before | ",
         "key_events: select | insert |  | ",
         "requests: select | insert | answer | ",
         "secrets:  |  |  | ",
