@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::TimeDelta;
+use chrono::{SubsecRound as _, TimeDelta};
 use serde_json::{Value, json};
 use tap_analytics::{
     access::{
@@ -329,7 +329,8 @@ fn in_other_words(outcome: &Outcome, word: &str, other: &str) -> Outcome {
 
 #[tokio::test]
 async fn a_token_that_has_ended_or_was_changed_is_refused_by_every_rpc() {
-    let clock = Clock::fixed(Clock::system().now());
+    // To the second, as in tokens.
+    let clock = Clock::fixed(Clock::system().now().trunc_subsecs(0));
     let app = App::start_with(Options { clock: clock.clone(), ..Options::default() }).await;
     let team = app.reporting_team("acme", &["a"]).await;
     let other = app.reporting_team("other", &["a"]).await;
