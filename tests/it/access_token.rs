@@ -1,4 +1,4 @@
-//! `?access_token=`: what an EventSource can send in place of a header, where it counts, and where it must not
+//! `?access_token=`: what an `EventSource` can send in place of a header, where it counts, and where it must not
 //! be seen.
 
 use std::{
@@ -263,6 +263,64 @@ fn raw(to: SocketAddr, bytes: &str) -> String {
     String::from_utf8_lossy(&answer[..count]).into_owned()
 }
 
+/// Where somebody could put a token into an address.
+fn paths_with(token: &str) -> Vec<String> {
+    vec![
+        with(STREAM, token),
+        with(WATCH, token),
+        with(&with(STREAM, token), token),
+        with("/v1/taps:stream?tagUids=nobodys", token),
+        with("/v1/taps:stream?resumeToken=x", token),
+        with("/v1/taps:stream?form=x", token),
+        with("/v1/taps:query", token),
+        with("/v1/nothing", token),
+        with("/nothing", token),
+        with("/docs/", token),
+        with("/openapi.json", token),
+        with("/t/acme/a", token),
+        with("/v1//taps:stream", token),
+        with("/v1/./taps:stream", token),
+        with("/v1/taps%3Astream", token),
+        format!("/v1/taps:stream;access_token={token}"),
+        format!("/v1/taps:stream/{token}"),
+        format!("/v1/{token}"),
+        format!("/{token}"),
+        format!("/v1/taps:stream?{token}"),
+        format!("/v1/tags/{token}"),
+        format!("/v1/apiKeys/{token}"),
+        format!("/v1/tags?pageToken={token}"),
+    ]
+}
+
+/// And into headers.
+fn headers_with(token: &str) -> Vec<(&'static str, String)> {
+    vec![
+        ("x-api-key", token.to_owned()),
+        ("authorization", format!("Bearer {token}")),
+        ("authorization", format!("Bearer {token} {token}")),
+        ("x-request-id", token.to_owned()),
+        ("x-envoy-original-path", with(STREAM, token)),
+        ("user-agent", token.to_owned()),
+        ("referer", format!("https://page.example/?access_token={token}")),
+    ]
+}
+
+/// And into what is no HTTP, or hardly.
+fn strange_with(token: &str) -> [String; 9] {
+    let path = with(STREAM, token);
+    [
+        format!("GET {path} HTTP/9.9\r\nhost: x\r\n\r\n"),
+        format!("GET {path}\r\n\r\n"),
+        format!("GET {path} HTTP/1.1\r\n\r\n"),
+        format!("GET {path} HTTP/1.1\r\nhost: x\r\nbad header {token}\r\n\r\n"),
+        format!("GET {path} {token} HTTP/1.1\r\nhost: x\r\n\r\n"),
+        format!("GET http://x{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"),
+        format!("{token} {path} HTTP/1.1\r\nhost: x\r\n\r\n"),
+        format!("CONNECT {path} HTTP/1.1\r\nhost: {token}\r\n\r\n"),
+        format!("GET {path} HTTP/1.1\r\nhost: x\r\nx-long: {}\r\n\r\n", "x".repeat(70_000)),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_log_ever_has_a_token() {
     let url = new_database().await;
@@ -296,65 +354,18 @@ async fn no_log_ever_has_a_token() {
 
     let mut statuses = BTreeSet::new();
     for token in [good, &dead, other] {
-        for path in [
-            with(STREAM, token),
-            with(WATCH, token),
-            with(&with(STREAM, token), token),
-            with("/v1/taps:stream?tagUids=nobodys", token),
-            with("/v1/taps:stream?resumeToken=x", token),
-            with("/v1/taps:stream?form=x", token),
-            with("/v1/taps:query", token),
-            with("/v1/nothing", token),
-            with("/nothing", token),
-            with("/docs/", token),
-            with("/openapi.json", token),
-            with("/t/acme/a", token),
-            with("/v1//taps:stream", token),
-            with("/v1/./taps:stream", token),
-            with("/v1/taps%3Astream", token),
-            format!("/v1/taps:stream;access_token={token}"),
-            format!("/v1/taps:stream/{token}"),
-            format!("/v1/{token}"),
-            format!("/{token}"),
-            format!("/v1/taps:stream?{token}"),
-            format!("/v1/tags/{token}"),
-            format!("/v1/apiKeys/{token}"),
-            format!("/v1/tags?pageToken={token}"),
-        ] {
+        for path in paths_with(token) {
             statuses.insert(get(&path).await);
             let delete = http.request(Method::DELETE, envoy.url(&path)).send().await;
             statuses.extend(delete.map(|answer| answer.status().as_u16()));
         }
-        for (name, value) in [
-            ("x-api-key", token.clone()),
-            ("authorization", format!("Bearer {token}")),
-            ("authorization", format!("Bearer {token} {token}")),
-            ("x-request-id", token.clone()),
-            ("x-envoy-original-path", with(STREAM, token)),
-            ("user-agent", token.clone()),
-            ("referer", format!("https://page.example/?access_token={token}")),
-        ] {
+        for (name, value) in headers_with(token) {
             let request = http.get(envoy.url("/v1/whoami")).header(name, value);
             statuses.extend(request.send().await.map(|answer| answer.status().as_u16()));
         }
-        let to = envoy.http;
-        let token = token.clone();
-        let strange = tokio::task::spawn_blocking(move || {
-            let path = with(STREAM, &token);
-            [
-                format!("GET {path} HTTP/9.9\r\nhost: x\r\n\r\n"),
-                format!("GET {path}\r\n\r\n"),
-                format!("GET {path} HTTP/1.1\r\n\r\n"),
-                format!("GET {path} HTTP/1.1\r\nhost: x\r\nbad header {token}\r\n\r\n"),
-                format!("GET {path} {token} HTTP/1.1\r\nhost: x\r\n\r\n"),
-                format!("GET http://x{path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"),
-                format!("{token} {path} HTTP/1.1\r\nhost: x\r\n\r\n"),
-                format!("CONNECT {path} HTTP/1.1\r\nhost: {token}\r\n\r\n"),
-                format!("GET {path} HTTP/1.1\r\nhost: x\r\nx-long: {}\r\n\r\n", "x".repeat(70_000)),
-            ]
-            .map(|bytes| raw(to, &bytes))
-        });
-        for answer in strange.await.unwrap() {
+        let (to, strange) = (envoy.http, strange_with(token));
+        let strange = move || strange.map(|bytes| raw(to, &bytes));
+        for answer in tokio::task::spawn_blocking(strange).await.unwrap() {
             assert!(!answer.contains("access_token="), "{answer}");
         }
     }

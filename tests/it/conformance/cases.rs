@@ -411,7 +411,7 @@ fn looks_at_tags() -> Vec<Case> {
         list("a page", json!({"pageSize": 1}))
             .has(&[("/nextPageToken", json!("after 9007199254740993"))]),
         list("the next page", json!({"pageSize": 1, "pageToken": "<page>"}))
-            .after(&[first.clone()])
+            .after(std::slice::from_ref(&first))
             .has(&[("/tags/0/uid", json!("a"))]),
         list(
             "the token of another question",
@@ -471,9 +471,27 @@ fn changes_of_tags() -> Vec<Case> {
 }
 
 pub fn api_keys() -> Vec<Case> {
-    let all =
-        [creations(), lists(), changes(), rotations(), ends(), events(), tokens(), own(), full()];
+    let all = [
+        creations(),
+        bad_creations(),
+        lists(),
+        changes(),
+        rotations(),
+        ends(),
+        events(),
+        tokens(),
+        own(),
+        full(),
+    ];
     all.concat()
+}
+
+/// Makes a key `weak` that may make keys, with little to give.
+fn weak() -> Step {
+    create(
+        json!({"scopes": ["taps:read", "keys:manage"], "queriesPerHour": 5, "ttl": "3600s"}),
+        &[("weak", "/key"), ("weak.id", "/apiKey/id")],
+    )
 }
 
 fn creations() -> Vec<Case> {
@@ -485,22 +503,6 @@ fn creations() -> Vec<Case> {
         "name": "Ümläut ☕", "scopes": ["taps:read", "keys:manage"], "queriesPerHour": 7,
         "expiresAt": "2099-01-01T01:00:00.123456789+01:00", "requestId": REQUEST,
     });
-    let bad = json!({
-        "name": "x\u{7}", "scopes": ["taps:read", "moon:write"], "queriesPerHour": -1,
-        "ttl": "0s", "requestId": "x",
-    });
-    let weak = || {
-        create(
-            json!({"scopes": ["taps:read", "keys:manage"], "queriesPerHour": 5, "ttl": "3600s"}),
-            &[("weak", "/key"), ("weak.id", "/apiKey/id")],
-        )
-    };
-    let more = |name: &str, request: Value| {
-        new(name, request)
-            .after(&[weak()])
-            .by(By::Key("weak"))
-            .error(Code::PermissionDenied, "MORE_THAN_CALLER")
-    };
     vec![
         made("with nothing else said", json!({"name": "a", "scopes": ["taps:write"]})).has(&[
             ("/apiKey/queriesPerHour", json!(100)),
@@ -531,6 +533,22 @@ fn creations() -> Vec<Case> {
         )
         .after(&[Call("able", "ApiKeys/CreateApiKey", full, &[])])
         .error(Code::AlreadyExists, "REQUEST_ID_USED"),
+    ]
+}
+
+fn bad_creations() -> Vec<Case> {
+    let new = |name: &str, request: Value| case(name, "ApiKeys/CreateApiKey", request);
+    let bad = json!({
+        "name": "x\u{7}", "scopes": ["taps:read", "moon:write"], "queriesPerHour": -1,
+        "ttl": "0s", "requestId": "x",
+    });
+    let more = |name: &str, request: Value| {
+        new(name, request)
+            .after(&[weak()])
+            .by(By::Key("weak"))
+            .error(Code::PermissionDenied, "MORE_THAN_CALLER")
+    };
+    vec![
         new("nothing", json!({})).fields(&[("name", "REQUIRED"), ("scopes", "REQUIRED")]),
         new("bad fields", bad).fields(&[
             ("name", "MALFORMED_TEXT"),
