@@ -237,13 +237,12 @@ async fn issue(app: &App, key: &str, tags: &[&str]) -> String {
 fn by_token(route: Route, reads: bool, limited: bool) -> Result<(), (Code, String)> {
     let not_enough = || refusal(Code::PermissionDenied, "TOKEN_NOT_ENOUGH");
     match route {
-        Route::AnyKey => Ok(()),
         Route::Own(_) => Err(not_enough()),
         Route::Key(scope, _) | Route::ByTag(scope, _) if !(reads && scope == Scope::TapsRead) => {
             Err(missing_scope())
         }
         Route::Key(..) if limited => Err(not_enough()),
-        Route::Key(..) | Route::ByTag(..) => Ok(()),
+        Route::AnyKey | Route::Key(..) | Route::ByTag(..) => Ok(()),
         Route::Public | Route::Unknown => panic!("no row"),
     }
 }
@@ -531,7 +530,7 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
         let outcome = ask(&app, &rpc, &filled(&request, &owned), &we).await;
         match not_found {
             Some(reason) => {
-                assert_eq!(outcome.refusal(), refusal(Code::NotFound, reason), "{name}")
+                assert_eq!(outcome.refusal(), refusal(Code::NotFound, reason), "{name}");
             }
             None => assert_eq!(outcome.code, Code::Ok, "{name}: {outcome:?}"),
         }

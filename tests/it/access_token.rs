@@ -1,4 +1,4 @@
-//! `?access_token=`: what an EventSource can send in place of a header, where it counts, and where it must not
+//! `?access_token=`: what an `EventSource` can send in place of a header, where it counts, and where it must not
 //! be seen.
 
 use std::{

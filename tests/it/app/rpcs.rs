@@ -1,5 +1,7 @@
 //! Every RPC of the descriptor set, and how its requests look as HTTP.
 
+use std::fmt::Write as _;
+
 use std::sync::LazyLock;
 
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor};
@@ -172,7 +174,7 @@ pub fn escaped(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             escaped.push(char::from(byte));
         } else {
-            escaped.push_str(&format!("%{byte:02X}"));
+            write!(escaped, "%{byte:02X}").unwrap();
         }
     }
     escaped

@@ -411,7 +411,7 @@ fn looks_at_tags() -> Vec<Case> {
         list("a page", json!({"pageSize": 1}))
             .has(&[("/nextPageToken", json!("after 9007199254740993"))]),
         list("the next page", json!({"pageSize": 1, "pageToken": "<page>"}))
-            .after(&[first.clone()])
+            .after(std::slice::from_ref(&first))
             .has(&[("/tags/0/uid", json!("a"))]),
         list(
             "the token of another question",
