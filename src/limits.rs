@@ -224,3 +224,81 @@ fn write_headers(headers: &mut HeaderMap, class: Class, standing: Standing) {
         set("retry-after", seconds(retry_after).into());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::{
+        access::model::Scope,
+        auth::KeyAbout,
+        clock::Clock,
+        ids::{KeyId, TeamId},
+        quotas::Quotas,
+    };
+
+    /// A caller with a query an hour, for whom time stands still.
+    fn caller() -> Caller {
+        let about = KeyAbout {
+            name: String::new(),
+            prefix: String::new(),
+            team_name: String::new(),
+            queries_per_hour: 1,
+            expires_at: None,
+        };
+        Caller {
+            team: TeamId(1),
+            team_slug: "acme".into(),
+            key: KeyId(Uuid::nil()),
+            about: Arc::new(about),
+            scopes: [].into(),
+            token: None,
+            quotas: Arc::new(Quotas::new(1, &Clock::fixed(DateTime::UNIX_EPOCH))),
+            life: Arc::default(),
+        }
+    }
+
+    /// What comes of a call of a class.
+    async fn called(caller: &Caller, class: Class) -> Response<Body> {
+        let inner = tower::service_fn(async |_: Request<()>| {
+            Ok::<_, std::convert::Infallible>(Response::new(Body::empty()))
+        });
+        let mut request = Request::new(());
+        request.extensions_mut().insert(Route::Key(Scope::TapsRead, class));
+        request.extensions_mut().insert(caller.clone());
+        LimitLayer::default().layer(inner).call(request).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_quota_of_each_class_is_told_in_its_own_words_and_is_no_other() {
+        let caller = caller();
+        for class in Class::ALL {
+            let name = class.as_str();
+            let bucket = caller.quotas.bucket(class);
+            let Standing { limit, .. } = bucket.standing();
+            for _ in 1..limit {
+                bucket.take().unwrap();
+            }
+            let last = called(&caller, class).await;
+            assert_eq!(last.headers()["x-ratelimit-remaining"], "0", "{name}");
+            assert!(!last.headers().contains_key("grpc-status"), "{name}");
+
+            let refused = called(&caller, class).await;
+            let status = Status::from_header_map(refused.headers()).unwrap();
+            let details = status.get_error_details();
+            assert_eq!(status.code(), Code::ResourceExhausted, "{name}");
+            assert_eq!(details.error_info().unwrap().reason, reasons::QUOTA_EXCEEDED, "{name}");
+            let quota = &details.quota_failure().unwrap().violations[0];
+            assert_eq!(quota.quota_metric, format!("tap-analytics/{name}"));
+            assert_eq!(quota.quota_value, i64::from(limit), "{name}");
+            let wait = details.retry_info().unwrap().retry_delay.unwrap();
+            assert_eq!(wait, Duration::from_hours(1) / limit, "{name}");
+            let header = |name: &str| refused.headers()[name].to_str().unwrap();
+            assert_eq!(header("retry-after"), seconds(wait).to_string(), "{name}");
+            assert_eq!(header("ratelimit-policy"), format!("\"{name}\";q={limit};w=3600"));
+            assert_eq!(header("ratelimit"), format!("\"{name}\";r=0;t={}", seconds(wait)));
+        }
+    }
+}
