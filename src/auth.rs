@@ -193,7 +193,7 @@ impl Caller {
 /// The same for every key that is not valid, so that nothing can be learned by trying.
 pub(crate) const INVALID: Error = Error::Unauthenticated {
     reason: reasons::API_KEY_INVALID,
-    message: "this API key is not valid: it may be mistyped or revoked",
+    message: "this API key is not valid: it may be mistyped, revoked, or sent twice; check it, or get a new one",
 };
 pub(crate) const EXPIRED: Error = Error::Unauthenticated {
     reason: reasons::API_KEY_EXPIRED,
@@ -203,9 +203,13 @@ pub(crate) const TOKEN_EXPIRED: Error = Error::Unauthenticated {
     reason: reasons::TOKEN_EXPIRED,
     message: "this token has expired: trade the key for a new one",
 };
+const NOT_A_TOKEN: Error = Error::Unauthenticated {
+    reason: reasons::API_KEY_INVALID,
+    message: "access_token takes one token, and no key: trade the key at POST /v1/tokens. Rotate a key that was in an address: it may be kept there",
+};
 const MISSING: Error = Error::Unauthenticated {
     reason: reasons::API_KEY_MISSING,
-    message: "an API key is needed: send it in the header x-api-key, or as authorization: Bearer",
+    message: "an API key is needed: send it in the header x-api-key, or as authorization: Bearer KEY",
 };
 
 /// The key or token as the caller sent it: `x-api-key` wins over `authorization: Bearer`, and, where an
@@ -232,7 +236,7 @@ pub fn presented(metadata: &MetadataMap, route: Route) -> Result<&str, Error> {
         Some((_, key)) => Ok(key),
         // Envoy goes by a header that is there, whatever is in it.
         None if route.by_event_source() && !metadata.contains_key("authorization") => {
-            access_token(metadata).ok_or(MISSING)
+            access_token(metadata)
         }
         None => Err(MISSING),
     }
@@ -240,12 +244,12 @@ pub fn presented(metadata: &MetadataMap, route: Route) -> Result<&str, Error> {
 
 /// The token in the query of the path that Envoy was called by. A key does not belong there: it would be
 /// in the history of browsers, and it does not end by itself.
-fn access_token(metadata: &MetadataMap) -> Option<&str> {
-    let path = metadata.get("x-envoy-original-path")?.to_str().ok()?;
-    let (_, query) = path.split_once('?')?;
+fn access_token(metadata: &MetadataMap) -> Result<&str, Error> {
+    let path = metadata.get("x-envoy-original-path").and_then(|path| path.to_str().ok());
+    let (_, query) = path.and_then(|path| path.split_once('?')).ok_or(MISSING)?;
     let mut tokens = query.split('&').filter_map(|pair| pair.strip_prefix("access_token="));
-    let token = tokens.next()?;
-    (tokens.next().is_none() && token.contains('.')).then_some(token)
+    let token = tokens.next().ok_or(MISSING)?;
+    if tokens.next().is_none() && token.contains('.') { Ok(token) } else { Err(NOT_A_TOKEN) }
 }
 
 /// The tonic interceptor: lets requests in and notes who calls.

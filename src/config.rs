@@ -28,7 +28,8 @@ pub struct Store {
     #[arg(long, env = "TAP_DB_APP_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     pub db_app_password: Option<String>,
 
-    /// Password of the role `tap_system`, likewise.
+    /// Password of the role `tap_system`. `migrate` sets it, the other commands use it. Not needed where
+    /// PostgreSQL trusts the connection.
     #[arg(long, env = "TAP_DB_SYSTEM_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     pub db_system_password: Option<String>,
 

@@ -20,6 +20,8 @@ pub const DOMAIN: &str = "tap-analytics";
 const TAGS_NAMED_MAX: usize = 10;
 /// How much is kept of the message of an error that is not ours.
 const MESSAGE_CHARS_MAX: usize = 300;
+/// How many violations an error names.
+const VIOLATIONS_MAX: usize = 20;
 /// How long a caller is asked to wait when the store is down.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 
@@ -122,8 +124,10 @@ pub enum Error {
 
 /// The violations as one line of text, for callers that look at the message only.
 fn summary(violations: &[Violation]) -> String {
-    let lines: Vec<String> =
-        violations.iter().map(|v| format!("{}: {}", v.field, v.description)).collect();
+    let lines: Vec<String> = shortened(violations.to_vec())
+        .iter()
+        .map(|v| format!("{}: {}", v.field, v.description))
+        .collect();
     lines.join("; ")
 }
 
@@ -133,6 +137,21 @@ fn some_of(uids: &[&str]) -> String {
     let more = uids.len().saturating_sub(TAGS_NAMED_MAX);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
     format!("{}{more}", named.join(", "))
+}
+
+/// As many violations as an error has room for, which has to fit into headers: Envoy gives up the connection
+/// that all callers share over one that does not.
+fn shortened(mut violations: Vec<Violation>) -> Vec<Violation> {
+    if violations.len() > VIOLATIONS_MAX {
+        let more = violations.len() - VIOLATIONS_MAX;
+        violations.truncate(VIOLATIONS_MAX);
+        let field = violations.last().map(|last| last.field.clone()).unwrap_or_default();
+        // Of a field within others: those.
+        let field = field.split(['[', '.']).next().unwrap_or_default().to_owned();
+        let text = format!("{more} more things are wrong after these");
+        violations.push(Violation::new(field, reasons::MORE_VIOLATIONS, text));
+    }
+    violations
 }
 
 impl Error {
@@ -250,7 +269,8 @@ impl From<Error> for Status {
                 details.set_error_info(reason, DOMAIN, lacking);
             }
             Error::Invalid(violations) => {
-                let bad: Vec<_> = violations.into_iter().map(FieldViolation::from).collect();
+                let bad: Vec<_> =
+                    shortened(violations).into_iter().map(FieldViolation::from).collect();
                 details.set_bad_request(bad);
             }
             Error::Unauthenticated { .. } => {

@@ -117,7 +117,7 @@ impl Hints {
                     if heard == 0 {
                         break; // the connection is gone
                     }
-                    self.act(heard_now.drain(..)).await;
+                    self.act(heard_now.drain(..));
                 }
                 _ = ping.tick() => {
                     let pong = time::timeout(PING_TIMEOUT, listener.client.check_connection()).await;
@@ -132,7 +132,7 @@ impl Hints {
     }
 
     /// However many changes of keys were heard of together, the keys are loaded once.
-    async fn act(&self, notices: impl Iterator<Item = (String, String)>) {
+    fn act(&self, notices: impl Iterator<Item = (String, String)>) {
         let mut keys_changed = false;
         let mut tags_changed = Vec::new();
         for (channel, payload) in notices {

@@ -61,7 +61,11 @@ pub fn uuid(field: &str, text: &str) -> Result<Uuid, Violation> {
         return Err(required(field, "name it by its UUID"));
     }
     Uuid::parse_str(text).map_err(|_| {
-        Violation::new(field, reasons::MALFORMED_UUID, format!("{} is not a UUID", excerpt(text)))
+        Violation::new(
+            field,
+            reasons::MALFORMED_UUID,
+            format!("{} is not a UUID such as 01a20530-7f5e-7cc1-a3c3-6d2f3b1c9d01", excerpt(text)),
+        )
     })
 }
 

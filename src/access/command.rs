@@ -163,11 +163,14 @@ pub async fn keys(db: &Db, clock: &Clock, command: Keys) -> anyhow::Result<()> {
             let actor = Actor::CommandLine;
             let done = keys::rotate(&write, &actor, KeyId(id), &key, overlap, clock.now()).await;
             match write.end(done).await {
-                Ok((_, old)) => {
+                Ok((new, old)) => {
                     println!("{}", key.reveal());
-                    let end = old.expires_at.map(crate::wire::instant).unwrap_or_default();
+                    let instant = |at: Option<_>| at.map(crate::wire::instant);
+                    let old = instant(old.expires_at).unwrap_or_default();
+                    let new = instant(new.expires_at);
+                    let new = new.map(|at| format!(" and works until {at}")).unwrap_or_default();
                     eprintln!(
-                        "this key is shown once: store it where only its user can read it; the old one works until {end}"
+                        "this key is shown once: store it where only its user can read it{new}; the old one works until {old}"
                     );
                 }
                 Err(Error::NotFound { .. }) => bail!("{}", no_key(&team, id)),
@@ -318,11 +321,11 @@ fn parse_id(text: &str) -> Result<Uuid, String> {
 }
 
 fn parse_overlap(text: &str) -> Result<TimeDelta, String> {
-    if text == "0" {
+    if ["0", "0s", "0m", "0h", "0d"].contains(&text) {
         return Ok(TimeDelta::zero());
     }
-    let span = parse_span(text)?;
-    if span <= OVERLAP_MAX { Ok(span) } else { Err("use at most 30d".to_owned()) }
+    let span = parse_span(text).ok().filter(|span| *span <= OVERLAP_MAX);
+    span.ok_or_else(|| "use 0 to 30d, such as 24h".to_owned())
 }
 
 fn generate(team: TeamId) -> anyhow::Result<ApiKey> {
@@ -362,12 +365,13 @@ fn parse_name(text: &str) -> Result<String, String> {
 
 /// A span of the command line, such as `90d`.
 pub(crate) fn parse_span(text: &str) -> Result<TimeDelta, String> {
-    let (digits, unit) = text.split_at(text.len().saturating_sub(1));
+    let unit = text.chars().last().unwrap_or_default();
+    let digits = text.strip_suffix(unit).unwrap_or_default();
     let seconds = match unit {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        "d" => 86_400,
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
         _ => return Err("use a number and s, m, h or d, such as 90d".to_owned()),
     };
     digits

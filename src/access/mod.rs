@@ -1,9 +1,11 @@
 //! Teams, their keys, and tokens for browsers.
 //!
-//! Tables: `teams`, `api_keys`. The command line makes teams and keys; requests only ever see the
-//! directory of [`crate::auth`], which loads the keys from here.
+//! Tables: `teams`, `api_keys`, `key_events`, and of `secrets` what tokens are signed with. The command line makes
+//! teams; it and the service `ApiKeys` make and change keys by the same functions ([`keys`]). Calls are let in by
+//! [`crate::directory`], which loads the keys from here.
 //!
-//! Invariant: a key is shown once, when it is made, and only its hash is kept.
+//! Invariants: a key is shown once, when it is made, and only its hash is kept; a change of a key and the record
+//! of it are one transaction; no key gives what it does not have.
 
 pub mod command;
 pub mod key;

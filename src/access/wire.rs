@@ -1,6 +1,6 @@
 //! Protobuf to domain and back: every field check of keys, and every text of an answer.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 use uuid::Uuid;
@@ -102,8 +102,12 @@ pub fn key_patch(
     }
     let mut patch = KeyPatch::default();
     // Each once, and no more than can be wrong.
-    let named: BTreeSet<&String> = fields.iter().take(FIELDS_MAX).collect();
-    for field in named {
+    let mut named: Vec<&String> = Vec::new();
+    for field in fields.iter().take(FIELDS_MAX) {
+        if named.contains(&field) {
+            continue;
+        }
+        named.push(field);
         match field.as_str() {
             "name" => {
                 patch.name = Some(name(request.name.as_deref().unwrap_or_default(), &mut bad));

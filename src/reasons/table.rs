@@ -211,8 +211,8 @@ reasons! {
     TOO_MANY_TAGS:
         field("`tag_uids`", "more than 1,000 are named, or 100 for a token"),
         field("`tags`", "more than 1,000 are to be made");
-    MORE_VIOLATIONS: field("`tags`",
-        "more than 20 things are wrong with a batch: this says how many more");
+    MORE_VIOLATIONS: field("that of the last before it",
+        "more than 20 things are wrong: this says how many more");
     NEGATIVE: field("`limit`, `page_size`", "it is below 0");
     OUT_OF_RANGE: field("`queries_per_hour`, `ttl`, `overlap`, `scopes`",
         "it is not in the range that the message names");

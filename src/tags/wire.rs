@@ -24,8 +24,6 @@ use crate::{
     wire::{check_tag_uid, check_text, instant, kind, kind_value, optional_uuid, unknown_value},
 };
 
-/// How many of the bad things in a batch are named: an error has to fit into headers.
-const NAMED_MAX: usize = 20;
 /// What can be changed, as a mask names it.
 const MASK: &str = "label, kind, destination_url and archived";
 
@@ -93,21 +91,10 @@ pub fn batch_request(
         }
     }
     if !bad.is_empty() {
-        return Err(Error::Invalid(shortened(bad)));
+        return Err(Error::Invalid(bad));
     }
     let existing = if request.skip_existing { Existing::Skip } else { Existing::Refuse };
     Ok(NewTags { tags, existing, request_id })
-}
-
-/// The first ones, and how many more there are.
-fn shortened(mut bad: Vec<Violation>) -> Vec<Violation> {
-    if bad.len() > NAMED_MAX {
-        let more = bad.len() - NAMED_MAX;
-        bad.truncate(NAMED_MAX);
-        let text = format!("{more} more things are wrong in tags after these");
-        bad.push(Violation::new("tags", reasons::MORE_VIOLATIONS, text));
-    }
-    bad
 }
 
 fn request_id(text: &str, bad: &mut Vec<Violation>) -> Option<Uuid> {
@@ -272,24 +259,24 @@ impl Named {
             };
         };
         let mut named = Self::default();
+        let (mut uid_named, mut unknown_named) = (false, false);
         for path in &mask.paths {
             match path.as_str() {
                 "label" => named.label = true,
                 "kind" => named.kind = true,
                 "destination_url" => named.destination = true,
                 "archived" => named.archived = true,
-                "uid" => {
-                    let text = "a uid cannot be changed: make another tag, and archive this one";
-                    bad.push(Violation::new("update_mask", reasons::IMMUTABLE_FIELD, text));
-                }
-                _ => {
-                    let text = format!("may name {MASK} only");
-                    let unknown = Violation::new("update_mask", reasons::UNKNOWN_FIELD, text);
-                    if !bad.contains(&unknown) {
-                        bad.push(unknown);
-                    }
-                }
+                "uid" => uid_named = true,
+                _ => unknown_named = true,
             }
+        }
+        if uid_named {
+            let text = "a uid cannot be changed: make another tag, and archive this one";
+            bad.push(Violation::new("update_mask", reasons::IMMUTABLE_FIELD, text));
+        }
+        if unknown_named {
+            let text = format!("may name {MASK} only");
+            bad.push(Violation::new("update_mask", reasons::UNKNOWN_FIELD, text));
         }
         named
     }

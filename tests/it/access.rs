@@ -242,7 +242,7 @@ fn by_token(route: Route, reads: bool, limited: bool) -> Result<(), (Code, Strin
             Err(missing_scope())
         }
         Route::Key(..) if limited => Err(not_enough()),
-        Route::Key(..) | Route::ByTag(..) | Route::AnyKey => Ok(()),
+        Route::AnyKey | Route::Key(..) | Route::ByTag(..) => Ok(()),
         Route::Public | Route::Unknown => panic!("no row"),
     }
 }

@@ -90,8 +90,7 @@ pub struct Scene<'a> {
     column: &'a Column,
     team: TeamId,
     known: Known,
-    /// Streams that stay open.
-    open: Vec<Answer>,
+    held: Vec<Answer>,
 }
 
 impl Column {
@@ -145,7 +144,7 @@ impl Column {
             at.iter().flat_map(|at| tags[..2].iter().map(|tag| tap(*tag, at))).collect();
         self.app.write(team, &taps).await;
         let known = Known::from([("team".to_owned(), slug)]);
-        let mut scene = Scene { column: self, team, known, open: Vec::new() };
+        let mut scene = Scene { column: self, team, known, held: Vec::new() };
         scene.learn_key("able", able.reveal()).await;
         for step in steps {
             scene.take(step).await;
@@ -208,7 +207,7 @@ impl Scene<'_> {
                 let door = Door::straight(app);
                 for _ in 0..*count {
                     let opened = call.open(&door, Wire::Grpc).await;
-                    self.open.push(opened.unwrap_or_else(|refused| panic!("{refused:?}")));
+                    self.held.push(opened.unwrap_or_else(|refused| panic!("{refused:?}")));
                 }
             }
             Step::Sql(sql) => {
