@@ -620,11 +620,11 @@ fn changes() -> Vec<Case> {
         change("nothing", json!({"id": "<works.id>"})).fields(&[("update_mask", "NOTHING_TO_CHANGE")]),
         change("bad fields", bad).fields(&[
             ("id", "MALFORMED_UUID"),
+            ("name", "REQUIRED"),
+            ("scopes[0]", "UNKNOWN_SCOPE"),
+            ("queries_per_hour", "OUT_OF_RANGE"),
             ("expires_at", "DATE_OUT_OF_RANGE"),
             ("update_mask", "UNKNOWN_FIELD"),
-            ("name", "REQUIRED"),
-            ("queries_per_hour", "OUT_OF_RANGE"),
-            ("scopes[0]", "UNKNOWN_SCOPE"),
         ]),
         change("nobody's", json!({"id": NOBODY, "name": "b"})).error(Code::NotFound, "KEY_NOT_FOUND"),
         change("one that has ended", json!({"id": "<ended.id>", "name": "b"}))
