@@ -17,7 +17,7 @@ use crate::{
     limits,
     quotas::{Class, Quotas},
     reasons,
-    streams::KeyLife,
+    streams::{KeyLife, TeamShare},
 };
 
 /// What a path asks of its caller.
@@ -150,6 +150,8 @@ pub struct Caller {
     pub quotas: Arc<Quotas>,
     /// How long the key lives, and what it has open.
     pub life: Arc<KeyLife>,
+    /// What all keys of the team have under way together.
+    pub share: Arc<TeamShare>,
 }
 
 /// What else is known of a key.
@@ -183,10 +185,17 @@ impl Caller {
     ///
     /// # Errors
     /// [`Error::Internal`] when a service was put outside the interceptor.
+    ///
+    /// [`Error::Unauthenticated`] when the key has ended, or may do less, since then: the rest of a request
+    /// may come long after its head.
     pub fn of<T>(request: &Request<T>) -> Result<Self, Error> {
-        request.extensions().get::<Self>().cloned().ok_or_else(|| {
+        let caller = request.extensions().get::<Self>().cloned().ok_or_else(|| {
             Error::internal(anyhow::anyhow!("no caller: the interceptor was passed by"))
-        })
+        })?;
+        if caller.life.ended.is_cancelled() {
+            return Err(INVALID);
+        }
+        Ok(caller)
     }
 }
 
@@ -204,7 +213,7 @@ pub(crate) const TOKEN_EXPIRED: Error = Error::Unauthenticated {
     message: "this token has expired: trade the key for a new one",
 };
 const NOT_A_TOKEN: Error = Error::Unauthenticated {
-    reason: reasons::API_KEY_INVALID,
+    reason: reasons::API_KEY_MISSING,
     message: "access_token takes one token, and no key: trade the key at POST /v1/tokens. Rotate a key that was in an address: it may be kept there",
 };
 const MISSING: Error = Error::Unauthenticated {

@@ -33,7 +33,7 @@ use crate::{
     guesses::{Guesses, Peer, Peers},
     ids::{KeyId, TeamId},
     quotas::Quotas,
-    streams::EndReason,
+    streams::{EndReason, TeamShare},
 };
 
 /// How long loading the keys may take.
@@ -178,12 +178,22 @@ impl Directory {
 
     fn put(&self, loaded: Vec<LoadedKey>, secrets: Vec<SigningSecret>) {
         let known = self.known.load();
+        let mut shares: HashMap<TeamId, Arc<TeamShare>> = known
+            .by_hash
+            .values()
+            .map(|entry| (entry.caller.team, Arc::clone(&entry.caller.share)))
+            .collect();
         let mut by_hash = HashMap::with_capacity(loaded.len());
         let mut by_id = HashMap::with_capacity(loaded.len());
         for key in loaded {
-            let hash = key.hash;
+            let (hash, team) = (key.hash, key.team);
             let old = known.by_hash.get(&hash).map(Arc::as_ref);
-            let entry = Arc::new(Entry::new(key, old, &self.clock));
+            let entry = Arc::new(Entry::new(
+                key,
+                old,
+                Arc::clone(shares.entry(team).or_default()),
+                &self.clock,
+            ));
             by_id.insert(entry.caller.key, Arc::clone(&entry));
             by_hash.insert(hash, entry);
         }
@@ -301,7 +311,7 @@ impl Known {
 }
 
 impl Entry {
-    fn new(key: LoadedKey, old: Option<&Self>, clock: &Clock) -> Self {
+    fn new(key: LoadedKey, old: Option<&Self>, share: Arc<TeamShare>, clock: &Clock) -> Self {
         let scopes: Vec<Scope> = key.scopes.iter().filter_map(|text| Scope::parse(text)).collect();
         let quotas = match old {
             Some(old) if old.caller.about.queries_per_hour == key.queries_per_hour => {
@@ -334,6 +344,7 @@ impl Entry {
                 token: None,
                 quotas,
                 life,
+                share,
             },
             expires_at: key.expires_at,
             usage: old.map_or_else(Arc::default, |old| Arc::clone(&old.usage)),

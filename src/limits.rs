@@ -4,13 +4,17 @@
 //! not be reached for are given back. A query that took too long has cost us, and so it costs.
 
 use std::{
+    pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
+use bytes::Bytes;
+
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http_body::Frame;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time,
@@ -32,6 +36,8 @@ const WRITES_AT_A_TIME: usize = 64;
 /// Looks at keys and tags, and changes of them, that are worked on at a time: fewer than there are connections
 /// to the store, as they may wait for one another there, and queries must not wait with them.
 const CALLS_AT_A_TIME: usize = 10;
+/// The largest query: a thousand tags of 64 characters, and room for the rest.
+const SMALL_BODY_BYTES: usize = 256 * 1024;
 /// How long a call may wait for its turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -68,9 +74,9 @@ pub struct Limit<S> {
     calls: Arc<Semaphore>,
 }
 
-impl<S, B> Service<Request<B>> for Limit<S>
+impl<S> Service<Request<Body>> for Limit<S>
 where
-    S: Service<Request<B>, Response = Response<Body>>,
+    S: Service<Request<Body>, Response = Response<Body>>,
     S::Future: Send + 'static,
     S::Error: Send + 'static,
 {
@@ -82,8 +88,9 @@ where
         self.inner.poll_ready(cx)
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let class = request.extensions().get::<Route>().and_then(Route::class);
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let route = request.extensions().get::<Route>().copied();
+        let class = route.as_ref().and_then(Route::class);
         let caller = request.extensions().get::<Caller>();
         let (Some(class), Some(caller)) = (class, caller) else {
             return Box::pin(self.inner.call(request));
@@ -91,10 +98,12 @@ where
         let quotas = Arc::clone(&caller.quotas);
         // First the key's own turn: who waits for that must not hold what others need.
         let turns = match class {
-            Class::Write => Some([&caller.life.writes, &self.writes].map(Arc::clone)),
-            Class::Read | Class::Change => Some([&caller.life.calls, &self.calls].map(Arc::clone)),
-            Class::Query | Class::Stream => None,
+            Class::Write => vec![&caller.life.writes, &caller.share.writes, &self.writes],
+            Class::Read | Class::Change => vec![&caller.share.calls, &self.calls],
+            Class::Query | Class::Stream => vec![],
         };
+        let turns: Vec<_> = turns.into_iter().map(Arc::clone).collect();
+        let bytes_max = route.and_then(body_bytes_max);
 
         if let Err(standing) = quotas.bucket(class).take() {
             metrics::counter!("tap_quota_refusals_total", "class" => class.as_str()).increment(1);
@@ -102,13 +111,14 @@ where
             write_headers(response.headers_mut(), class, standing);
             return Box::pin(async move { Ok(response) });
         }
+        let request = match bytes_max {
+            Some(left) => request.map(|body| Body::new(Bounded { body, left })),
+            None => request,
+        };
         let answer = self.inner.call(request);
         Box::pin(async move {
             let answer = async {
-                let _turns = match turns {
-                    Some(turns) => Some(take_turns(turns).await?),
-                    None => None,
-                };
+                let _turns = take_turns(turns).await?;
                 Ok::<_, Error>(answer.await)
             };
             let mut response = match answer.await {
@@ -128,12 +138,51 @@ where
     }
 }
 
-async fn take_turns([own, all]: [Arc<Semaphore>; 2]) -> Result<[OwnedSemaphorePermit; 2], Error> {
-    let turns = async {
-        let own = own.acquire_owned().await.map_err(Error::internal)?;
-        Ok([own, all.acquire_owned().await.map_err(Error::internal)?])
+async fn take_turns(turns: Vec<Arc<Semaphore>>) -> Result<Vec<OwnedSemaphorePermit>, Error> {
+    let taken = async {
+        let mut taken = Vec::with_capacity(turns.len());
+        for turn in turns {
+            taken.push(turn.acquire_owned().await.map_err(Error::internal)?);
+        }
+        Ok(taken)
     };
-    time::timeout(TURN_TIMEOUT, turns).await.map_err(|_| Error::Busy)?
+    time::timeout(TURN_TIMEOUT, taken).await.map_err(|_| Error::Busy)?
+}
+
+/// How large the body of a call may be that waits for no turn: all that come at a time are in memory.
+fn body_bytes_max(route: Route) -> Option<usize> {
+    match route {
+        Route::ByTag(..) | Route::Key(_, Class::Read | Class::Query) => Some(SMALL_BODY_BYTES),
+        _ => None,
+    }
+}
+
+/// A body that ends with an error when it is larger than it may.
+struct Bounded {
+    body: Body,
+    left: usize,
+}
+
+impl http_body::Body for Bounded {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            match self.left.checked_sub(data.len()) {
+                Some(left) => self.left = left,
+                // As tonic says it of what it does not read.
+                None => return Poll::Ready(Some(Err(Status::out_of_range("too large")))),
+            }
+        }
+        Poll::Ready(frame)
+    }
 }
 
 /// Takes a call of another class out of the caller's quota: for what a path alone does not tell.
@@ -257,15 +306,16 @@ mod tests {
             token: None,
             quotas: Arc::new(Quotas::new(1, &Clock::fixed(DateTime::UNIX_EPOCH))),
             life: Arc::default(),
+            share: Arc::default(),
         }
     }
 
     /// What comes of a call of a class.
     async fn called(caller: &Caller, class: Class) -> Response<Body> {
-        let inner = tower::service_fn(async |_: Request<()>| {
+        let inner = tower::service_fn(async |_: Request<Body>| {
             Ok::<_, std::convert::Infallible>(Response::new(Body::empty()))
         });
-        let mut request = Request::new(());
+        let mut request = Request::new(Body::default());
         request.extensions_mut().insert(Route::Key(Scope::TapsRead, class));
         request.extensions_mut().insert(caller.clone());
         LimitLayer::default().layer(inner).call(request).await.unwrap()

@@ -99,8 +99,7 @@ impl Quotas {
     #[must_use]
     pub fn with_queries_per_hour(&self, queries_per_hour: u32) -> Self {
         let queries = Bucket::new(queries_per_hour, self.ticks.clone());
-        let Standing { limit, remaining, .. } = self.queries.standing();
-        queries.use_up(limit - remaining);
+        queries.use_up(self.queries.used());
         Self { queries, others: Arc::clone(&self.others), ticks: self.ticks.clone() }
     }
 
@@ -205,10 +204,20 @@ impl<C: Clock> Bucket<C> {
         }
     }
 
-    /// Takes this many calls out of a bucket that was full, or all if there are fewer.
-    fn use_up(&self, calls: u32) {
-        let calls = u64::from(calls.min(self.per_hour.get()));
-        self.arrival.later(calls * self.interval());
+    /// Calls that have yet to come back: more than the bucket holds where it held more before.
+    fn used(&self) -> u64 {
+        self.left_to_refill().div_ceil(self.interval())
+    }
+
+    /// Takes this many calls out of a bucket that was full, also more than it holds.
+    fn use_up(&self, calls: u64) {
+        self.arrival.later(calls.saturating_mul(self.interval()));
+    }
+
+    /// Nanoseconds until the bucket is full.
+    fn left_to_refill(&self) -> u64 {
+        let elapsed = self.limiter.clock().now().duration_since(self.start).as_u64();
+        self.arrival.load().saturating_sub(elapsed)
     }
 
     /// Puts a call back.
@@ -219,8 +228,7 @@ impl<C: Clock> Bucket<C> {
     /// What is left, without taking anything.
     pub fn standing(&self) -> Standing {
         let limit = self.per_hour.get();
-        let elapsed = self.limiter.clock().now().duration_since(self.start).as_u64();
-        let reset = self.arrival.load().saturating_sub(elapsed);
+        let reset = self.left_to_refill();
         let used = u32::try_from(reset.div_ceil(self.interval())).unwrap_or(limit).min(limit);
         Standing {
             limit,
@@ -248,7 +256,8 @@ impl Arrival {
     }
 
     fn later(&self, nanos: u64) {
-        self.0.fetch_add(nanos, Ordering::AcqRel);
+        let later = |at: u64| Some(at.saturating_add(nanos));
+        let _always_some = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, later);
     }
 
     fn earlier(&self, nanos: u64) {
@@ -324,7 +333,8 @@ mod tests {
         assert_eq!(smaller.bucket(Class::Query).standing().remaining, 0);
         assert_eq!(
             smaller.with_queries_per_hour(100).bucket(Class::Query).standing().remaining,
-            50
+            40,
+            "what does not fit into a smaller one is not forgotten"
         );
     }
 

@@ -26,8 +26,10 @@ pub const STREAMS_MAX: usize = 100;
 pub const EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 /// Batches of taps that a key may have under way; further ones wait for their turn.
 const WRITES_MAX: usize = 16;
-/// Looks at keys and tags, and changes of them, that a key may have under way, likewise.
-const CALLS_MAX: usize = 4;
+/// The same of all keys of a team: less than of all teams together, so that none can hold up the others.
+const TEAM_WRITES_MAX: usize = 24;
+/// Looks at keys and tags, and changes of them, that a team may have under way, likewise.
+const TEAM_CALLS_MAX: usize = 4;
 
 /// Why a stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +67,6 @@ pub struct KeyLife {
     open: Arc<Semaphore>,
     /// Held by each batch that is read and worked on.
     pub writes: Arc<Semaphore>,
-    /// Held by each look at keys and tags, and each change of them.
-    pub calls: Arc<Semaphore>,
 }
 
 impl Default for KeyLife {
@@ -76,7 +76,24 @@ impl Default for KeyLife {
             why: OnceLock::new(),
             open: Arc::new(Semaphore::new(STREAMS_MAX)),
             writes: Arc::new(Semaphore::new(WRITES_MAX)),
-            calls: Arc::new(Semaphore::new(CALLS_MAX)),
+        }
+    }
+}
+
+/// What the keys of a team have under way together. Kept as long as the team has a key.
+#[derive(Debug)]
+pub struct TeamShare {
+    /// Held by each batch that is read and worked on.
+    pub writes: Arc<Semaphore>,
+    /// Held by each look at keys and tags, and each change of them.
+    pub calls: Arc<Semaphore>,
+}
+
+impl Default for TeamShare {
+    fn default() -> Self {
+        Self {
+            writes: Arc::new(Semaphore::new(TEAM_WRITES_MAX)),
+            calls: Arc::new(Semaphore::new(TEAM_CALLS_MAX)),
         }
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use futures_util::{FutureExt as _, future::BoxFuture};
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, header::CACHE_CONTROL};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tonic::{Code, Status, body::Body};
 use tower::{Layer, Service};
@@ -24,6 +24,7 @@ use crate::{
     auth::Route,
     config::{LogFormat, Logs},
     error::{self, Error},
+    quotas::Class,
 };
 
 /// Seconds: from a cached answer to a query that is cut off.
@@ -146,6 +147,11 @@ where
                 Ok(answer) => completed(answer?.map(Body::new)),
                 Err(_) => Status::from(Error::internal(anyhow::anyhow!("panicked"))).into_http(),
             };
+            // What a key asks for is for its holder. Envoy says so of streams.
+            if route != Route::Public && route.class() != Some(Class::Stream) {
+                let headers = response.headers_mut();
+                headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+            }
             // Envoy makes ids and returns them; without it we do.
             if let Some(id) = own_id.and_then(|id| HeaderValue::try_from(id).ok()) {
                 response.headers_mut().insert("x-request-id", id);

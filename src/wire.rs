@@ -33,7 +33,8 @@ pub fn required(field: impl Into<String>, what: &str) -> Violation {
 /// without a key that was put into the wrong place.
 #[must_use]
 pub fn excerpt(text: &str) -> String {
-    let key = text.split_once("tap_").is_some_and(|(_, rest)| {
+    let key = text.match_indices("tap_").any(|(at, prefix)| {
+        let rest = text.get(at + prefix.len()..).unwrap_or_default();
         rest.starts_with(|first: char| first.is_ascii_digit()) && rest.len() > KEY_REST_MIN
     });
     if key {

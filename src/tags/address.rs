@@ -4,6 +4,9 @@ use url::Url;
 
 use crate::{error::Error, reasons};
 
+/// No host has a longer name.
+const ORIGIN_LEN_MAX: usize = 300;
+
 /// The part of an address before its path, such as `https://t.example.com` or `http://localhost:3000`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin(String);
@@ -16,7 +19,7 @@ impl Origin {
         let web = ["https", "http"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
         // Nothing that could begin a path, a query or a user's name.
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
-        if !web || !host.bytes().all(plain) {
+        if !web || text.len() > ORIGIN_LEN_MAX || !host.bytes().all(plain) {
             return None;
         }
         let url = Url::parse(text).ok()?;

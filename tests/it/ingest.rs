@@ -447,6 +447,7 @@ async fn each_batch_costs_a_write_and_the_stream_ends_when_there_is_none_left() 
         key,
         quotas: Arc::clone(&quotas),
         life: Arc::default(),
+        share: Arc::default(),
         about: std::sync::Arc::new(KeyAbout {
             name: String::new(),
             prefix: String::new(),

@@ -344,7 +344,7 @@ async fn what_is_used_of_a_quota_stays_used_when_it_is_changed() {
     for _ in 0..30 {
         can_query(&app, &made.key).await.unwrap();
     }
-    for (limit, left) in [(50, 20), (100, 70), (40, 10)] {
+    for (limit, left) in [(50, 20), (100, 70), (20, 0), (40, 10)] {
         let change = UpdateApiKeyRequest {
             id: id_of(&made),
             queries_per_hour: Some(limit),
@@ -860,4 +860,70 @@ async fn a_secret_is_kept_as_long_as_what_it_signed() {
         can_query(&app, &token).await.is_err()
     })
     .await;
+}
+
+/// What comes of a call whose body follows its head after a while, in which `meanwhile` is done.
+async fn late(
+    app: &App,
+    key: &str,
+    path: &str,
+    meanwhile: impl Future<Output = ()>,
+) -> (Code, String) {
+    let (body, rest) =
+        tokio::sync::mpsc::channel::<Result<bytes::Bytes, std::convert::Infallible>>(1);
+    let rest = tokio_stream(rest);
+    let url = format!("http://{}{path}", app.grpc);
+    let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let call = client
+        .post(url)
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .header("x-api-key", key)
+        .body(reqwest::Body::wrap_stream(rest));
+    let answer = tokio::spawn(call.send());
+    // The head is there.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    meanwhile.await;
+    let message = prost::Message::encode_to_vec(&reader("back door"));
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    let frame = [&[0][..], &length, &message].concat();
+    body.send(Ok(frame.into())).await.unwrap();
+    drop(body);
+    let answer = answer.await.unwrap().unwrap();
+    let status = Status::from_header_map(answer.headers()).unwrap();
+    reason(&status)
+}
+
+fn tokio_stream(
+    receiver: tokio::sync::mpsc::Receiver<Result<bytes::Bytes, std::convert::Infallible>>,
+) -> impl futures_util::Stream<Item = Result<bytes::Bytes, std::convert::Infallible>> {
+    futures_util::stream::unfold(receiver, |mut receiver| async move {
+        let next = receiver.recv().await?;
+        Some((next, receiver))
+    })
+}
+
+#[tokio::test]
+async fn a_request_that_ends_after_its_key_does_nothing() {
+    let app = App::start().await;
+    let (_, mut keys) = managed(&app, "acme").await;
+    let manager = CreateApiKeyRequest {
+        scopes: vec!["keys:manage".to_owned(), "taps:read".to_owned()],
+        ..reader("manager")
+    };
+    let invalid = (Code::Unauthenticated, "API_KEY_INVALID".to_owned());
+    for path in
+        ["/tap.v1.ApiKeys/CreateApiKey", "/tap.v1.ApiKeys/IssueToken", "/tap.v1.Tags/ListTags"]
+    {
+        let made = create(&mut keys, manager.clone()).await;
+        let mut by_owner = keys.clone();
+        let revoke = async {
+            by_owner.revoke_api_key(RevokeApiKeyRequest { id: id_of(&made) }).await.unwrap();
+        };
+        assert_eq!(late(&app, &made.key, path, revoke).await, invalid, "{path}");
+    }
+    assert_eq!(
+        app.scalar::<i64>("select count(*) from api_keys where name = 'back door'").await,
+        0
+    );
 }

@@ -387,7 +387,7 @@ async fn every_tag_of_a_batch_is_told_what_is_wrong_with_it() {
     assert_eq!(told.len(), 21);
     assert_eq!(told[4], ("tags[1].uid".to_owned(), "MALFORMED_TAG_UID".to_owned()));
     assert_eq!(told[20], ("tags".to_owned(), "MORE_VIOLATIONS".to_owned()));
-    assert!(refused.message().ends_with("4979 more things are wrong in tags after these"));
+    assert!(refused.message().ends_with("4979 more things are wrong after these"));
     assert_eq!(app.scalar::<i64>("select count(*) from tags").await, 0);
 }
 
