@@ -213,7 +213,7 @@ pub(crate) const TOKEN_EXPIRED: Error = Error::Unauthenticated {
     message: "this token has expired: trade the key for a new one",
 };
 const NOT_A_TOKEN: Error = Error::Unauthenticated {
-    reason: reasons::API_KEY_MISSING,
+    reason: reasons::API_KEY_INVALID,
     message: "access_token takes one token, and no key: trade the key at POST /v1/tokens. Rotate a key that was in an address: it may be kept there",
 };
 const MISSING: Error = Error::Unauthenticated {

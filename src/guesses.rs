@@ -1,5 +1,4 @@
-//! Who tries keys: an address that sends one wrong key after another is refused for a while, before what it
-//! sends is looked at.
+//! Who tries keys: an address that sends one wrong key after another is refused for a while, whatever it sends.
 //!
 //! Only different wrong keys count, so that a service that goes on with a dead key is not taken for one that
 //! guesses. And keys that were used from an address before go on working from there, so that nobody can shut
