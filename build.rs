@@ -11,8 +11,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const PROTO_FILES: &[&str] =
-    &["tap/v1/api_keys.proto", "tap/v1/tags.proto", "tap/v1/tap_analytics.proto"];
+const PROTO_FILES: &[&str] = &[
+    "tap/v1/api_keys.proto",
+    "tap/v1/tags.proto",
+    "tap/v1/tap_analytics.proto",
+    "tap/v1/events.proto",
+];
 
 #[expect(clippy::disallowed_methods, reason = "how cargo tells where to write")]
 fn main() -> Result<(), Box<dyn Error>> {

@@ -55,6 +55,30 @@ const ROUTES: &[(&str, Route)] = &[
     ("/tap.v1.Tags/UpdateTag", Route::Key(Scope::TagsWrite, Class::Change)),
     ("/tap.v1.Tags/ArchiveTag", Route::Key(Scope::TagsWrite, Class::Change)),
     ("/tap.v1.Tags/GetTagQrCode", Route::Key(Scope::TapsRead, Class::Read)),
+    ("/tap.v1.Events/CreateSession", Route::Key(Scope::EventsWrite, Class::Write)),
+    ("/tap.v1.Events/GetSession", Route::Key(Scope::EventsRead, Class::Read)),
+    ("/tap.v1.Events/ListSessions", Route::Key(Scope::EventsRead, Class::Read)),
+    ("/tap.v1.Events/RecordEvents", Route::Key(Scope::EventsWrite, Class::Write)),
+    ("/tap.v1.Events/GetReceipt", Route::Key(Scope::EventsWrite, Class::Read)),
+    ("/tap.v1.Events/GetEvent", Route::Key(Scope::EventsRead, Class::Read)),
+    ("/tap.v1.Events/ListEvents", Route::Key(Scope::EventsRead, Class::Read)),
+    ("/tap.v1.Events/QueryEvents", Route::Key(Scope::EventsRead, Class::Query)),
+    // Fresh ones cost a query, besides.
+    ("/tap.v1.Events/StreamEvents", Route::Key(Scope::EventsRead, Class::Stream)),
+    ("/tap.v1.Events/UpdateEvent", Route::Key(Scope::EventsWrite, Class::Change)),
+    ("/tap.v1.Events/ReplaceEvent", Route::Key(Scope::EventsWrite, Class::Change)),
+    ("/tap.v1.Events/DeleteEvent", Route::Key(Scope::EventsWrite, Class::Change)),
+    ("/tap.v1.Events/ListEventErrors", Route::Key(Scope::EventsRead, Class::Read)),
+    ("/tap.v1.Events/GetEventError", Route::Key(Scope::EventsRead, Class::Read)),
+    ("/tap.v1.Events/GroupEventErrors", Route::Key(Scope::EventsRead, Class::Read)),
+    ("/tap.v1.Events/ReplayEventErrors", Route::Key(Scope::EventsWrite, Class::Change)),
+    ("/tap.v1.Events/PutEventType", Route::Key(Scope::EventsWrite, Class::Change)),
+    ("/tap.v1.Events/GetEventType", Route::Key(Scope::EventsRead, Class::Read)),
+    ("/tap.v1.Events/ListEventTypes", Route::Key(Scope::EventsRead, Class::Read)),
+    ("/tap.v1.Events/DeleteEventType", Route::Key(Scope::EventsWrite, Class::Change)),
+    ("/tap.v1.Events/GetIngestLedger", Route::Key(Scope::EventsRead, Class::Read)),
+    ("/tap.v1.Events/GetEventSettings", Route::Key(Scope::EventsRead, Class::Read)),
+    ("/tap.v1.Events/UpdateEventSettings", Route::Key(Scope::EventsWrite, Class::Change)),
     ("/tap.v1.ApiKeys/CreateApiKey", Route::Key(Scope::KeysManage, Class::Change)),
     ("/tap.v1.ApiKeys/ListApiKeys", Route::Key(Scope::KeysManage, Class::Read)),
     ("/tap.v1.ApiKeys/GetApiKey", Route::Key(Scope::KeysManage, Class::Read)),
@@ -130,7 +154,7 @@ impl Route {
 
     /// Whether an `EventSource` may call here, which can send a token by no header.
     fn by_event_source(self) -> bool {
-        matches!(self, Self::ByTag(_, Class::Stream))
+        self.class() == Some(Class::Stream) && self.scope().is_some_and(Scope::reads)
     }
 }
 

@@ -17,6 +17,7 @@ pub const MIGRATIONS: &[(&str, &str)] = &[
     ("V5__tap_days", include_str!("../sql/schema/0005_tap_days.sql")),
     ("V6__live", include_str!("../sql/schema/0006_live.sql")),
     ("V7__access", include_str!("../sql/schema/0007_access.sql")),
+    ("V8__events", include_str!("../sql/schema/0008_events.sql")),
 ];
 
 /// Migrates the database, and says what it did.

@@ -39,13 +39,24 @@ pub enum Scope {
     TapsWrite,
     /// Make, change and archive tags.
     TagsWrite,
+    /// Look at sessions, events and event errors, and stream events.
+    EventsRead,
+    /// Send events and change them; set event types and settings; send refused events again.
+    EventsWrite,
     /// Make, change and end keys.
     KeysManage,
 }
 
 impl Scope {
     /// Every scope there is.
-    pub const ALL: &[Self] = &[Self::TapsRead, Self::TapsWrite, Self::TagsWrite, Self::KeysManage];
+    pub const ALL: &[Self] = &[
+        Self::TapsRead,
+        Self::TapsWrite,
+        Self::TagsWrite,
+        Self::EventsRead,
+        Self::EventsWrite,
+        Self::KeysManage,
+    ];
 
     /// As stored and shown.
     #[must_use]
@@ -54,6 +65,8 @@ impl Scope {
             Self::TapsRead => "taps:read",
             Self::TapsWrite => "taps:write",
             Self::TagsWrite => "tags:write",
+            Self::EventsRead => "events:read",
+            Self::EventsWrite => "events:write",
             Self::KeysManage => "keys:manage",
         }
     }
@@ -61,7 +74,7 @@ impl Scope {
     /// Whether it only lets look: what a token of a browser may have.
     #[must_use]
     pub fn reads(self) -> bool {
-        matches!(self, Self::TapsRead)
+        matches!(self, Self::TapsRead | Self::EventsRead)
     }
 
     /// The scope of this name. A newer release may have stored scopes that this one does not know:
@@ -75,9 +88,9 @@ impl Scope {
 /// A usual set of scopes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Preset {
-    /// Counts and streams taps: for people and pages.
+    /// Counts and streams taps and events: for people and pages.
     Reader,
-    /// Records taps, and nothing else: for services and devices.
+    /// Records taps and events, and nothing else: for services and devices.
     Writer,
     /// Everything, keys too: for who runs a team.
     Admin,
@@ -88,8 +101,8 @@ impl Preset {
     #[must_use]
     pub fn scopes(self) -> &'static [Scope] {
         match self {
-            Self::Reader => &[Scope::TapsRead],
-            Self::Writer => &[Scope::TapsWrite],
+            Self::Reader => &[Scope::TapsRead, Scope::EventsRead],
+            Self::Writer => &[Scope::TapsWrite, Scope::EventsWrite],
             Self::Admin => Scope::ALL,
         }
     }
