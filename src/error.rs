@@ -108,10 +108,8 @@ pub enum Error {
     TooManyStreams { max: usize },
 
     /// What follows the token is gone: `OUT_OF_RANGE`.
-    #[error(
-        "taps after this resume_token are gone, or it is of another history of the store: query anew, and stream without a token or with the one of that answer"
-    )]
-    ResumeTokenExpired,
+    #[error("{message}")]
+    ResumeTokenExpired { message: &'static str },
 
     /// The work took longer than it may: `DEADLINE_EXCEEDED`.
     #[error("the answer took too long: ask for a shorter range or fewer tags")]
@@ -235,7 +233,7 @@ impl Error {
             Self::Busy => (Code::Unavailable, reasons::TOO_BUSY),
             Self::Draining => (Code::Unavailable, reasons::DRAINING),
             Self::TooManyStreams { .. } => (Code::ResourceExhausted, reasons::TOO_MANY_STREAMS),
-            Self::ResumeTokenExpired => (Code::OutOfRange, reasons::RESUME_TOKEN_EXPIRED),
+            Self::ResumeTokenExpired { .. } => (Code::OutOfRange, reasons::RESUME_TOKEN_EXPIRED),
             Self::TooSlow => (Code::DeadlineExceeded, reasons::QUERY_TOO_SLOW),
             Self::Internal(_) => (Code::Internal, reasons::INTERNAL),
         }

@@ -119,14 +119,15 @@ pub struct HttpBody {
 /// reflection and the tests all read these bytes.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tap.binpb"));
 
-/// A `StreamTapsResponse` that is encoded already: a tap goes to many readers, and is encoded once.
+/// A response of a stream that is encoded already, such as a `StreamTapsResponse`: what goes to many readers is
+/// encoded once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Encoded(Bytes);
 
 impl Encoded {
     /// A message, encoded.
     #[must_use]
-    pub fn new(message: &tap_v1::StreamTapsResponse) -> Self {
+    pub fn new(message: &impl Message) -> Self {
         Self(message.encode_to_vec().into())
     }
 }

@@ -38,6 +38,12 @@ use crate::{
     directory::Directory,
     docs,
     error::Error,
+    feeds::{
+        Followed as _,
+        live::{Feeds, Reads},
+        revisions::Revisions,
+        token::{History, Tokens},
+    },
     hints::{Hints, Notices},
     limits::LimitLayer,
     page,
@@ -56,12 +62,10 @@ use crate::{
         answers::Answers,
         buffer::{self, Drain},
         link::{self, Link},
-        live::Feeds,
+        live::LiveTaps,
         queue::Queue,
         record::Recorder,
-        revisions::Revisions,
         rpc::Taps,
-        token::Tokens,
         writer::Writer,
     },
     telemetry::ObserveLayer,
@@ -213,17 +217,18 @@ impl Start<'_> {
     fn start(self, tasks: &mut JoinSet<()>) -> anyhow::Result<(Services, Drain)> {
         let Self { db, store, serve, clock, directory, tags, loaded, draining } = self;
         let Loaded { secrets, history } = loaded;
-        let tokens = Arc::new(Tokens::new(secrets.root(), history, clock.clone()));
+        let history = History::new(history);
+        let tokens = Arc::new(Tokens::new(secrets.root(), history.clone(), clock.clone()));
         let revisions = Arc::new(Revisions::default());
-        let feeds = Feeds::new(db.clone(), Arc::clone(&tags), Arc::clone(&revisions));
+        let live = LiveTaps { tags: Arc::clone(&tags) };
+        let feeds = Feeds::new(db.clone(), live, Arc::clone(&revisions), Reads::default());
         let hints = Hints {
             db: db.clone(),
             listen: db::system_role(store)?,
             directory: Arc::clone(&directory),
-            revisions: Arc::clone(&revisions),
-            feeds: feeds.clone(),
             tags: Arc::clone(&tags),
-            tokens: Arc::clone(&tokens),
+            feeds: vec![Arc::new(feeds.clone())],
+            history: history.clone(),
         };
         tasks.spawn(hints.run());
         tasks.spawn(Arc::clone(&tags).run());
@@ -233,7 +238,7 @@ impl Start<'_> {
         let retention = serve.retention();
         let writer = Arc::new(Writer::new(db.clone(), clock.clone()));
         tasks.spawn(chores::keep_partitions(Arc::clone(&writer), clock.clone(), retention));
-        let notices = Notices::default();
+        let notices = Notices::on(LiveTaps::NAME);
         tasks.spawn(notices.clone().run(db.clone()));
 
         let revisions_too = Arc::clone(&revisions);
@@ -263,14 +268,13 @@ impl Start<'_> {
             clock: clock.clone(),
         };
         let (cache, timeout) = (serve.cache_bytes(), serve.query_timeout());
-        let history = tokens.histories();
         let taps = Taps {
             answers: Answers::new(db, clock.clone(), revisions, Arc::clone(&tags), cache, timeout),
             recorder: Recorder::new(Arc::clone(&tags), queue),
             feeds,
             tags,
             tokens,
-            streams: Streams { clock: clock.clone(), draining, history },
+            streams: Streams { clock: clock.clone(), draining, history: history.changes() },
             clock,
             retention,
         };
