@@ -292,10 +292,15 @@ pub struct ErrorFilter {
 /// Event errors with which the same is wrong.
 #[derive(Clone, Debug)]
 pub struct ErrorGroup {
+    pub fingerprint: [u8; 16],
     pub count: i64,
     pub first_seen: DateTime<Utc>,
+    pub last_seen: DateTime<Utc>,
     /// The newest of them.
-    pub newest: EventError,
+    pub newest: Uuid,
+    /// What is wrong with that.
+    pub violations: Vec<StoredViolation>,
+    pub application: String,
 }
 
 /// What the data of events must be like.
