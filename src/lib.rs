@@ -27,6 +27,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod ids;
+pub mod json;
 pub mod proto;
 pub mod reasons;
 pub mod secrets;
