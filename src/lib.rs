@@ -43,6 +43,7 @@ pub mod requests;
 pub mod access;
 pub mod auth;
 pub mod directory;
+pub mod events;
 pub mod feeds;
 pub mod guesses;
 pub mod limits;

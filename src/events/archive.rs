@@ -1,6 +1,6 @@
 //! Looks at what is stored: one thing, or a page of them.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -19,8 +19,8 @@ use crate::{
     ids::TeamId,
     reasons,
     taps::{
-        buckets,
-        model::{Counts, Group, Query},
+        self,
+        model::{Counts, Group, GroupBy, Query},
     },
 };
 
@@ -130,23 +130,35 @@ impl Archive {
     /// How many events there were, by bucket, and the busiest categories.
     ///
     /// # Errors
-    /// As [`crate::db::query`].
-    pub async fn count(&self, team: TeamId, query: &Query, limit: usize) -> Result<Counts, Error> {
-        let bounds = buckets::bounds(query).unwrap_or_else(|| vec![query.range.start, query.range.end]);
+    /// [`Error::Invalid`] for too many buckets or counts; as [`crate::db::query`].
+    pub async fn count(&self, team: TeamId, query: &Query) -> Result<Counts, Error> {
+        let bounds = taps::count::bounds(query)?;
+        let limit = match query.group_by {
+            GroupBy::Tag { limit } => i64::try_from(limit).map_err(Error::internal)?,
+            _ => 0,
+        };
         let range = settle::quarter_of(query.range.start)..settle::quarter_of(query.range.end);
         let read = self.db.team(team).await?;
-        let quarters = events::count_events(&read, team, range).await?;
+        let quarters = events::count_events(&read, team, range, limit).await?;
         read.end().await?;
 
-        let mut groups: std::collections::BTreeMap<String, Vec<i64>> = [].into();
-        let width = bounds.len() - 1;
+        let width = bounds.len().saturating_sub(1);
         let mut counts = vec![0; width];
+        // `None`: the rest.
+        let mut groups: BTreeMap<Option<String>, Vec<i64>> = BTreeMap::new();
         for quarter in quarters {
-            let at = bounds[1..].partition_point(|bound| *bound <= quarter.start).min(width - 1);
-            counts[at] += quarter.events;
-            groups.entry(quarter.category).or_insert_with(|| vec![0; width])[at] += quarter.events;
+            // Those that begin before the range does are of the first bucket.
+            let begun = bounds.partition_point(|bound| *bound <= quarter.start);
+            let at = begun.saturating_sub(1).min(width.saturating_sub(1));
+            let group = groups.entry(quarter.category).or_insert_with(|| vec![0; width]);
+            for counts in [&mut counts, group] {
+                if let Some(count) = counts.get_mut(at) {
+                    *count += quarter.events;
+                }
+            }
         }
-        let groups = busiest(groups.into_iter().collect(), limit, width);
+        let mut groups: Vec<Group> = groups.into_iter().map(group).collect();
+        groups.sort_by_key(|group| (group.other, -group.total));
         Ok(Counts { bounds, counts, groups, comparison: None, revision: 0 })
     }
 
@@ -272,26 +284,9 @@ pub fn not_found(reason: &'static str, what: &str) -> Error {
     Error::NotFound { reason, message: format!("no such {what}") }
 }
 
-/// The busiest categories, and the rest in one group.
-fn busiest(mut categories: Vec<(String, Vec<i64>)>, limit: usize, width: usize) -> Vec<Group> {
-    let total = |counts: &[i64]| counts.iter().sum::<i64>();
-    categories.sort_by_key(|(category, counts)| (-total(counts), category.clone()));
-    let rest = categories.split_off(limit.min(categories.len()));
-    let group = |key: String, counts: Vec<i64>, other| Group {
-        label: key.clone(),
-        key,
-        other,
-        total: total(&counts),
-        counts,
-    };
-    let mut groups: Vec<Group> =
-        categories.into_iter().map(|(category, counts)| group(category, counts, false)).collect();
-    if !rest.is_empty() {
-        let mut sums = vec![0; width];
-        for (_, counts) in rest {
-            sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
-        }
-        groups.push(group(String::new(), sums, true));
-    }
-    groups
+/// The counts of a category; of the rest, where it has none.
+fn group((category, counts): (Option<String>, Vec<i64>)) -> Group {
+    let other = category.is_none();
+    let key = category.unwrap_or_default();
+    Group { label: key.clone(), key, other, total: counts.iter().sum(), counts }
 }

@@ -1,7 +1,5 @@
 //! Changes events that are stored, at once: held to the same rules as new ones, and counted anew.
 
-use std::collections::{BTreeSet, HashSet};
-
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
@@ -15,7 +13,7 @@ use super::{
         events as store,
         setup::{self, NewSession},
     },
-    types::Types,
+    types::{Asked, Types},
 };
 use crate::{
     clock::Clock,
@@ -105,12 +103,12 @@ impl Editor {
     ) -> Result<Content, Error> {
         let now = self.clock.now();
         let draft = Draft::read(payload, now);
-        let sessions: HashSet<Uuid> = draft.session_id().into_iter().collect();
-        let kinds: BTreeSet<(&str, &str)> = draft.kind().into_iter().collect();
-        let known = self.types.known(write, team, &sessions, &kinds).await?;
-        let content = draft.settle(&known).map_err(Error::Invalid)?.content;
+        let mut asked = Asked::default();
+        asked.about(&draft);
+        let facts = self.types.facts(write, team, &asked).await?;
+        let content = draft.settle(&facts.known()).map_err(Error::Invalid)?.content;
         let id = content.session_id;
-        if !known.sessions.contains(&id) {
+        if !facts.sessions.contains(&id) {
             let new = [NewSession { id, tap_id: None, application: by }];
             setup::create_sessions(write, team, &new, now).await?;
         }

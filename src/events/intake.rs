@@ -18,7 +18,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    model::{Application, BatchId},
+    model::{Application, BatchId, Readable},
     store::inbox::{self, NewBatch},
     worker::Worker,
 };
@@ -63,13 +63,6 @@ struct Waiting {
     done: oneshot::Sender<Result<(), Error>>,
 }
 
-/// Events that can be read: how many, and a JSON array of them.
-#[derive(Clone, Debug)]
-pub struct Readable {
-    pub events: usize,
-    pub payload: String,
-}
-
 impl Intake {
     /// Empty lines before this store.
     #[must_use]
@@ -110,8 +103,13 @@ impl Intake {
     ///
     /// # Errors
     /// As [`crate::db::query`].
-    pub async fn accept_in(&self, write: &Write, team: TeamId, batch: NewBatch) -> Result<(), Error> {
-        inbox::accept_events(write, team, self.0.clock.now(), &[batch]).await
+    pub async fn accept_in(
+        &self,
+        write: &Write,
+        team: TeamId,
+        batches: &[NewBatch],
+    ) -> Result<(), Error> {
+        inbox::accept_events(write, team, self.0.clock.now(), batches).await
     }
 
     /// Events of a team were taken.

@@ -28,6 +28,9 @@ impl Followed for LiveEvents {
     const NAME: &'static str = "events";
     const EXPIRED: &'static str = "this resume_token is of another history of the store: list what there is, and stream without a token";
 
+    // Each may have 64 KiB.
+    const PAGE: usize = 100;
+
     type Stored = Event;
     type Item = Event;
     type Filter = Wanted;

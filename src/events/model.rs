@@ -76,6 +76,13 @@ pub struct Application {
     pub name: String,
 }
 
+/// Events that can be read: how many, and a JSON array of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readable {
+    pub events: usize,
+    pub payload: String,
+}
+
 /// A visit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {

@@ -6,7 +6,7 @@
 //! looked up while nobody else adds any.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet, hash_map::Entry},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     sync::Arc,
 };
 
@@ -15,7 +15,7 @@ use serde_json::{Value, value::RawValue};
 use uuid::Uuid;
 
 use super::{
-    check::{Draft, Known},
+    check::Draft,
     model::{
         ATTEMPTS_MAX, Application, BatchId, Event, EventError, NewEvent, StoredViolation, fingerprint,
     },
@@ -25,7 +25,7 @@ use super::{
         inbox::{self, Batch, Outcomes},
         setup::{self, NewSession},
     },
-    types::Types,
+    types::{Asked, Facts, Types},
 };
 use crate::{
     clock::Clock,
@@ -95,7 +95,8 @@ struct Taken {
     replay_of: Option<Uuid>,
     /// As it was sent, as JSON.
     payload: Box<RawValue>,
-    draft: Draft,
+    /// The same, read.
+    value: Value,
 }
 
 /// A taken event, and whether anything is wrong with it.
@@ -136,21 +137,11 @@ impl Settler {
         team: TeamId,
         batches: Vec<Batch>,
     ) -> Result<Vec<Judged>, Error> {
-        let taken = off_the_runtime(move || unpack(batches)).await??;
-        let sessions: HashSet<Uuid> =
-            taken.iter().filter_map(|taken| taken.draft.session_id()).collect();
-        let kinds: BTreeSet<(&str, &str)> =
-            taken.iter().filter_map(|taken| taken.draft.kind()).collect();
-        let known = self.types.known(write, team, &sessions, &kinds).await?;
-        create_sessions(write, team, &taken, &known, self.clock.now()).await?;
-        let judge = move || {
-            taken.into_iter().map(|taken| {
-                let judged = taken.draft.settle(&known);
-                (taken, judged)
-            })
-            .collect()
-        };
-        off_the_runtime(judge).await
+        let (taken, asked) = off_the_runtime(move || unpack(batches)).await??;
+        let now = self.clock.now();
+        let facts = self.types.facts(write, team, &asked).await?;
+        create_sessions(write, team, &taken, &asked, &facts, now).await?;
+        off_the_runtime(move || judge(taken, &facts)).await
     }
 
     /// Stores what became of events.
@@ -225,7 +216,7 @@ impl Taken {
             application: Arc::clone(&self.application),
             replay_of: self.replay_of,
             payload: self.payload.clone(),
-            draft: Draft::read(&Value::Null, self.received_at),
+            value: Value::Null,
         }
     }
 }
@@ -235,26 +226,37 @@ fn cannot_be_stored() -> Violation {
     Violation::new("event", reasons::PROCESSING_FAILED, text)
 }
 
-/// Reads the events of batches.
-fn unpack(batches: Vec<Batch>) -> Result<Vec<Taken>, Error> {
-    let mut all = Vec::new();
+/// Reads the events of batches, and what has to be asked of the store about them.
+fn unpack(batches: Vec<Batch>) -> Result<(Vec<Taken>, Asked), Error> {
+    let (mut all, mut asked) = (Vec::new(), Asked::default());
     for batch in batches {
         let payloads: Vec<Box<RawValue>> =
             serde_json::from_str(&batch.payload).map_err(Error::internal)?;
         let application = Arc::new(batch.application);
         for (place, payload) in payloads.into_iter().enumerate() {
             let value: Value = serde_json::from_str(payload.get()).map_err(Error::internal)?;
+            asked.about(&Draft::read(&value, batch.received_at));
             all.push(Taken {
                 receipt: batch.id.receipt(place),
                 received_at: batch.received_at,
                 application: Arc::clone(&application),
                 replay_of: batch.replay_of.as_ref().and_then(|errors| errors.get(place).copied()),
-                draft: Draft::read(&value, batch.received_at),
                 payload,
+                value,
             });
         }
     }
-    Ok(all)
+    Ok((all, asked))
+}
+
+/// Looks at each event.
+fn judge(taken: Vec<Taken>, facts: &Facts) -> Vec<Judged> {
+    let known = facts.known();
+    let judge = |taken: Taken| {
+        let judged = Draft::read(&taken.value, taken.received_at).settle(&known);
+        (taken, judged)
+    };
+    taken.into_iter().map(judge).collect()
 }
 
 /// Makes the sessions that are not there, where the team wants that, for whoever named them first.
@@ -262,22 +264,21 @@ async fn create_sessions(
     write: &Write,
     team: TeamId,
     taken: &[Taken],
-    known: &Known,
+    asked: &Asked,
+    facts: &Facts,
     now: DateTime<Utc>,
 ) -> Result<(), Error> {
-    if !known.settings.create_unknown_sessions {
+    if !facts.settings.create_unknown_sessions || asked.sessions.is_subset(&facts.sessions) {
         return Ok(());
     }
     let mut missing = BTreeMap::new();
     for taken in taken {
+        let session = Draft::read(&taken.value, taken.received_at).session_id();
         // Of an event that is refused for something else, too: the visit took place.
-        if let Some(id) = taken.draft.session_id().filter(|id| !known.sessions.contains(id)) {
+        if let Some(id) = session.filter(|id| !facts.sessions.contains(id)) {
             let application = taken.application.as_ref();
             missing.entry(id).or_insert(NewSession { id, tap_id: None, application });
         }
-    }
-    if missing.is_empty() {
-        return Ok(());
     }
     let missing: Vec<NewSession<'_>> = missing.into_values().collect();
     setup::create_sessions(write, team, &missing, now).await
@@ -401,7 +402,7 @@ fn refused(taken: Taken, violations: Vec<Violation>, now: DateTime<Utc>) -> Even
     }
 }
 
-fn conflict() -> Violation {
+pub(super) fn conflict() -> Violation {
     let text = "is the id of another event, which differs from this one: use a new id";
     Violation::new("event_id", reasons::DUPLICATE_CONFLICT, text)
 }

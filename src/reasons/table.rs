@@ -1,7 +1,7 @@
 //! The table of reasons: one each, with what is said of it wherever it comes up.
 
 use tonic::Code::{
-    AlreadyExists, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound,
+    Aborted, AlreadyExists, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound,
     OutOfRange, PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable, Unimplemented,
 };
 
@@ -60,6 +60,33 @@ reasons! {
     TAG_LIMIT: service(ResourceExhausted,
         "the team has as many tags as `TAP_TEAM_TAGS_MAX` allows, archived ones included",
         "use a tag that is there, or have the limit raised");
+    SESSION_NOT_FOUND: service(NotFound,
+        "the team has no session of this id. The same for a session of another team",
+        "make it, or correct the id");
+    SESSION_EXISTS: service(AlreadyExists,
+        "the session is there, and came from another tap",
+        "take another id");
+    RECEIPT_NOT_FOUND: service(NotFound,
+        "the team was given no such receipt",
+        "correct it");
+    EVENT_NOT_FOUND: service(NotFound,
+        "the team has no event of this id, or it was deleted. The same for an event of another team",
+        "correct the id");
+    EVENT_ERROR_NOT_FOUND: service(NotFound,
+        "the team has no event error of this id. The same for one of another team",
+        "correct the id");
+    EVENT_TYPE_NOT_FOUND: service(NotFound,
+        "the team has no event type of this category and name",
+        "list the event types to see which there are");
+    EVENT_TYPE_LIMIT: service(ResourceExhausted,
+        "the team has 1,000 event types",
+        "delete one");
+    EVENT_BACKLOG: service(ResourceExhausted,
+        "more events of the team wait to be stored than `TAP_EVENT_BACKLOG_MAX` allows; none of the call was taken",
+        "send them again later");
+    ETAG_MISMATCH: service(Aborted,
+        "somebody else has changed the event or the event type since the `etag` was read; nothing was changed",
+        "read it again, and change that");
     PUBLIC_URL_UNKNOWN: service(FailedPrecondition,
         "a QR code was asked for by no address that could be in it, and `TAP_PUBLIC_URL` is not set",
         "set it, or call by the address that people use");
@@ -76,7 +103,7 @@ reasons! {
         "the team has 1,000 keys that work or have expired in the last 90 days",
         "revoke some");
     RESUME_TOKEN_EXPIRED: service(OutOfRange,
-        "taps after the `resume_token` are gone, or it is of another history of the store, such as before a backup was restored",
+        "what follows the `resume_token` is gone, or it is of another history of the store, such as before a backup was restored",
         "query anew, and stream without a token or with that of the answer");
     UNKNOWN_METHOD: service(Unimplemented,
         "there is no such RPC",
@@ -230,6 +257,14 @@ reasons! {
         field("`limit`", "`limit` and one, times the buckets, is more than 100,000");
     MALFORMED_RESUME_TOKEN:
         field("`resume_token`", "it is not a token that this service made for this team");
+    TOO_MANY_EVENTS:
+        field("`events`", "a batch has more than 1,000"),
+        field("`error_ids`", "more than 1,000 are named");
+    MALFORMED_VALUE: field("`events[i]`", "it is no `google.protobuf.Value`, or has more than 32 levels");
+    MALFORMED_TYPE_NAME: field("`category`, `name` of an event type",
+        "it has another character than letters, digits, spaces, or `.` `_` `:` `~` `-`, or is `.` or `..`");
+    MALFORMED_FINGERPRINT: field("`filter.fingerprint`", "it is not 32 hexadecimal digits");
+    TOO_NARROW: field("`interval` of QueryEvents", "it is `MINUTE`");
     TOO_MANY_TAPS: field("`taps`", "a batch has more than 5,000");
     OUT_OF_SEQUENCE: field("`sequence`", "it is not larger than that of the batch before");
 }

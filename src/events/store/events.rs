@@ -258,11 +258,12 @@ pub async fn stream_state(read: &TeamRead, team: TeamId) -> Result<StreamState, 
 #[derive(Clone, Debug)]
 pub struct Quarter {
     pub start: DateTime<Utc>,
-    pub category: String,
+    /// `None`: one beyond the busiest.
+    pub category: Option<String>,
     pub events: i64,
 }
 
-/// The quarters of an hour of a range.
+/// The quarters of an hour of a range, by the busiest categories and the rest.
 ///
 /// # Errors
 /// As [`db::query`].
@@ -270,8 +271,9 @@ pub async fn count_events(
     read: &TeamRead,
     team: TeamId,
     range: std::ops::Range<DateTime<Utc>>,
+    categories: i64,
 ) -> Result<Vec<Quarter>, Error> {
-    let params: db::Params<'_> = &[&team.0, &range.start, &range.end];
+    let params: db::Params<'_> = &[&team.0, &range.start, &range.end, &categories];
     let rows = read.query(sql!("events/count_events"), params).await?;
     let quarter = |row: &Row| Quarter {
         start: row.get("quarter"),
