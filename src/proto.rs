@@ -6,7 +6,9 @@ use prost::{
     encoding::{DecodeContext, WireType},
 };
 
-use crate::{events::model::BATCH_EVENTS_MAX, tags::model::BATCH_TAGS_MAX, taps::model::BATCH_TAPS_MAX};
+use crate::{
+    events::model::BATCH_EVENTS_MAX, tags::model::BATCH_TAGS_MAX, taps::model::BATCH_TAPS_MAX,
+};
 
 /// Package `tap.v1`: the messages and the client.
 #[expect(

@@ -248,8 +248,7 @@ impl Archive {
         page: &Page<DateTime<Utc>>,
     ) -> Result<(LedgerMinute, Listed<LedgerMinute>), Error> {
         let read = self.db.team(team).await?;
-        let (total, found) =
-            inbox::ledger(&read, team, minutes, page.after, page.limit()).await?;
+        let (total, found) = inbox::ledger(&read, team, minutes, page.after, page.limit()).await?;
         read.end().await?;
         Ok((total, page.cut(found)))
     }

@@ -61,7 +61,9 @@ impl Editor {
                 Edit::Whole(_) => Value::Object(Map::new()),
                 Edit::Some(_) => check::payload_of(Some(id), &event.content),
             };
-            if let (Value::Object(fields), Edit::Some(edit) | Edit::Whole(edit)) = (&mut payload, edit) {
+            if let (Value::Object(fields), Edit::Some(edit) | Edit::Whole(edit)) =
+                (&mut payload, edit)
+            {
                 fields.extend(edit);
                 fields.remove("event_id");
             }
@@ -70,8 +72,7 @@ impl Editor {
                 return Ok(event);
             }
             recount(&write, team, Some(&event.content), Some(&content)).await?;
-            let changed =
-                store::change_event(&write, team, id, &content, self.clock.now()).await?;
+            let changed = store::change_event(&write, team, id, &content, self.clock.now()).await?;
             changed.ok_or_else(|| Error::internal(anyhow::anyhow!("a locked event is gone: {id}")))
         };
         let done = work.await;
@@ -116,12 +117,7 @@ impl Editor {
     }
 }
 
-async fn lock(
-    write: &Write,
-    team: TeamId,
-    id: Uuid,
-    expected: Expected,
-) -> Result<Event, Error> {
+async fn lock(write: &Write, team: TeamId, id: Uuid, expected: Expected) -> Result<Event, Error> {
     let found = store::lock_event(write, team, id).await?;
     let event = found.ok_or_else(|| not_found(reasons::EVENT_NOT_FOUND, "event"))?;
     if expected.allows(event.version) { Ok(event) } else { Err(etag_mismatch("event")) }

@@ -86,7 +86,9 @@ impl Intake {
         if waiting >= self.0.backlog_max {
             return Err(Error::LimitReached {
                 reason: reasons::EVENT_BACKLOG,
-                message: format!("{waiting} events of this team wait to be stored: try again later"),
+                message: format!(
+                    "{waiting} events of this team wait to be stored: try again later"
+                ),
             });
         }
         let Readable { events, payload } = events;

@@ -14,6 +14,7 @@
 //! * an event error is sent again once.
 
 pub mod archive;
+pub mod bounds;
 pub mod check;
 pub mod data;
 pub mod edits;

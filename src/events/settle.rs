@@ -17,7 +17,8 @@ use uuid::Uuid;
 use super::{
     check::Draft,
     model::{
-        ATTEMPTS_MAX, Application, BatchId, Event, EventError, NewEvent, StoredViolation, fingerprint,
+        ATTEMPTS_MAX, Application, BatchId, Event, EventError, NewEvent, StoredViolation,
+        fingerprint,
     },
     store::{
         errors::{self, Became},
@@ -110,8 +111,7 @@ impl Settler {
     pub async fn settle(&self, team: TeamId) -> Result<Option<Settled>, Failed> {
         let write = self.db.team_write(team).await?;
         let now = self.clock.now();
-        let taken =
-            inbox::take_batches(&write, team, now, EVENTS_AT_A_TIME, BYTES_AT_A_TIME).await;
+        let taken = inbox::take_batches(&write, team, now, EVENTS_AT_A_TIME, BYTES_AT_A_TIME).await;
         let batches = match taken {
             Ok(batches) if !batches.is_empty() => batches,
             taken => return Ok(write.end(taken).await.map(|_| None)?),
@@ -152,10 +152,8 @@ impl Settler {
         judged: Vec<Judged>,
     ) -> Result<Settled, Error> {
         let base = events::lock_head(write, team).await?;
-        let asked: Vec<Uuid> = judged
-            .iter()
-            .filter_map(|(_, judged)| judged.as_ref().ok()?.event_id)
-            .collect();
+        let asked: Vec<Uuid> =
+            judged.iter().filter_map(|(_, judged)| judged.as_ref().ok()?.event_id).collect();
         let known = if asked.is_empty() {
             Vec::new()
         } else {
@@ -347,7 +345,11 @@ impl Outcome {
                 }
                 Ok((event, None)) => {
                     minute.duplicate += 1;
-                    outcome.duplicates.push(Duplicate { receipt: taken.receipt, event, received_at });
+                    outcome.duplicates.push(Duplicate {
+                        receipt: taken.receipt,
+                        event,
+                        received_at,
+                    });
                 }
                 Err(violations) => {
                     minute.rejected += 1;

@@ -8,13 +8,7 @@ use super::{
     model::{Application, EventType, Session, Settings, TYPES_MAX},
     store::setup::{self as store, NewSession},
 };
-use crate::{
-    clock::Clock,
-    db::Db,
-    error::Error,
-    ids::TeamId,
-    reasons,
-};
+use crate::{clock::Clock, db::Db, error::Error, ids::TeamId, reasons};
 
 /// Sets up what a team takes.
 #[derive(Clone, Debug)]
@@ -98,12 +92,7 @@ impl Setup {
     ///
     /// # Errors
     /// [`Error::NotFound`]; as [`crate::db::query`].
-    pub async fn delete_type(
-        &self,
-        team: TeamId,
-        category: &str,
-        name: &str,
-    ) -> Result<(), Error> {
+    pub async fn delete_type(&self, team: TeamId, category: &str, name: &str) -> Result<(), Error> {
         let write = self.db.team_write(team).await?;
         let done = store::delete_type(&write, team, category, name).await;
         let there = write.end(done).await?;

@@ -7,7 +7,12 @@ use std::{
 
 use uuid::Uuid;
 
-use super::{check::{Draft, Known}, model::Settings, schema::Schema, store::setup as store};
+use super::{
+    check::{Draft, Known},
+    model::Settings,
+    schema::Schema,
+    store::setup as store,
+};
 use crate::{db::TeamRead, error::Error, ids::TeamId};
 
 /// Bytes of schemas that are kept compiled, by their text.
@@ -59,7 +64,12 @@ pub struct Types {
 impl Default for Types {
     fn default() -> Self {
         let weigher = |_: &Uuid, (_, bytes): &(Arc<Schema>, u32)| *bytes;
-        Self { compiled: moka::sync::Cache::builder().weigher(weigher).max_capacity(KEPT_BYTES).build() }
+        Self {
+            compiled: moka::sync::Cache::builder()
+                .weigher(weigher)
+                .max_capacity(KEPT_BYTES)
+                .build(),
+        }
     }
 }
 
@@ -68,7 +78,12 @@ impl Types {
     ///
     /// # Errors
     /// As [`crate::db::query`].
-    pub async fn facts(&self, read: &TeamRead, team: TeamId, asked: &Asked) -> Result<Facts, Error> {
+    pub async fn facts(
+        &self,
+        read: &TeamRead,
+        team: TeamId,
+        asked: &Asked,
+    ) -> Result<Facts, Error> {
         let settings = store::get_settings(read, team).await?;
         let sessions: Vec<Uuid> = asked.sessions.iter().copied().collect();
         let sessions = if sessions.is_empty() {
@@ -76,11 +91,8 @@ impl Types {
         } else {
             store::find_sessions(read, team, &sessions).await?.into_iter().collect()
         };
-        let kinds: Vec<(&str, &str)> = asked
-            .kinds
-            .iter()
-            .map(|(category, name)| (category.as_str(), name.as_str()))
-            .collect();
+        let kinds: Vec<(&str, &str)> =
+            asked.kinds.iter().map(|(category, name)| (category.as_str(), name.as_str())).collect();
         let mut schemas = HashMap::new();
         for (category, name, version) in store::find_types(read, team, &kinds).await? {
             if let Some(schema) = self.schema(read, team, (&category, &name), version).await? {
@@ -104,7 +116,7 @@ impl Types {
         let Some(found) = store::get_type(read, team, category, name).await? else {
             return Ok(None);
         };
-        let schema = Schema::compile(&found.schema).map_err(|bad| {
+        let schema = Schema::parse(&found.schema).map_err(|bad| {
             let why = &bad.description;
             Error::internal(anyhow::anyhow!("a stored event type cannot be compiled: {why}"))
         })?;

@@ -44,8 +44,18 @@ pub async fn store_errors(
     let payloads: Vec<_> = errors.iter().map(|error| error.payload.as_str()).collect();
     let replays: Vec<_> = errors.iter().map(|error| error.replay_of).collect();
     let params: db::Params<'_> = &[
-        &team.0, &rejected_at, &ids, &received, &keys, &names, &fingerprints, &reasons, &fields,
-        &violations, &payloads, &replays,
+        &team.0,
+        &rejected_at,
+        &ids,
+        &received,
+        &keys,
+        &names,
+        &fingerprints,
+        &reasons,
+        &fields,
+        &violations,
+        &payloads,
+        &replays,
     ];
     write.query(sql!("events/store_errors"), params).await?;
     Ok(())
@@ -97,11 +107,8 @@ pub async fn list_errors(
 ) -> Result<Found<EventError>, Error> {
     let (at, id) = after.map(|place| (place.at, place.id)).unzip();
     let asked = Asked::of(filter);
-    let params = [
-        &asked.params(&team)[..],
-        &[&asked.replayed as db::Param<'_>, &at, &id, &limit],
-    ]
-    .concat();
+    let params =
+        [&asked.params(&team)[..], &[&asked.replayed as db::Param<'_>, &at, &id, &limit]].concat();
     let rows = read.query(sql!("events/list_errors"), &params).await?;
     let entries = rows.iter().map(event_error).collect::<Result<_, Error>>()?;
     Ok(Found::new(entries, &rows))
@@ -118,8 +125,7 @@ pub async fn group_errors(
     limit: i64,
 ) -> Result<(Vec<ErrorGroup>, i64), Error> {
     let asked = Asked::of(filter);
-    let params =
-        [&asked.params(&team)[..], &[&asked.replayed as db::Param<'_>, &limit]].concat();
+    let params = [&asked.params(&team)[..], &[&asked.replayed as db::Param<'_>, &limit]].concat();
     let rows = read.query(sql!("events/group_errors"), &params).await?;
     let group = |row: &Row| {
         Ok(ErrorGroup {

@@ -82,8 +82,20 @@ pub async fn store_events(
     let data: Vec<_> = events.iter().map(|event| event.content.data.as_str()).collect();
     let occurred: Vec<_> = events.iter().map(|event| event.content.occurred_at).collect();
     let params: db::Params<'_> = &[
-        &team.0, &base, &stored_at, &ids, &receipts, &received, &keys, &names, &hashes, &sessions,
-        &categories, &what, &data, &occurred,
+        &team.0,
+        &base,
+        &stored_at,
+        &ids,
+        &receipts,
+        &received,
+        &keys,
+        &names,
+        &hashes,
+        &sessions,
+        &categories,
+        &what,
+        &data,
+        &occurred,
     ];
     write.query(sql!("events/store_events"), params).await?;
     Ok(())

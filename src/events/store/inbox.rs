@@ -213,6 +213,7 @@ pub async fn ledger(
         rejected: row.get("rejected"),
         pending: row.get("pending"),
     });
-    let total = all.next().ok_or_else(|| Error::internal(anyhow::anyhow!("a ledger without total")))?;
+    let total =
+        all.next().ok_or_else(|| Error::internal(anyhow::anyhow!("a ledger without total")))?;
     Ok((total, all.collect()))
 }

@@ -79,8 +79,7 @@ pub async fn create_sessions(
     let ids: Vec<_> = sessions.iter().map(|session| session.id).collect();
     let taps: Vec<_> = sessions.iter().map(|session| session.tap_id).collect();
     let keys: Vec<_> = sessions.iter().map(|session| session.application.key.0).collect();
-    let names: Vec<_> =
-        sessions.iter().map(|session| session.application.name.as_str()).collect();
+    let names: Vec<_> = sessions.iter().map(|session| session.application.name.as_str()).collect();
     let params: db::Params<'_> = &[&team.0, &ids, &taps, &keys, &names, &now];
     write.query(sql!("events/create_sessions"), params).await?;
     Ok(())

@@ -1,12 +1,10 @@
 //! Event errors: listing, grouping and sending them again.
 
-use std::collections::HashMap;
-
 use uuid::Uuid;
 
 use super::{
-    Listing, Paged, TEXT_CHARS_MAX, instant_of, number, or_none, own_id, parse_time_place,
-    time_place, wanted,
+    Listing, Paged, TEXT_CHARS_MAX, instant_of, number, or_none, parse_time_place, time_place,
+    wanted,
 };
 use crate::{
     access::model::NAME_CHARS_MAX as APPLICATION_CHARS_MAX,
@@ -178,9 +176,7 @@ pub fn group_response(groups: &[ErrorGroup], total: i64) -> GroupEventErrorsResp
 ///
 /// # Errors
 /// [`Error::Invalid`] with everything that is wrong.
-pub fn replay_request(
-    request: ReplayEventErrorsRequest,
-) -> Result<(Replay, Option<Uuid>), Error> {
+pub fn replay_request(request: ReplayEventErrorsRequest) -> Result<(Replay, Option<Uuid>), Error> {
     let mut bad = Vec::new();
     let request_id = or_none(optional_uuid("request_id", &request.request_id), &mut bad);
     let limit = limit(request.limit, REPLAY_MAX, REPLAY_MAX, &mut bad);
@@ -206,13 +202,7 @@ pub fn replay_request(
 
 fn patch(patch: EventPatch, bad: &mut Vec<Violation>) -> Patch {
     let set = patch.set.iter().map(|(path, value)| (path.clone(), json::json_of(value))).collect();
-    let mut sessions = HashMap::new();
-    for (from, to) in &patch.sessions {
-        let from = or_none(uuid("patch.sessions", from).map(Some), bad);
-        let to = own_id("patch.sessions", to, bad);
-        sessions.extend(from.zip(to));
-    }
-    Patch::new(set, patch.remove, sessions).unwrap_or_else(|more| {
+    Patch::new(set, patch.remove, patch.sessions).unwrap_or_else(|more| {
         bad.extend(more);
         Patch::default()
     })

@@ -5,9 +5,7 @@ use prost::Message as _;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{
-    Listing, Paged, expected, expected_or_missing, id, instant_of, own_id, wanted,
-};
+use super::{Listing, Paged, expected, expected_or_missing, id, instant_of, own_id, wanted};
 use crate::{
     error::{Error, Violation},
     events::{
@@ -255,7 +253,8 @@ pub fn update_request(request: UpdateEventRequest) -> Result<Change, Error> {
         set = named;
     }
     if bad.is_empty() && set.is_empty() {
-        let text = format!("nothing is to be changed: name some of {}, or set them", FIELDS.join(", "));
+        let text =
+            format!("nothing is to be changed: name some of {}, or set them", FIELDS.join(", "));
         bad.push(Violation::new("update_mask", reasons::NOTHING_TO_CHANGE, text));
     }
     finish(id, bad, |id| Change { id, expected, edit: Edit::Some(set) })

@@ -57,12 +57,7 @@ fn or_none<T>(checked: Result<Option<T>, Violation>, bad: &mut Vec<Violation>) -
 }
 
 /// A text that is looked for; `None` when it is not set.
-fn wanted(
-    field: &str,
-    text: String,
-    chars_max: usize,
-    bad: &mut Vec<Violation>,
-) -> Option<String> {
+fn wanted(field: &str, text: String, chars_max: usize, bad: &mut Vec<Violation>) -> Option<String> {
     check_text(field, &text, chars_max, bad);
     Some(text).filter(|text| !text.is_empty())
 }

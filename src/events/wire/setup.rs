@@ -6,16 +6,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{
-    Listing, Paged, instant_of, number, own_id, parse_time_place, time_place, wanted,
-};
+use super::{Listing, Paged, instant_of, number, own_id, parse_time_place, time_place, wanted};
 use crate::{
     error::{Error, Violation},
     events::{
         archive::Listed,
         model::{
-            CATEGORY_CHARS_MAX, EventType, LedgerMinute, NAME_CHARS_MAX, PAGE, PAGE_MAX, PAGE_TYPES,
-            PAGE_TYPES_MAX, Session, Settings, TimePlace,
+            CATEGORY_CHARS_MAX, EventType, LedgerMinute, NAME_CHARS_MAX, PAGE, PAGE_MAX,
+            PAGE_TYPES, PAGE_TYPES_MAX, Session, Settings, TimePlace,
         },
         schema::Schema,
         settle::minute_of,
@@ -110,7 +108,7 @@ pub fn put_type_request(request: PutEventTypeRequest) -> Result<NewType, Error> 
     if schema.is_none() {
         bad.push(required("schema", "a JSON Schema; {} lets everything through"));
     }
-    let schema = Value::Object(schema.unwrap_or_default()).to_string();
+    let schema = Value::Object(schema.unwrap_or_default());
     if let Err(wrong) = Schema::compile(&schema) {
         bad.push(Violation::new("schema", wrong.reason, wrong.description));
     }
@@ -120,7 +118,7 @@ pub fn put_type_request(request: PutEventTypeRequest) -> Result<NewType, Error> 
         etag => Some(etag.parse().unwrap_or(Uuid::nil())),
     };
     if bad.is_empty() {
-        Ok(NewType { category, name, schema, expected })
+        Ok(NewType { category, name, schema: schema.to_string(), expected })
     } else {
         Err(Error::Invalid(bad))
     }
@@ -145,7 +143,8 @@ fn check_part(field: &str, text: &str, chars_max: usize, bad: &mut Vec<Violation
     } else if text.chars().nth(chars_max).is_some() {
         check_text(field, text, chars_max, bad);
     } else if !text.chars().all(allowed) || matches!(text, "." | "..") {
-        let text = "of an event type must be letters, digits, spaces, or . _ : ~ - and neither . nor ..";
+        let text =
+            "of an event type must be letters, digits, spaces, or . _ : ~ - and neither . nor ..";
         bad.push(Violation::new(field, reasons::MALFORMED_TYPE_NAME, text));
     }
 }
@@ -232,24 +231,22 @@ pub struct SettingsChange {
 /// [`Error::Invalid`] with everything that is wrong.
 pub fn settings_request(request: &UpdateEventSettingsRequest) -> Result<SettingsChange, Error> {
     let mut bad = Vec::new();
-    let refuse_unknown_types = request.unknown_types.and_then(|value| {
-        match unknown_types::Value::try_from(value) {
+    let refuse_unknown_types =
+        request.unknown_types.and_then(|value| match unknown_types::Value::try_from(value) {
             Ok(value) => Some(value == unknown_types::Value::Refuse),
             Err(_) => {
                 bad.push(unknown_value("unknown_types", value, "ACCEPT or REFUSE"));
                 None
             }
-        }
-    });
-    let create_unknown_sessions = request.unknown_sessions.and_then(|value| {
-        match unknown_sessions::Value::try_from(value) {
+        });
+    let create_unknown_sessions =
+        request.unknown_sessions.and_then(|value| match unknown_sessions::Value::try_from(value) {
             Ok(value) => Some(value == unknown_sessions::Value::Create),
             Err(_) => {
                 bad.push(unknown_value("unknown_sessions", value, "REFUSE or CREATE"));
                 None
             }
-        }
-    });
+        });
     if bad.is_empty() && request.unknown_types.is_none() && request.unknown_sessions.is_none() {
         let text = "nothing is to be changed: set unknown_types or unknown_sessions";
         bad.push(Violation::new("unknown_types", reasons::NOTHING_TO_CHANGE, text));
