@@ -22,6 +22,7 @@ mod command;
 mod conformance;
 mod docs;
 mod envoy;
+mod events;
 mod faults;
 mod guessing;
 mod ingest;
