@@ -41,6 +41,7 @@ pub mod requests;
 pub mod access;
 pub mod auth;
 pub mod directory;
+pub mod events;
 pub mod guesses;
 pub mod limits;
 pub mod quotas;

@@ -196,7 +196,10 @@ pub struct TimePlace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     Pending,
-    Stored { event: Uuid, duplicate: bool },
+    Stored {
+        event: Uuid,
+        duplicate: bool,
+    },
     /// Its error has the id of the receipt.
     Rejected,
 }
