@@ -75,6 +75,10 @@ pub enum Error {
     #[error("{message}")]
     AlreadyExists { reason: &'static str, message: String },
 
+    /// Somebody else was faster: `ABORTED`.
+    #[error("{message}")]
+    Aborted { reason: &'static str, message: String },
+
     /// Not as things are now: `FAILED_PRECONDITION`.
     #[error("{message}")]
     FailedPrecondition { reason: &'static str, message: String },
@@ -225,6 +229,7 @@ impl Error {
             Self::Invalid(_) => (Code::InvalidArgument, reasons::INVALID_FIELDS),
             Self::NotFound { reason, .. } => (Code::NotFound, reason),
             Self::AlreadyExists { reason, .. } => (Code::AlreadyExists, reason),
+            Self::Aborted { reason, .. } => (Code::Aborted, reason),
             Self::FailedPrecondition { reason, .. } => (Code::FailedPrecondition, reason),
             Self::Denied { reason, .. } => (Code::PermissionDenied, reason),
             Self::LimitReached { reason, .. } => (Code::ResourceExhausted, reason),

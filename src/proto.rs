@@ -6,7 +6,9 @@ use prost::{
     encoding::{DecodeContext, WireType},
 };
 
-use crate::{tags::model::BATCH_TAGS_MAX, taps::model::BATCH_TAPS_MAX};
+use crate::{
+    events::model::BATCH_EVENTS_MAX, tags::model::BATCH_TAGS_MAX, taps::model::BATCH_TAPS_MAX,
+};
 
 /// Package `tap.v1`: the messages and the client.
 #[expect(
@@ -103,6 +105,41 @@ impl Message for TagBatch {
 
     fn clear(&mut self) {
         self.0.clear();
+    }
+}
+
+/// A `RecordEventsRequest` as the server reads it: with at most one event more than a batch may have, each as the
+/// bytes of a `google.protobuf.Value`. Read all at once, four megabytes of these may take a hundred.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EventBatch {
+    pub events: Vec<Bytes>,
+}
+
+impl Message for EventBatch {
+    fn encode_raw(&self, _: &mut impl BufMut) {
+        // Only ever read.
+    }
+
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buf: &mut impl Buf,
+        ctx: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        if tag == 1 && self.events.len() <= BATCH_EVENTS_MAX {
+            prost::encoding::bytes::merge_repeated(wire_type, &mut self.events, buf, ctx)
+        } else {
+            prost::encoding::skip_field(wire_type, tag, buf, ctx)
+        }
+    }
+
+    fn encoded_len(&self) -> usize {
+        0
+    }
+
+    fn clear(&mut self) {
+        self.events.clear();
     }
 }
 

@@ -25,10 +25,6 @@ use crate::{db::Db, error::Error, hints::Hears, ids::TeamId};
 
 /// How often to look without being told.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// Items that are read at a time.
-const PAGE_ITEMS: i64 = 1_000;
-/// Items of a batch at most.
-const BATCH_ITEMS: usize = 1_000;
 /// Batches that a follower may be behind before it reads the store.
 const BATCHES_KEPT: usize = 32;
 /// Commits that a reader may be behind before it reads the store.
@@ -217,16 +213,17 @@ impl<K: Followed> Feeds<K> {
         let start = time::Instant::now();
         let read = self.0.db.team(team).await?;
         let state = K::state(&read, team).await?;
+        let limit = i64::try_from(K::PAGE).map_err(Error::internal)?;
         let (mut upto, mut window, mut items) = (after, WINDOW, Vec::new());
         // Bounded pieces: with a filter that lets little through, all items after the token would be read.
         while items.is_empty() && upto < state.revision && start.elapsed() < LOOK_FOR {
             let from = upto;
             upto = state.revision.min(from.saturating_add(window));
-            items = K::read(&read, team, from..upto, PAGE_ITEMS, filter).await?;
+            items = K::read(&read, team, from..upto, limit, filter).await?;
             window = WINDOW_MAX.min(window * 4);
         }
         read.end().await?;
-        if i64::try_from(items.len()).unwrap_or(0) >= PAGE_ITEMS {
+        if items.len() >= K::PAGE {
             upto = items.last().map_or(upto, K::revision);
         }
         Ok(Page { items, upto: upto.max(after), state })
@@ -284,7 +281,7 @@ impl<K: Followed> Feed<K> {
         let mut items = items.into_iter().map(|item| Live { item, encoded: OnceLock::new() });
         // What is kept for a slow follower is counted by batches: they are small.
         loop {
-            let some: Vec<Live<K>> = items.by_ref().take(BATCH_ITEMS).collect();
+            let some: Vec<Live<K>> = items.by_ref().take(K::PAGE).collect();
             let rest = items.len() > 0;
             let upto = some.last().filter(|_| rest).map_or(last, |live| K::revision(&live.item));
             // Nobody may be listening at this moment.

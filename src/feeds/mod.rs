@@ -30,6 +30,9 @@ pub trait Followed: Clone + Debug + Send + Sync + 'static {
     /// What a caller is told whose token is of a place after which not everything is there.
     const EXPIRED: &'static str;
 
+    /// Items that are read, and passed on, at a time: what is kept for followers is counted by these.
+    const PAGE: usize = 1_000;
+
     /// What a commit of this replica has at hand.
     type Stored: Debug + Send + 'static;
     /// What followers are given.

@@ -51,7 +51,8 @@ fn data_flows_one_way() {
             // That of keys reads what callers send.
             "directory.rs" if name == "directory.rs" => &["proto::", "sql!"],
             "mod.rs" if name == "feeds/mod.rs" => &["tonic", "proto::", "wire::"],
-            "model.rs" | "buckets.rs" | "tally.rs" => {
+            "model.rs" | "buckets.rs" | "tally.rs" | "check.rs" | "data.rs" | "schema.rs"
+            | "bounds.rs" | "patch.rs" => {
                 &["tonic", "proto::", "tokio", "db::", "sql!", "async fn"]
             }
             "wire.rs" => &["db::", "sql!", "async fn", "store::"],

@@ -135,6 +135,7 @@ impl App {
             country_header: country_header.map(http::HeaderName::from_static),
             public_url: public_url.map(|url| Origin::parse(url).unwrap()),
             team_tags_max,
+            event_backlog_max: 1_000_000,
             proxies: 0,
             reflection: true,
         };
