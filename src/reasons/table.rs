@@ -106,33 +106,6 @@ reasons! {
     RESUME_TOKEN_EXPIRED: service(OutOfRange,
         "what follows the `resume_token` is gone, or it is of another history of the store, such as before a backup was restored",
         "query anew, and stream without a token or with that of the answer");
-    SESSION_EXISTS: service(AlreadyExists,
-        "the session is there, and came from another tap",
-        "take another id, or show the session to see what it came from");
-    SESSION_NOT_FOUND: service(NotFound,
-        "the team has no session of this id. The same for a session of another team",
-        "list the sessions to see which there are");
-    RECEIPT_NOT_FOUND: service(NotFound,
-        "the team has no receipt of this id. The same for a receipt of another team",
-        "correct the id, or use that team's key");
-    EVENT_NOT_FOUND: service(NotFound,
-        "the team has no event of this id, or it was deleted. The same for an event of another team",
-        "list the events to see which there are");
-    EVENT_ERROR_NOT_FOUND: service(NotFound,
-        "the team has no event error of this id. The same for one of another team",
-        "list the event errors to see which there are");
-    EVENT_TYPE_NOT_FOUND: service(NotFound,
-        "the team has no event type of this category and name. The same for one of another team",
-        "list the event types to see which there are");
-    EVENT_TYPE_LIMIT: service(ResourceExhausted,
-        "the team has 1,000 event types",
-        "delete some");
-    EVENT_BACKLOG: service(ResourceExhausted,
-        "more of the team's events wait to be checked than may; nothing was taken",
-        "send them again a little later");
-    ETAG_MISMATCH: service(Aborted,
-        "it was changed since its `etag` was read; nothing was changed",
-        "read it again, and decide anew");
     UNKNOWN_METHOD: service(Unimplemented,
         "there is no such RPC",
         "see the proto files");
