@@ -48,7 +48,7 @@ async fn main() -> anyhow::Result<()> {
         println!("{event_id}");
     }
 
-    let answered = time::timeout(Duration::from_secs(60), events.close()).await;
+    let answered = time::timeout(Duration::from_mins(1), events.close()).await;
     eprintln!("{:?}", events.stats());
     Ok(answered??)
 }
