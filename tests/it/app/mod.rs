@@ -24,6 +24,7 @@ use tap_analytics::{
     clock::Clock,
     config,
     db::Db,
+    feeds::Followed as _,
     ids::{KeyId, TagId, TeamId},
     migrate,
     proto::tap_v1::{
@@ -32,6 +33,7 @@ use tap_analytics::{
     server::{self, Parts},
     tags::{address::Origin, model::Kind},
     taps::{
+        live::LiveTaps,
         model::NewTap,
         writer::{Writer, Written},
     },
@@ -133,6 +135,7 @@ impl App {
             country_header: country_header.map(http::HeaderName::from_static),
             public_url: public_url.map(|url| Origin::parse(url).unwrap()),
             team_tags_max,
+            event_backlog_max: 1_000_000,
             proxies: 0,
             reflection: true,
         };
@@ -252,7 +255,9 @@ impl App {
     /// Writes taps, as an ingesting call would: other processes are told by NOTIFY.
     pub async fn write(&self, team: TeamId, taps: &[NewTap]) -> Written {
         let written = self.writer.write(team, taps, now()).await.unwrap();
-        tap_analytics::hints::announce(&self.db, team, written.revision).await.unwrap();
+        tap_analytics::hints::announce(&self.db, LiveTaps::NAME, team, written.revision)
+            .await
+            .unwrap();
         written
     }
 
