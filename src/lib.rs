@@ -55,6 +55,8 @@ pub mod taps;
 pub mod docs;
 pub mod page;
 
+pub mod client;
+
 pub mod admin;
 pub mod chores;
 pub mod server;

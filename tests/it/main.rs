@@ -18,6 +18,7 @@ mod app;
 mod access;
 mod access_token;
 mod buckets;
+mod client;
 mod command;
 mod conformance;
 mod docs;
