@@ -209,3 +209,15 @@ pub fn without(mut event: Value, field: &str) -> Value {
 pub fn new_id() -> String {
     Uuid::now_v7().to_string()
 }
+
+/// With all numbers as the wire has them.
+pub fn as_sent(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => json!(number.as_f64().unwrap()),
+        Value::Array(items) => items.iter().map(as_sent).collect(),
+        Value::Object(fields) => {
+            fields.iter().map(|(name, value)| (name.clone(), as_sent(value))).collect()
+        }
+        other => other.clone(),
+    }
+}
