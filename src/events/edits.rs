@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::{
     archive::not_found,
     check::{self, Draft},
+    data,
     model::{Application, Content, Event, Expected},
     settle::quarter_of,
     setup::etag_mismatch,
@@ -68,7 +69,7 @@ impl Editor {
                 fields.remove("event_id");
             }
             let content = self.checked(&write, team, &payload, by).await?;
-            if content == event.content {
+            if is_same(&content, &event.content) {
                 return Ok(event);
             }
             recount(&write, team, Some(&event.content), Some(&content)).await?;
@@ -115,6 +116,12 @@ impl Editor {
         }
         Ok(content)
     }
+}
+
+/// Whether nothing is changed. The store has a text of its own for the same data.
+fn is_same(content: &Content, stored: &Content) -> bool {
+    let data: Value = serde_json::from_str(&stored.data).unwrap_or_default();
+    *content == Content { data: data::canonical(&data), ..stored.clone() }
 }
 
 async fn lock(write: &Write, team: TeamId, id: Uuid, expected: Expected) -> Result<Event, Error> {
