@@ -1,6 +1,6 @@
 //! Any call by gRPC, gRPC-web and JSON, and its outcome in one form.
 
-use std::{collections::BTreeMap, fmt::Display, net::SocketAddr, pin::Pin};
+use std::{collections::BTreeMap, fmt::Display, pin::Pin};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::{Buf as _, BufMut as _, Bytes};
@@ -161,12 +161,7 @@ impl Door {
 
     /// Past Envoy: by gRPC only.
     pub fn straight(app: &App) -> Self {
-        Self::at(app.grpc)
-    }
-
-    /// A service at this address.
-    pub fn at(grpc: SocketAddr) -> Self {
-        Self { url: format!("http://{grpc}"), channel: None }
+        Self { url: format!("http://{}", app.grpc), channel: None }
     }
 
     /// By one connection, so that what is measured is the call.

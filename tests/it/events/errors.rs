@@ -1,6 +1,13 @@
 //! Events that were refused: looking at them, counting them, sending them again.
 
 use serde_json::{Value, json};
+use tap_analytics::{
+    access::{
+        command::create_key,
+        model::{Grant, Scope},
+    },
+    clock::Clock,
+};
 use tonic::Code;
 
 use super::{Desk, as_sent, event, new_id, with, without};
@@ -37,20 +44,10 @@ async fn ids(desk: &Desk, filter: Value) -> Vec<String> {
 async fn errors_are_found_by_every_condition_and_counted_by_what_is_wrong() {
     let desk = Desk::open().await;
     let session = desk.session().await;
-    let other_key =
-        desk.app.key(desk.team.id, None, tap_analytics::access::model::Scope::ALL, None).await;
-    let renamed = format!(
-        "update api_keys set name = 'shop' where key_id = '{}'",
-        desk.app.key_id(desk.team.id, &other_key).await
-    );
-    desk.app.sql().await.batch_execute(&renamed).await.unwrap();
-    crate::app::eventually("the service knows the name", || async {
-        let rpc = crate::app::rpcs::Rpc::of("ApiKeys/WhoAmI");
-        let call = crate::app::wires::Call::new(&rpc, &json!({})).key(Some(&other_key));
-        let door = crate::app::wires::Door::straight(&desk.app);
-        call.outcome(&door, crate::app::wires::Wire::Grpc, 1).await.answer()["name"] == "shop"
-    })
-    .await;
+    let grant = Grant { name: "shop", scopes: Scope::ALL, queries_per_hour: 100, expires_at: None };
+    let made = create_key(&desk.app.db, &Clock::system(), desk.team.id, grant).await.unwrap();
+    let other_key = made.reveal().to_owned();
+    desk.app.until_known(&other_key).await;
 
     let good = event(&session, "page", "view");
     let unknown = || with(good.clone(), json!({"session_id": new_id()}));
@@ -188,7 +185,7 @@ async fn a_replay_can_be_repeated_by_its_id_and_others_errors_cannot_be_sent() {
     assert_eq!(other, (Code::AlreadyExists, "REQUEST_ID_USED".to_owned()));
 
     let team = desk.app.team("other").await;
-    let key = desk.app.key(team.id, None, tap_analytics::access::model::Scope::ALL, None).await;
+    let key = desk.app.key(team.id, None, Scope::ALL, None).await;
     let open = desk.refuse(json!({})).await;
     let foreign = json!({"error_ids": [open["id"]]});
     let answer = desk.ask_by(&key, "ReplayEventErrors", foreign).await;
