@@ -47,6 +47,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .extern_path(".tap.v1.StreamTapsResponse", "crate::proto::Encoded")
         .extern_path(".tap.v1.RecordTapsRequest", "crate::proto::RecordBatch")
         .extern_path(".tap.v1.IngestTapsRequest", "crate::proto::IngestBatch")
+        .extern_path(".tap.v1.StreamEventsResponse", "crate::proto::Encoded")
+        .extern_path(".tap.v1.RecordEventsRequest", "crate::proto::EventBatch")
         .extern_path(".tap.v1.BatchCreateTagsRequest", "crate::proto::TagBatch")
         .compile_protos(PROTO_FILES, &["proto"])?;
     page(&out.join("page"))?;

@@ -97,6 +97,11 @@ pub struct Serve {
           value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub team_tags_max: u32,
 
+    /// Events of a team that may wait to be stored. With more of them RecordEvents is refused.
+    #[arg(long, env = "TAP_EVENT_BACKLOG_MAX", default_value_t = 1_000_000, value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub event_backlog_max: u32,
+
     /// Proxies in front of Envoy, each of which adds the address of its caller to x-forwarded-for. By that
     /// address whoever tries keys is slowed down.
     #[arg(long, env = "TAP_PROXIES", default_value_t = 0, value_name = "COUNT")]

@@ -37,8 +37,10 @@ macro_rules! sql {
     };
 }
 
+/// One thing that a statement is given.
+pub type Param<'a> = &'a (dyn ToSql + Sync);
 /// What a statement is given.
-pub type Params<'a> = &'a [&'a (dyn ToSql + Sync)];
+pub type Params<'a> = &'a [Param<'a>];
 
 /// How long to wait for a connection of the pool, or for PostgreSQL to accept one.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -193,6 +195,24 @@ impl Write {
         let statement =
             client.prepare_cached(sql.text).await.map_err(|error| failed(sql, error))?;
         inserted(sql, client.execute(&statement, params).await)
+    }
+
+    /// Does a part of it, of which nothing is left if it fails: the rest goes on. Parts have no parts.
+    ///
+    /// # Errors
+    /// Those of the work; when the connection is gone.
+    pub async fn part<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        self.batch(sql!("db/savepoint")).await?;
+        let done = work.await;
+        let end = match &done {
+            Ok(_) => sql!("db/release_savepoint"),
+            Err(_) => sql!("db/rollback_to_savepoint"),
+        };
+        self.batch(end).await.and(done)
+    }
+
+    async fn batch(&self, sql: Sql) -> Result<(), Error> {
+        self.client().batch_execute(sql.text).await.map_err(|error| failed(sql, error))
     }
 
     /// Makes it last if the work was done, and otherwise takes it back: as dropping it does, but the

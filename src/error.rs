@@ -75,6 +75,10 @@ pub enum Error {
     #[error("{message}")]
     AlreadyExists { reason: &'static str, message: String },
 
+    /// Somebody else was faster: `ABORTED`.
+    #[error("{message}")]
+    Aborted { reason: &'static str, message: String },
+
     /// Not as things are now: `FAILED_PRECONDITION`.
     #[error("{message}")]
     FailedPrecondition { reason: &'static str, message: String },
@@ -108,10 +112,8 @@ pub enum Error {
     TooManyStreams { max: usize },
 
     /// What follows the token is gone: `OUT_OF_RANGE`.
-    #[error(
-        "taps after this resume_token are gone, or it is of another history of the store: query anew, and stream without a token or with the one of that answer"
-    )]
-    ResumeTokenExpired,
+    #[error("{message}")]
+    ResumeTokenExpired { message: &'static str },
 
     /// The work took longer than it may: `DEADLINE_EXCEEDED`.
     #[error("the answer took too long: ask for a shorter range or fewer tags")]
@@ -227,6 +229,7 @@ impl Error {
             Self::Invalid(_) => (Code::InvalidArgument, reasons::INVALID_FIELDS),
             Self::NotFound { reason, .. } => (Code::NotFound, reason),
             Self::AlreadyExists { reason, .. } => (Code::AlreadyExists, reason),
+            Self::Aborted { reason, .. } => (Code::Aborted, reason),
             Self::FailedPrecondition { reason, .. } => (Code::FailedPrecondition, reason),
             Self::Denied { reason, .. } => (Code::PermissionDenied, reason),
             Self::LimitReached { reason, .. } => (Code::ResourceExhausted, reason),
@@ -235,7 +238,7 @@ impl Error {
             Self::Busy => (Code::Unavailable, reasons::TOO_BUSY),
             Self::Draining => (Code::Unavailable, reasons::DRAINING),
             Self::TooManyStreams { .. } => (Code::ResourceExhausted, reasons::TOO_MANY_STREAMS),
-            Self::ResumeTokenExpired => (Code::OutOfRange, reasons::RESUME_TOKEN_EXPIRED),
+            Self::ResumeTokenExpired { .. } => (Code::OutOfRange, reasons::RESUME_TOKEN_EXPIRED),
             Self::TooSlow => (Code::DeadlineExceeded, reasons::QUERY_TOO_SLOW),
             Self::Internal(_) => (Code::Internal, reasons::INTERNAL),
         }

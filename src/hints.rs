@@ -3,10 +3,11 @@
 //!
 //! PostgreSQL's LISTEN on a connection of its own. A hint only makes us look sooner: keys and tags are
 //! loaded every 15 seconds anyway, and every second while there is no connection to listen on; revisions
-//! are checked by whoever needs one ([`crate::taps::revisions`]).
+//! are checked by whoever needs one ([`crate::feeds::revisions`]).
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -22,10 +23,10 @@ use crate::{
     db::{self, Db},
     directory::Directory,
     error::Error,
+    feeds::token::History,
     ids::TeamId,
     sql,
     tags::directory::TagDirectory,
-    taps::{live::Feeds, revisions::Revisions, token::Tokens},
 };
 
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
@@ -36,7 +37,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// Hints that are acted on together.
 const NOTICES_AT_A_TIME: usize = 1024;
 const PING_INTERVAL: Duration = Duration::from_secs(3);
-/// At most one notice in this time: a notice takes a lock of the whole cluster.
+/// At most one notice of a kind in this time: a notice takes a lock of the whole cluster.
 const NOTICE_INTERVAL: Duration = Duration::from_millis(20);
 /// PostgreSQL takes less than 8,000 bytes.
 const NOTICE_BYTES_MAX: usize = 7_900;
@@ -48,10 +49,22 @@ pub struct Hints {
     /// How to connect for listening.
     pub listen: tokio_postgres::Config,
     pub directory: Arc<Directory>,
-    pub revisions: Arc<Revisions>,
-    pub feeds: Feeds,
     pub tags: Arc<TagDirectory>,
-    pub tokens: Arc<Tokens>,
+    /// Of new revisions, each of those of its kind.
+    pub feeds: Vec<Arc<dyn Hears>>,
+    pub history: History,
+}
+
+/// Whoever is told of new revisions of one kind of things.
+pub trait Hears: fmt::Debug + Send + Sync {
+    /// The channel on which they are told of.
+    fn channel(&self) -> &'static str;
+
+    /// A team has at least this revision.
+    fn hear(&self, team: TeamId, revision: i64);
+
+    /// Something was not heard: nothing that is known can be relied on any longer.
+    fn forget(&self);
 }
 
 /// A subscribed connection.
@@ -137,9 +150,12 @@ impl Hints {
         let mut tags_changed = Vec::new();
         for (channel, payload) in notices {
             match channel.as_str() {
-                "taps" => self.hear(&payload),
+                "api_keys" => keys_changed = true,
                 "tags" => tags_changed.extend(parse_tags(&payload)),
-                _ => keys_changed = true,
+                channel => {
+                    let feeds = self.feeds.iter().filter(|feeds| feeds.channel() == channel);
+                    feeds.for_each(|feeds| hear(&**feeds, &payload));
+                }
             }
         }
         if keys_changed {
@@ -150,30 +166,29 @@ impl Hints {
         }
     }
 
-    /// Teams have new revisions.
-    fn hear(&self, payload: &str) {
-        for news in payload.split(',') {
-            let Some((team, revision)) = parse_revision(news) else {
-                self.revisions.forget();
-                return;
-            };
-            self.revisions.raise(team, revision);
-            self.feeds.hear(team, revision);
-        }
-    }
-
     /// Looks at everything: whatever was told meanwhile was not heard.
     async fn look(&self) {
-        self.revisions.forget();
+        self.feeds.iter().for_each(|feeds| feeds.forget());
         self.directory.hear();
         self.tags.hear_all();
         let history = time::timeout(CONNECT_TIMEOUT, db::history(&self.db)).await;
         match history.unwrap_or_else(|silent| Err(Error::store_unavailable(silent))) {
-            Ok(history) => self.tokens.set_history(history),
+            Ok(history) => self.history.set(history),
             Err(error) => {
                 tracing::warn!(cause = error.log_text(), "cannot ask the store who it is");
             }
         }
+    }
+}
+
+/// Teams have new revisions.
+fn hear(feeds: &dyn Hears, payload: &str) {
+    for news in payload.split(',') {
+        let Some((team, revision)) = parse_revision(news) else {
+            feeds.forget();
+            return;
+        };
+        feeds.hear(team, revision);
     }
 }
 
@@ -191,12 +206,12 @@ fn parse_tags(payload: &str) -> Option<(TeamId, Option<i64>)> {
     }
 }
 
-/// Tells every replica that a team has a new revision.
+/// Tells every replica that a team has a new revision, of the kind of this channel.
 ///
 /// # Errors
 /// As [`db::query`].
-pub async fn announce(db: &Db, team: TeamId, revision: i64) -> Result<(), Error> {
-    notify(db, &format!("{team}:{revision}")).await
+pub async fn announce(db: &Db, channel: &str, team: TeamId, revision: i64) -> Result<(), Error> {
+    notify(db, channel, &format!("{team}:{revision}")).await
 }
 
 /// Tells every replica that the tags of a team have changed.
@@ -208,23 +223,30 @@ pub async fn announce_tags(db: &Db, team: TeamId) -> Result<(), Error> {
     Ok(())
 }
 
-/// What other replicas are to be told, gathered for a moment.
-#[derive(Clone, Debug, Default)]
+/// What other replicas are to be told of one kind, gathered for a moment.
+#[derive(Clone, Debug)]
 pub struct Notices(Arc<Pending>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pending {
-    taps: Mutex<HashMap<TeamId, i64>>,
+    channel: &'static str,
+    teams: Mutex<HashMap<TeamId, i64>>,
     some: Notify,
 }
 
 impl Notices {
+    /// Nothing to tell yet, on this channel.
+    #[must_use]
+    pub fn on(channel: &'static str) -> Self {
+        Self(Arc::new(Pending { channel, teams: Mutex::default(), some: Notify::new() }))
+    }
+
     /// A team has a new revision.
-    pub fn taps(&self, team: TeamId, revision: i64) {
-        let mut taps = self.0.taps.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest = taps.entry(team).or_default();
+    pub fn tell(&self, team: TeamId, revision: i64) {
+        let mut teams = self.0.teams.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = teams.entry(team).or_default();
         *newest = revision.max(*newest);
-        drop(taps);
+        drop(teams);
         self.0.some.notify_one();
     }
 
@@ -232,12 +254,13 @@ impl Notices {
     pub async fn run(self, db: Db) {
         loop {
             self.0.some.notified().await;
-            let taps =
-                std::mem::take(&mut *self.0.taps.lock().unwrap_or_else(PoisonError::into_inner));
-            for payload in payloads(&taps) {
+            let teams =
+                std::mem::take(&mut *self.0.teams.lock().unwrap_or_else(PoisonError::into_inner));
+            for payload in payloads(&teams) {
                 // A hint: whoever does not hear of it looks within a second.
-                if let Err(error) = notify(&db, &payload).await {
-                    tracing::debug!(cause = error.log_text(), "cannot tell others of new taps");
+                if let Err(error) = notify(&db, self.0.channel, &payload).await {
+                    let (channel, cause) = (self.0.channel, error.log_text());
+                    tracing::debug!(channel, cause, "cannot tell others of what is new");
                     break;
                 }
             }
@@ -246,15 +269,15 @@ impl Notices {
     }
 }
 
-async fn notify(db: &Db, payload: &str) -> Result<(), Error> {
-    db::query(&db.system().await?, sql!("taps/notify_taps"), &[&payload]).await?;
+async fn notify(db: &Db, channel: &str, payload: &str) -> Result<(), Error> {
+    db::query(&db.system().await?, sql!("db/notify"), &[&channel, &payload]).await?;
     Ok(())
 }
 
 /// Teams and revisions as texts that PostgreSQL takes.
-fn payloads(taps: &HashMap<TeamId, i64>) -> Vec<String> {
+fn payloads(teams: &HashMap<TeamId, i64>) -> Vec<String> {
     let mut payloads = vec![String::new()];
-    for (team, revision) in taps {
+    for (team, revision) in teams {
         let news = format!("{team}:{revision}");
         match payloads.last_mut() {
             Some(last) if last.is_empty() => *last = news,

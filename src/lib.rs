@@ -11,7 +11,8 @@
 //!
 //! A folder is an area, and a file in it is a role, the same in every area: `rpc` (who, what, do,
 //! answer), `wire` (protobuf to domain, all field checks), `model` (rules; no protobuf, no SQL, no
-//! async), `store` (one function for each file of `sql/<area>/`), and a noun for what is big.
+//! async), `store` (one function for each file of `sql/<area>/`), and a noun for what is big. What areas
+//! share is at the root; what is followed as it is stored, of whatever kind, is in [`feeds`].
 //!
 //! # Invariants
 //!
@@ -26,6 +27,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod ids;
+pub mod json;
 pub mod proto;
 pub mod reasons;
 pub mod secrets;
@@ -41,6 +43,8 @@ pub mod requests;
 pub mod access;
 pub mod auth;
 pub mod directory;
+pub mod events;
+pub mod feeds;
 pub mod guesses;
 pub mod limits;
 pub mod quotas;
@@ -50,6 +54,8 @@ pub mod taps;
 
 pub mod docs;
 pub mod page;
+
+pub mod client;
 
 pub mod admin;
 pub mod chores;

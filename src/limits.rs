@@ -211,6 +211,53 @@ pub fn show_any(metadata: &mut MetadataMap, caller: &Caller, class: Option<Class
     show(metadata, class, caller.quotas.bucket(class).standing());
 }
 
+/// What opening a stream costs: a query, or nothing when it goes on where it was just cut.
+#[derive(Debug)]
+pub struct Charged<'a>(Option<&'a Caller>);
+
+impl<'a> Charged<'a> {
+    /// Takes a query out of the caller's quota unless the stream was resumed.
+    ///
+    /// # Errors
+    /// The refusal, with its headers.
+    pub fn unless(resumed: bool, caller: &'a Caller) -> Result<Self, Status> {
+        if resumed {
+            return Ok(Self(None));
+        }
+        charge(caller, Class::Query)?;
+        Ok(Self(Some(caller)))
+    }
+
+    /// Gives the query back when there was no work for it, as for other calls.
+    ///
+    /// # Errors
+    /// That of the work.
+    pub async fn for_work<T>(
+        &self,
+        work: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let done = work.await;
+        let no_work = matches!(
+            done,
+            Err(Error::Invalid(_) | Error::NotFound { .. } | Error::StoreUnavailable(_))
+        );
+        if let (Some(caller), true) = (self.0, no_work) {
+            caller.quotas.bucket(Class::Query).give_back();
+        }
+        done
+    }
+
+    /// The answer, which says what is left.
+    pub fn show<T>(&self, frames: T) -> tonic::Response<T> {
+        let mut response = tonic::Response::new(frames);
+        if let Some(caller) = self.0 {
+            let standing = caller.quotas.bucket(Class::Query).standing();
+            show(response.metadata_mut(), Class::Query, standing);
+        }
+        response
+    }
+}
+
 /// Whether a call ended before there was work: such calls are given back.
 fn unanswered(headers: &HeaderMap) -> bool {
     let Some(code) = headers.get("grpc-status") else { return false };

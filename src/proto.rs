@@ -6,7 +6,9 @@ use prost::{
     encoding::{DecodeContext, WireType},
 };
 
-use crate::{tags::model::BATCH_TAGS_MAX, taps::model::BATCH_TAPS_MAX};
+use crate::{
+    events::model::BATCH_EVENTS_MAX, tags::model::BATCH_TAGS_MAX, taps::model::BATCH_TAPS_MAX,
+};
 
 /// Package `tap.v1`: the messages and the client.
 #[expect(
@@ -106,6 +108,41 @@ impl Message for TagBatch {
     }
 }
 
+/// A `RecordEventsRequest` as the server reads it: with at most one event more than a batch may have, each as the
+/// bytes of a `google.protobuf.Value`. Read all at once, four megabytes of these may take a hundred.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EventBatch {
+    pub events: Vec<Bytes>,
+}
+
+impl Message for EventBatch {
+    fn encode_raw(&self, _: &mut impl BufMut) {
+        // Only ever read.
+    }
+
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buf: &mut impl Buf,
+        ctx: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        if tag == 1 && self.events.len() <= BATCH_EVENTS_MAX {
+            prost::encoding::bytes::merge_repeated(wire_type, &mut self.events, buf, ctx)
+        } else {
+            prost::encoding::skip_field(wire_type, tag, buf, ctx)
+        }
+    }
+
+    fn encoded_len(&self) -> usize {
+        0
+    }
+
+    fn clear(&mut self) {
+        self.events.clear();
+    }
+}
+
 /// `google.api.HttpBody`: an answer that is no JSON, as HTTP gives it.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct HttpBody {
@@ -119,14 +156,15 @@ pub struct HttpBody {
 /// reflection and the tests all read these bytes.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/tap.binpb"));
 
-/// A `StreamTapsResponse` that is encoded already: a tap goes to many readers, and is encoded once.
+/// A response of a stream that is encoded already, such as a `StreamTapsResponse`: what goes to many readers is
+/// encoded once.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Encoded(Bytes);
 
 impl Encoded {
     /// A message, encoded.
     #[must_use]
-    pub fn new(message: &tap_v1::StreamTapsResponse) -> Self {
+    pub fn new(message: &impl Message) -> Self {
         Self(message.encode_to_vec().into())
     }
 }

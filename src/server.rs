@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::{net::TcpListener, task::JoinSet, time};
+use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     server::NamedService,
@@ -38,6 +38,16 @@ use crate::{
     directory::Directory,
     docs,
     error::Error,
+    events::{
+        archive::Archive, edits::Editor, intake::Intake, live::LiveEvents, replay::Replayer,
+        rpc::Events, settle::Settler, setup::Setup, types::Types, worker::Worker,
+    },
+    feeds::{
+        Followed as _,
+        live::{Feeds, Reads},
+        revisions::Revisions,
+        token::{History, Tokens},
+    },
     hints::{Hints, Notices},
     limits::LimitLayer,
     page,
@@ -45,7 +55,7 @@ use crate::{
     proto::{
         DESCRIPTORS,
         tap_v1_server::{
-            api_keys_server::ApiKeysServer, tags_server::TagsServer,
+            api_keys_server::ApiKeysServer, events_server::EventsServer, tags_server::TagsServer,
             tap_analytics_server::TapAnalyticsServer,
         },
     },
@@ -56,12 +66,10 @@ use crate::{
         answers::Answers,
         buffer::{self, Drain},
         link::{self, Link},
-        live::Feeds,
+        live::LiveTaps,
         queue::Queue,
         record::Recorder,
-        revisions::Revisions,
         rpc::Taps,
-        token::Tokens,
         writer::Writer,
     },
     telemetry::ObserveLayer,
@@ -73,6 +81,8 @@ const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 const SETTINGS_BYTES_MAX: usize = 64 * 1024;
 /// The largest request for health and reflection.
 const SMALL_BYTES_MAX: usize = 4096;
+/// Batches of events that are read at a time.
+const EVENT_BATCHES_READ: usize = 3;
 const START_RETRY: Duration = Duration::from_secs(1);
 /// How long the last taps of the tap URL may take to be written when the service stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
@@ -180,9 +190,12 @@ fn serve_privately(
 /// Tells who asks by gRPC of each service whether it is served.
 async fn tell_health(health: &HealthReporter, serving: bool) {
     let answer = if serving { Answer::Serving } else { Answer::NotServing };
-    for service in
-        [TapAnalyticsServer::<Taps>::NAME, TagsServer::<Tags>::NAME, ApiKeysServer::<ApiKeys>::NAME]
-    {
+    for service in [
+        TapAnalyticsServer::<Taps>::NAME,
+        TagsServer::<Tags>::NAME,
+        ApiKeysServer::<ApiKeys>::NAME,
+        EventsServer::<Events>::NAME,
+    ] {
         health.set_service_status(service, answer).await;
     }
 }
@@ -204,6 +217,7 @@ struct Services {
     taps: Taps,
     tags: Tags,
     keys: ApiKeys,
+    events: Events,
     link: Link,
 }
 
@@ -213,17 +227,23 @@ impl Start<'_> {
     fn start(self, tasks: &mut JoinSet<()>) -> anyhow::Result<(Services, Drain)> {
         let Self { db, store, serve, clock, directory, tags, loaded, draining } = self;
         let Loaded { secrets, history } = loaded;
-        let tokens = Arc::new(Tokens::new(secrets.root(), history, clock.clone()));
+        let history = History::new(history);
+        let tokens = Arc::new(Tokens::new(secrets.root(), history.clone(), clock.clone()));
         let revisions = Arc::new(Revisions::default());
-        let feeds = Feeds::new(db.clone(), Arc::clone(&tags), Arc::clone(&revisions));
+        let live = LiveTaps { tags: Arc::clone(&tags) };
+        let reads = Reads::default();
+        let feeds = Feeds::new(db.clone(), live, Arc::clone(&revisions), reads.clone());
+        let pages = Pages::new(&secrets);
+        let streams = Streams { clock: clock.clone(), draining, history: history.changes() };
+        let parts = EventParts { db: &db, clock: &clock, pages: &pages, streams: &streams };
+        let events = parts.start(tasks, reads, event_tokens(&secrets, &history, &clock), serve);
         let hints = Hints {
             db: db.clone(),
             listen: db::system_role(store)?,
             directory: Arc::clone(&directory),
-            revisions: Arc::clone(&revisions),
-            feeds: feeds.clone(),
             tags: Arc::clone(&tags),
-            tokens: Arc::clone(&tokens),
+            feeds: vec![Arc::new(feeds.clone()), Arc::new(events.feeds.clone())],
+            history: history.clone(),
         };
         tasks.spawn(hints.run());
         tasks.spawn(Arc::clone(&tags).run());
@@ -233,7 +253,7 @@ impl Start<'_> {
         let retention = serve.retention();
         let writer = Arc::new(Writer::new(db.clone(), clock.clone()));
         tasks.spawn(chores::keep_partitions(Arc::clone(&writer), clock.clone(), retention));
-        let notices = Notices::default();
+        let notices = Notices::on(LiveTaps::NAME);
         tasks.spawn(notices.clone().run(db.clone()));
 
         let revisions_too = Arc::clone(&revisions);
@@ -252,7 +272,6 @@ impl Start<'_> {
             tags_max: serve.tags_max(),
         };
         let addresses = Addresses { public: serve.public_url.clone() };
-        let pages = Pages::new(&secrets);
         let tag_service = Tags { registry, addresses, pages: pages.clone(), clock: clock.clone() };
         let keys = ApiKeys {
             keys: Keys { db: db.clone(), directory: Arc::clone(&directory) },
@@ -263,19 +282,73 @@ impl Start<'_> {
             clock: clock.clone(),
         };
         let (cache, timeout) = (serve.cache_bytes(), serve.query_timeout());
-        let history = tokens.histories();
         let taps = Taps {
             answers: Answers::new(db, clock.clone(), revisions, Arc::clone(&tags), cache, timeout),
             recorder: Recorder::new(Arc::clone(&tags), queue),
             feeds,
             tags,
             tokens,
-            streams: Streams { clock: clock.clone(), draining, history },
+            streams,
             clock,
             retention,
         };
-        Ok((Services { taps, tags: tag_service, keys, link }, drain))
+        Ok((Services { taps, tags: tag_service, keys, events, link }, drain))
     }
+}
+
+/// What the work on events is started from.
+struct EventParts<'a> {
+    db: &'a Db,
+    clock: &'a Clock,
+    pages: &'a Pages,
+    streams: &'a Streams,
+}
+
+impl EventParts<'_> {
+    /// Starts what stores events in the background; returns what answers calls.
+    fn start(
+        &self,
+        tasks: &mut JoinSet<()>,
+        reads: Reads,
+        tokens: Arc<Tokens>,
+        serve: &config::Serve,
+    ) -> Events {
+        let Self { db, clock, pages, streams } = *self;
+        let revisions = Arc::new(Revisions::default());
+        let feeds = Feeds::new(db.clone(), LiveEvents, Arc::clone(&revisions), reads);
+        let notices = Notices::on(LiveEvents::NAME);
+        tasks.spawn(notices.clone().run(db.clone()));
+        let types = Types::default();
+        let settler = Settler { db: db.clone(), clock: clock.clone(), types: types.clone() };
+        let worker = Worker::new(settler, revisions, feeds.clone(), notices);
+        tasks.spawn(worker.clone().run());
+        let backlog_max = serve.event_backlog_max.into();
+        let intake = Intake::new(db.clone(), clock.clone(), worker, backlog_max);
+        Events {
+            archive: Archive { db: db.clone() },
+            editor: Editor { db: db.clone(), clock: clock.clone(), types: types.clone() },
+            feeds,
+            pages: pages.clone(),
+            reading: Arc::new(Semaphore::new(EVENT_BATCHES_READ)),
+            replayer: Replayer {
+                db: db.clone(),
+                clock: clock.clone(),
+                types,
+                intake: intake.clone(),
+            },
+            intake,
+            setup: Setup { db: db.clone(), clock: clock.clone() },
+            streams: streams.clone(),
+            tokens,
+            clock: clock.clone(),
+        }
+    }
+}
+
+/// Places in streams of events are no places in streams of taps.
+fn event_tokens(secrets: &Secrets, history: &History, clock: &Clock) -> Arc<Tokens> {
+    let secret = secrets.derive("tap-analytics 2026-11 resume tokens of events");
+    Arc::new(Tokens::new(secret, history.clone(), clock.clone()))
 }
 
 /// The layers around every call; the last one is the outermost.
@@ -308,6 +381,9 @@ fn router(
             TapAnalyticsServer::new(services.taps).max_decoding_message_size(REQUEST_BYTES_MAX),
         )
         .add_service(TagsServer::new(services.tags).max_decoding_message_size(REQUEST_BYTES_MAX))
+        .add_service(
+            EventsServer::new(services.events).max_decoding_message_size(REQUEST_BYTES_MAX),
+        )
         .add_service(
             ApiKeysServer::new(services.keys).max_decoding_message_size(SETTINGS_BYTES_MAX),
         );

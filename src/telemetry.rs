@@ -82,7 +82,7 @@ fn describe() {
     describe_counter!("tap_written_total", "taps that were stored");
     describe_histogram!("tap_commit_seconds", "time of a commit of taps");
     describe_gauge!("tap_streams", "open streams, by kind: taps, watch, ingest");
-    describe_gauge!("tap_feeds", "teams that are followed");
+    describe_gauge!("tap_feeds", "teams that are followed, by kind: taps");
     describe_gauge!("tap_tags", "tags that are known");
     describe_counter!("tap_url_total", "requests to the tap URL, by outcome and class");
     describe_gauge!("tap_url_waiting", "taps of the tap URL that wait to be written");

@@ -33,11 +33,7 @@ pub fn required(field: impl Into<String>, what: &str) -> Violation {
 /// without a key that was put into the wrong place.
 #[must_use]
 pub fn excerpt(text: &str) -> String {
-    let key = text.match_indices("tap_").any(|(at, prefix)| {
-        let rest = text.get(at + prefix.len()..).unwrap_or_default();
-        rest.starts_with(|first: char| first.is_ascii_digit()) && rest.len() > KEY_REST_MIN
-    });
-    if key {
+    if holds_key(text) {
         return "this text, which looks like an API key,".to_owned();
     }
     let mut short: String = text.chars().take(EXCERPT_CHARS_MAX).collect();
@@ -45,6 +41,15 @@ pub fn excerpt(text: &str) -> String {
         short.push('…');
     }
     format!("{short:?}")
+}
+
+/// Whether there is what looks like an API key in a text.
+#[must_use]
+pub fn holds_key(text: &str) -> bool {
+    text.match_indices("tap_").any(|(at, prefix)| {
+        let rest = text.get(at + prefix.len()..).unwrap_or_default();
+        rest.starts_with(|first: char| first.is_ascii_digit()) && rest.len() > KEY_REST_MIN
+    })
 }
 
 /// An instant as answers have it: RFC 3339 in UTC.

@@ -3,3 +3,4 @@
 listen api_keys;
 listen tags;
 listen taps;
+listen events;

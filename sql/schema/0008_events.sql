@@ -164,6 +164,7 @@ create table event_errors (
     reasons         text[]      not null,
     fields          text[]      not null,
     violations      json        not null,
+    bytes           integer     not null,
     payload         json        not null,
     replay_of       uuid,
     replayed_as     uuid,
@@ -185,6 +186,7 @@ comment on column event_errors.fingerprint is 'of the application, and of fields
 comment on column event_errors.reasons is 'of the violations, in their order';
 comment on column event_errors.fields is 'of the violations, in their order';
 comment on column event_errors.violations is 'an array of {field, reason, description}';
+comment on column event_errors.bytes is 'length of payload';
 comment on column event_errors.payload is 'the event as it was sent; json, as jsonb takes no text with a zero in it';
 comment on column event_errors.replay_of is 'the error whose event this is, sent again; null: it was sent by an application';
 comment on column event_errors.replayed_as is 'the receipt with which it was sent again; set once';

@@ -21,6 +21,7 @@ const TABLES: &[Table] = &[
     Table { mark: "{{envoy}}", head: &["`code`", "HTTP", "When", "What to do"], cells: envoy },
     Table { mark: "{{fields}}", head: &["Field", "When"], cells: field },
     Table { mark: "{{taps}}", head: &["Field", "When"], cells: tap },
+    Table { mark: "{{events}}", head: &["Field", "When"], cells: event },
     Table { mark: "{{lines}}", head: &["Column", "When"], cells: line },
 ];
 
@@ -45,6 +46,11 @@ fn field(entry: &Entry) -> Option<Vec<String>> {
 
 fn tap(entry: &Entry) -> Option<Vec<String>> {
     let Entry::Tap { field, when } = *entry else { return None };
+    Some(vec![field.to_owned(), when.to_owned()])
+}
+
+fn event(entry: &Entry) -> Option<Vec<String>> {
+    let Entry::Event { field, when } = *entry else { return None };
     Some(vec![field.to_owned(), when.to_owned()])
 }
 

@@ -76,6 +76,13 @@ pub struct Application {
     pub name: String,
 }
 
+/// Events that can be read: how many, and a JSON array of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Readable {
+    pub events: usize,
+    pub payload: String,
+}
+
 /// A visit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -196,7 +203,10 @@ pub struct TimePlace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     Pending,
-    Stored { event: Uuid, duplicate: bool },
+    Stored {
+        event: Uuid,
+        duplicate: bool,
+    },
     /// Its error has the id of the receipt.
     Rejected,
 }
@@ -292,10 +302,15 @@ pub struct ErrorFilter {
 /// Event errors with which the same is wrong.
 #[derive(Clone, Debug)]
 pub struct ErrorGroup {
+    pub fingerprint: [u8; 16],
     pub count: i64,
     pub first_seen: DateTime<Utc>,
+    pub last_seen: DateTime<Utc>,
     /// The newest of them.
-    pub newest: EventError,
+    pub newest: Uuid,
+    /// What is wrong with that.
+    pub violations: Vec<StoredViolation>,
+    pub application: String,
 }
 
 /// What the data of events must be like.

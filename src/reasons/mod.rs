@@ -41,6 +41,8 @@ pub enum Entry {
     Field { field: &'static str, when: &'static str },
     /// A tap that was rejected.
     Tap { field: &'static str, when: &'static str },
+    /// An event that was refused.
+    Event { field: &'static str, when: &'static str },
     /// A line of a file that is not loaded.
     Line { column: &'static str, when: &'static str },
 }
@@ -90,6 +92,10 @@ const fn field(field: &'static str, when: &'static str) -> Entry {
 
 const fn tap(field: &'static str, when: &'static str) -> Entry {
     Entry::Tap { field, when }
+}
+
+const fn event(field: &'static str, when: &'static str) -> Entry {
+    Entry::Event { field, when }
 }
 
 const fn line(column: &'static str, when: &'static str) -> Entry {

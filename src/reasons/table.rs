@@ -1,11 +1,12 @@
 //! The table of reasons: one each, with what is said of it wherever it comes up.
 
 use tonic::Code::{
-    AlreadyExists, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument, NotFound,
-    OutOfRange, PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable, Unimplemented,
+    Aborted, AlreadyExists, DeadlineExceeded, FailedPrecondition, Internal, InvalidArgument,
+    NotFound, OutOfRange, PermissionDenied, ResourceExhausted, Unauthenticated, Unavailable,
+    Unimplemented,
 };
 
-use super::{Row, any, end, envoy, envoy_others, field, line, reasons, service, tap};
+use super::{Row, any, end, envoy, envoy_others, event, field, line, reasons, service, tap};
 
 const URL: &str = "it is not an address of `https://` or `http://` with a host, or it has spaces";
 const TAG_UID: &str = "it is not 1 to 64 letters, digits, or `.` `_` `:` `-`";
@@ -60,6 +61,33 @@ reasons! {
     TAG_LIMIT: service(ResourceExhausted,
         "the team has as many tags as `TAP_TEAM_TAGS_MAX` allows, archived ones included",
         "use a tag that is there, or have the limit raised");
+    SESSION_NOT_FOUND: service(NotFound,
+        "the team has no session of this id. The same for a session of another team",
+        "make it, or correct the id");
+    SESSION_EXISTS: service(AlreadyExists,
+        "the session is there, and came from another tap",
+        "take another id");
+    RECEIPT_NOT_FOUND: service(NotFound,
+        "the team was given no such receipt",
+        "correct it");
+    EVENT_NOT_FOUND: service(NotFound,
+        "the team has no event of this id, or it was deleted. The same for an event of another team",
+        "correct the id");
+    EVENT_ERROR_NOT_FOUND: service(NotFound,
+        "the team has no event error of this id. The same for one of another team",
+        "correct the id");
+    EVENT_TYPE_NOT_FOUND: service(NotFound,
+        "the team has no event type of this category and name",
+        "list the event types to see which there are");
+    EVENT_TYPE_LIMIT: service(ResourceExhausted,
+        "the team has 1,000 event types",
+        "delete one");
+    EVENT_BACKLOG: service(ResourceExhausted,
+        "more events of the team wait to be stored than `TAP_EVENT_BACKLOG_MAX` allows; none of the call was taken",
+        "send them again later");
+    ETAG_MISMATCH: service(Aborted,
+        "somebody else has changed the event or the event type since the `etag` was read; nothing was changed",
+        "read it again, and change that");
     PUBLIC_URL_UNKNOWN: service(FailedPrecondition,
         "a QR code was asked for by no address that could be in it, and `TAP_PUBLIC_URL` is not set",
         "set it, or call by the address that people use");
@@ -76,7 +104,7 @@ reasons! {
         "the team has 1,000 keys that work or have expired in the last 90 days",
         "revoke some");
     RESUME_TOKEN_EXPIRED: service(OutOfRange,
-        "taps after the `resume_token` are gone, or it is of another history of the store, such as before a backup was restored",
+        "what follows the `resume_token` is gone, or it is of another history of the store, such as before a backup was restored",
         "query anew, and stream without a token or with that of the answer");
     UNKNOWN_METHOD: service(Unimplemented,
         "there is no such RPC",
@@ -98,7 +126,7 @@ reasons! {
             "a message is larger than 4 MiB",
             "ask for less, or send less, at a time"),
         envoy(OutOfRange, 413,
-            "the body is larger than 1 MiB, or than 4 MiB for `/v1/taps`",
+            "the body is larger than 1 MiB, or than 4 MiB for `/v1/taps` and `/v1/events`",
             "ask for less, or send less, at a time");
     HEADERS_TOO_LARGE: envoy(OutOfRange, 431,
         "the headers are larger than 60 KiB",
@@ -145,6 +173,8 @@ reasons! {
         tap("`tag_uid`", "it is missing or empty"),
         tap("`tapped_at`", "it is missing where there is a `tap_id`"),
         tap("`attributes`", "a key is empty"),
+        event("`category`, `name`, `data`, `occurred_at`, `session_id`",
+            "it is missing, null, blank or empty"),
         line("`id`", "it is missing, or longer than 200 bytes");
     MALFORMED_TAG_UID:
         field("`tag_uids[i]`, `uid`", TAG_UID),
@@ -162,18 +192,23 @@ reasons! {
     MALFORMED_NUMBER: line("`team_id`", "it is not a number from 1 to 2147483647");
     MALFORMED_TAP_ID: tap("`tap_id`", "it is not a UUID");
     DUPLICATE_CONFLICT:
-        tap("`tap_id`", "another tap has this `tap_id` and `tapped_at`, and differs from this one");
+        tap("`tap_id`", "another tap has this `tap_id` and `tapped_at`, and differs from this one"),
+        event("`event_id`", "another event has this `event_id`, and differs from this one");
+    PROCESSING_FAILED: event("`event`", "it could not be stored in five tries; the log has the cause");
     MALFORMED_DATE:
         field("`start_date`, `end_date`",
             "it is neither a date such as `2023-01-01` nor an RFC 3339 instant"),
         field("`expires_at`", "it is not an RFC 3339 instant"),
         tap("`tapped_at`", "it is not an RFC 3339 instant"),
+        event("`occurred_at`",
+            "it is not an instant in RFC 3339, with a `T` or a space, and with a zone or in UTC"),
         line("`created_at`", "it is not an instant");
     DATE_OUT_OF_RANGE:
         field("`start_date`, `end_date`", "it is not in the years 2000 to 2199"),
         field("`expires_at`", "it is not ahead of now, or by more than 100 years");
     TIMESTAMP_IN_FUTURE:
         tap("`tapped_at`", "it is more than an hour ahead"),
+        event("`occurred_at`", "it is more than 5 seconds ahead"),
         line("`created_at`", "it is more than an hour ahead");
     TIMESTAMP_TOO_OLD:
         tap("`tapped_at`", "it is before 2010, or older than `TAP_RETENTION_DAYS`"),
@@ -201,28 +236,36 @@ reasons! {
         field("`destination_url`", "it is longer than 2,048 characters, as it is sent"),
         tap("`device`, `attributes`",
             "a device or a key is longer than 64 characters, or a value longer than 256"),
+        event("`category`, `name`", "it is longer than 50 characters, or 150"),
         line("`label`", "it is longer than 200 characters"),
         line("`destination_url`", "it is longer than 2,048 characters, as it is sent");
     MALFORMED_TEXT:
         field("`name`, `label`, `text`", "it has control characters"),
         line("`label`", "it has control characters"),
-        tap("`device`, `attributes`", "it has control characters");
+        tap("`device`, `attributes`", "it has control characters"),
+        event("`category`, `name`", "it has control characters"),
+        event("`data`", "it has NUL characters in it, which cannot be stored");
     TOO_MANY_ATTRIBUTES: tap("`attributes`", "there are more than 16");
     TOO_MANY_TAGS:
         field("`tag_uids`", "more than 1,000 are named, or 100 for a token"),
         field("`tags`", "more than 1,000 are to be made");
-    MORE_VIOLATIONS: field("that of the last before it",
-        "more than 20 things are wrong: this says how many more");
+    MORE_VIOLATIONS:
+        field("that of the last before it", "more than 20 things are wrong: this says how many more"),
+        event("that of the last before it", "more than 50 things are wrong");
     NEGATIVE: field("`limit`, `page_size`", "it is below 0");
     OUT_OF_RANGE: field("`queries_per_hour`, `ttl`, `overlap`, `scopes`",
         "it is not in the range that the message names");
-    MALFORMED_UUID: field("`id`, `key_id`, `request_id`", "it is not a UUID");
+    MALFORMED_UUID:
+        field("`id`, `key_id`, `request_id`, `patch.sessions`", "it is not a UUID"),
+        event("`session_id`, `event_id`", "it is not a UUID, or it is the UUID of zeros");
     MALFORMED_PAGE_TOKEN:
         field("`page_token`", "it is not the `next_page_token` of the same request");
     UNKNOWN_SCOPE: field("`scopes[i]`", "there is no such scope");
     NOT_FOR_TOKENS: field("`scopes[i]`", "a token only reads");
     NOTHING_TO_CHANGE: field("`update_mask`", "neither is a field set nor does the mask name one");
-    UNKNOWN_FIELD: field("`update_mask`", "it names what cannot be changed by this call");
+    UNKNOWN_FIELD:
+        field("`update_mask`", "it names what cannot be changed by this call"),
+        event("that field", "an event has no such field: it belongs into `data`");
     IMMUTABLE_FIELD: field("`update_mask`", "it names `uid`, which is never changed");
     TOO_MANY_BUCKETS: field("`interval`",
         "the range has more than 10,000 buckets; the message names the narrowest interval that fits");
@@ -230,6 +273,40 @@ reasons! {
         field("`limit`", "`limit` and one, times the buckets, is more than 100,000");
     MALFORMED_RESUME_TOKEN:
         field("`resume_token`", "it is not a token that this service made for this team");
+    TOO_MANY_EVENTS:
+        field("`events`", "a batch has more than 1,000"),
+        field("`error_ids`", "more than 1,000 are named");
+    MALFORMED_VALUE: field("`events[i]`", "it is no `google.protobuf.Value`, or has more than 32 levels");
+    MALFORMED_TYPE_NAME: field("`category`, `name` of an event type",
+        "it has another character than letters, digits, spaces, or `.` `_` `:` `~` `-`, or is `.` or `..`");
+    MALFORMED_FINGERPRINT: field("`filter.fingerprint`", "it is not 32 hexadecimal digits");
+    TOO_NARROW: field("`interval` of QueryEvents", "it is `MINUTE`");
     TOO_MANY_TAPS: field("`taps`", "a batch has more than 5,000");
     OUT_OF_SEQUENCE: field("`sequence`", "it is not larger than that of the batch before");
+
+    // Events.
+    NOT_AN_OBJECT: event("`event`", "it is not an object");
+    WRONG_TYPE: event("any", "it is not a text where one must be, or not an object");
+    CONFLICTING_FIELDS:
+        event("`occurred_at`, `session_id`, `event_id`",
+            "it is given in more than one way, and they differ"),
+        field("`patch.set`", "two ways of writing one field are set");
+    TOO_LARGE:
+        event("`event`", "it has more than 65,536 bytes as JSON, or more than 100 levels");
+    SCHEMA_VIOLATION:
+        event("`data`, or a place in it such as `data.items[3].price`",
+            "it does not fit the schema of its event type");
+    UNKNOWN_SESSION:
+        event("`session_id`", "there is no such session, and the team does not have them made");
+    UNKNOWN_EVENT_TYPE:
+        event("`name`", "there is no such event type, and the team refuses what has none");
+    MALFORMED_SCHEMA: field("`schema`", "it is not a JSON Schema of a draft that is known");
+    SCHEMA_TOO_COMPLEX: field("`schema`",
+        "it is larger than 64 KiB, or has more than 2,000 subschemas once every `$ref` is followed, or applies more than 300 of them to one value, or is nested too deep, or has patterns that are too large");
+    SCHEMA_REF: field("`schema`",
+        "a reference leads to itself, out of the schema, or to what is not a schema");
+    MALFORMED_PATH: field("`patch.set`, `patch.remove`",
+        "a path is not 1 to 10 names between dots, or longer than 200 characters");
+    TOO_MANY_PLACES: field("`patch.set`, `patch.remove`, `patch.sessions`",
+        "there are more than 50, or more than 1,000 sessions");
 }

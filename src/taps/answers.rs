@@ -15,12 +15,17 @@ use tokio::sync::Semaphore;
 
 use super::{
     count::count,
+    live::LiveTaps,
     model::{GroupBy, Query},
-    revisions::{Revisions, TEAMS_MAX},
     wire,
 };
 use crate::{
-    clock::Clock, db::Db, error::Error, ids::TeamId, proto::tap_v1::QueryTapsResponse,
+    clock::Clock,
+    db::Db,
+    error::Error,
+    feeds::revisions::{Revisions, TEAMS_MAX},
+    ids::TeamId,
+    proto::tap_v1::QueryTapsResponse,
     tags::directory::TagDirectory,
 };
 
@@ -32,7 +37,7 @@ const TEAM_QUERIES_MAX: usize = 4;
 pub struct Answers {
     db: Db,
     clock: Clock,
-    revisions: Arc<Revisions>,
+    revisions: Arc<Revisions<LiveTaps>>,
     tags: Arc<TagDirectory>,
     cache: Cache<CacheKey, Arc<Answer>>,
     /// What each team may ask of the store at a time.
@@ -82,7 +87,7 @@ impl Answers {
     pub fn new(
         db: Db,
         clock: Clock,
-        revisions: Arc<Revisions>,
+        revisions: Arc<Revisions<LiveTaps>>,
         tags: Arc<TagDirectory>,
         bytes: u64,
         timeout: Duration,

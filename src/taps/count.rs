@@ -23,8 +23,7 @@ use crate::{
 /// # Errors
 /// As [`super::answers::Answers::query_taps`].
 pub async fn count(db: &Db, team: TeamId, query: &Query) -> Result<Counts, Error> {
-    let bounds = buckets::bounds(query).ok_or_else(|| too_many_buckets(query))?;
-    refuse_too_many_counts(query, bounds.len() - 1)?;
+    let bounds = bounds(query)?;
     let read = db.team(team).await?;
     let counted = count_in(&read, team, query, bounds).await;
     // Also after a refusal: the connection is sound and goes back to the pool.
@@ -77,6 +76,16 @@ async fn find_tags(
     Err(Error::tags_not_found(&missing))
 }
 
+/// The bounds of the buckets: one more than there are buckets.
+///
+/// # Errors
+/// [`Error::Invalid`] for too many buckets, or too many counts in groups.
+pub fn bounds(query: &Query) -> Result<Vec<DateTime<Utc>>, Error> {
+    let bounds = buckets::bounds(query).ok_or_else(|| too_many_buckets(query))?;
+    refuse_too_many_counts(query, bounds.len() - 1)?;
+    Ok(bounds)
+}
+
 fn too_many_buckets(query: &Query) -> Error {
     let narrowest = buckets::narrowest_interval(query).as_str();
     Error::invalid(
@@ -91,12 +100,12 @@ fn too_many_buckets(query: &Query) -> Error {
 
 fn refuse_too_many_counts(query: &Query, buckets: usize) -> Result<(), Error> {
     let GroupBy::Tag { limit } = query.group_by else { return Ok(()) };
-    // The busiest tags, and the rest.
+    // The busiest, and the rest.
     if (limit + 1) * buckets <= GROUP_COUNTS_MAX {
         return Ok(());
     }
     let text = format!(
-        "{limit} tags and the rest over {buckets} buckets are more than {GROUP_COUNTS_MAX} counts: use a lower limit or a wider interval"
+        "{limit} groups and the rest over {buckets} buckets are more than {GROUP_COUNTS_MAX} counts: use a lower limit or a wider interval"
     );
     Err(Error::invalid("limit", reasons::TOO_MANY_COUNTS, text))
 }

@@ -1,389 +1,58 @@
-//! Taps as they are stored, for whoever follows a team.
-//!
-//! Each team that is followed has one reader. It is handed what this replica commits, and reads from the
-//! store what others did: a hint says that there is something, and a look every second is the net under
-//! it. What it has goes to all followers at once; one that is too slow to take it reads the store from its
-//! own place ([`super::follow`]). So nothing is lost and nothing comes twice, whatever happens to hints.
+//! Taps as they are stored: what [`crate::feeds`] needs to know of them.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
-    time::Duration,
-};
-
-use bytes::Bytes;
-use tokio::{
-    sync::{Semaphore, broadcast, mpsc, watch},
-    time,
-};
+use std::{ops::Range, sync::Arc};
 
 use super::{
     model::{Filter, NamedTap, StoredTap},
-    revisions::{Revisions, TEAMS_MAX},
-    store::{self, StreamState},
+    store,
 };
-use crate::{db::Db, error::Error, ids::TeamId, tags::directory::TagDirectory};
+use crate::{
+    db::TeamRead,
+    error::Error,
+    feeds::{Followed, StreamState},
+    ids::TeamId,
+    tags::directory::TagDirectory,
+};
 
-/// How often to look without being told.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-/// Taps that are read at a time.
-pub const PAGE_TAPS: i64 = 1_000;
-/// Taps of a batch at most.
-const BATCH_TAPS: usize = 1_000;
-/// Batches that a follower may be behind before it reads the store.
-const BATCHES_KEPT: usize = 32;
-/// Commits that a reader may be behind before it reads the store.
-const COMMITS_KEPT: usize = 64;
-/// Each follower that is woken costs some time: with many of them taps are gathered for a moment before
-/// they are sent, so that one waking brings several. For one follower, and at most.
-const GATHER_FOR_ONE: Duration = Duration::from_micros(20);
-const GATHER_MAX: Duration = Duration::from_millis(20);
-/// Pages that are read at a time: for all followers, for those of one team, and for feeds.
-const READS_MAX: usize = 6;
-const TEAM_READS_MAX: usize = 2;
-const FEED_READS_MAX: usize = 4;
-/// Revisions that a page is looked for in; four times as many as long as there is nothing in them.
-const WINDOW: i64 = 4_000;
-const WINDOW_MAX: i64 = 1_000_000;
-/// How long a page may be looked for: then the reader has come further, if to no tap.
-const LOOK_FOR: Duration = Duration::from_secs(2);
-
-/// What one commit of this replica added.
-#[derive(Debug)]
-pub struct Committed {
-    /// The team's revision before it.
-    pub after: i64,
-    /// The team's revision after it.
-    pub last: i64,
-    pub taps: Vec<StoredTap>,
-}
-
-/// All taps from after a revision up to another.
-#[derive(Debug)]
-pub struct Batch {
-    pub after: i64,
-    pub last: i64,
-    pub taps: Vec<LiveTap>,
-    /// The store has less than it had, as after a backup was restored: what followers have is not there.
-    pub lost: bool,
-}
-
-/// A tap that is given to all followers.
-#[derive(Debug)]
-pub struct LiveTap {
-    pub named: NamedTap,
-    /// As readers are sent it: the same for all of them.
-    pub encoded: OnceLock<Bytes>,
-}
-
-/// The feeds of all teams that are followed.
+/// Taps, for whoever follows a team.
 #[derive(Clone, Debug)]
-pub struct Feeds(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    db: Db,
-    tags: Arc<TagDirectory>,
-    revisions: Arc<Revisions>,
-    feeds: Mutex<HashMap<TeamId, Weak<Feed>>>,
-    reads: Semaphore,
-    shares: moka::sync::Cache<TeamId, Arc<Semaphore>>,
-    feed_reads: Semaphore,
+pub struct LiveTaps {
+    pub tags: Arc<TagDirectory>,
 }
 
-/// Taps after a revision.
-#[derive(Debug)]
-pub struct Page {
-    pub taps: Vec<NamedTap>,
-    /// All up to here that were asked for are among them.
-    pub upto: i64,
-    /// How far the team's taps go.
-    pub state: StreamState,
-}
+impl Followed for LiveTaps {
+    const NAME: &'static str = "taps";
+    const EXPIRED: &'static str = "taps after this resume_token are gone, or it is of another history of the store: query anew, and stream without a token or with the one of that answer";
 
-/// The taps of one team. Its reader ends when nobody holds it any longer.
-#[derive(Debug)]
-pub struct Feed {
-    team: TeamId,
-    batches: broadcast::Sender<Arc<Batch>>,
-    commits: mpsc::Sender<Committed>,
-    /// The newest revision that was heard of.
-    heard: watch::Sender<i64>,
-    /// How far the feed has come; -1 until it has begun.
-    position: watch::Sender<i64>,
-}
+    type Stored = StoredTap;
+    type Item = NamedTap;
+    type Filter = Filter;
 
-impl Feed {
-    /// What comes from now on.
-    pub fn batches(&self) -> broadcast::Receiver<Arc<Batch>> {
-        self.batches.subscribe()
+    fn revision(named: &NamedTap) -> i64 {
+        named.stored.revision
     }
 
-    /// How far the feed has come.
-    pub fn position(&self) -> watch::Receiver<i64> {
-        self.position.subscribe()
-    }
-}
-
-impl Feeds {
-    /// No feed yet.
-    #[must_use]
-    pub fn new(db: Db, tags: Arc<TagDirectory>, revisions: Arc<Revisions>) -> Self {
-        Self(Arc::new(Inner {
-            db,
-            tags,
-            revisions,
-            feeds: Mutex::default(),
-            reads: Semaphore::new(READS_MAX),
-            shares: moka::sync::Cache::new(TEAMS_MAX),
-            feed_reads: Semaphore::new(FEED_READS_MAX),
-        }))
+    fn wants(filter: &Filter, named: &NamedTap) -> bool {
+        filter.wants(&named.stored.tap)
     }
 
-    /// The feed of a team. It runs for as long as somebody holds it.
-    pub fn follow(&self, team: TeamId) -> Arc<Feed> {
-        let mut feeds = self.0.feeds();
-        if let Some(feed) = feeds.get(&team).and_then(Weak::upgrade) {
-            return feed;
-        }
-        let (commits, committed) = mpsc::channel(COMMITS_KEPT);
-        let feed = Arc::new(Feed {
-            team,
-            batches: broadcast::channel(BATCHES_KEPT).0,
-            commits,
-            heard: watch::channel(0).0,
-            position: watch::channel(-1).0,
-        });
-        feeds.retain(|_, feed| feed.strong_count() > 0);
-        feeds.insert(team, Arc::downgrade(&feed));
-        metrics::gauge!("tap_feeds").set(u32::try_from(feeds.len()).unwrap_or(u32::MAX));
-        let heard = feed.heard.subscribe();
-        tokio::spawn(run(team, Arc::downgrade(&feed), self.clone(), committed, heard));
-        feed
-    }
-
-    /// This replica has committed something.
-    pub fn publish(&self, team: TeamId, committed: impl FnOnce() -> Committed) {
-        if let Some(feed) = self.feed(team) {
-            let committed = committed();
-            let last = committed.last;
-            if feed.commits.try_send(committed).is_err() {
-                // The reader is behind: it will read that from the store.
-                feed.hear(last);
-            }
-        }
-    }
-
-    /// Somebody has committed something.
-    pub fn hear(&self, team: TeamId, revision: i64) {
-        if let Some(feed) = self.feed(team) {
-            feed.hear(revision);
-        }
-    }
-
-    fn feed(&self, team: TeamId) -> Option<Arc<Feed>> {
-        self.0.feeds().get(&team).and_then(Weak::upgrade)
-    }
-
-    /// Reads taps of a team after a revision, for a follower.
-    ///
-    /// # Errors
-    /// As [`crate::db::query`].
-    pub async fn read(&self, team: TeamId, after: i64, filter: &Filter) -> Result<Page, Error> {
-        // First the team's own: who waits for that must not hold what others need.
-        let share = || Arc::new(Semaphore::new(TEAM_READS_MAX));
-        let share = self.0.shares.get_with(team, share);
-        let _of_team = share.acquire().await.map_err(Error::internal)?;
-        let _permit = self.0.reads.acquire().await.map_err(Error::internal)?;
-        self.read_page(team, after, filter).await
-    }
-
-    async fn read_page(&self, team: TeamId, after: i64, filter: &Filter) -> Result<Page, Error> {
-        let start = time::Instant::now();
-        let read = self.0.db.team(team).await?;
-        let state = store::stream_state(&read, team).await?;
-        let (mut upto, mut window, mut taps) = (after, WINDOW, Vec::new());
-        // Bounded pieces: with a filter that lets little through, all taps after the token would be read.
-        while taps.is_empty() && upto < state.revision && start.elapsed() < LOOK_FOR {
-            let from = upto;
-            upto = state.revision.min(from.saturating_add(window));
-            taps = store::read_taps(&read, team, from..upto, PAGE_TAPS, filter).await?;
-            window = WINDOW_MAX.min(window * 4);
-        }
-        read.end().await?;
-        if i64::try_from(taps.len()).unwrap_or(0) >= PAGE_TAPS {
-            upto = taps.last().map_or(upto, |last| last.stored.revision);
-        }
-        Ok(Page { taps, upto: upto.max(after), state })
-    }
-
-    /// How far a team's taps go, by the store.
-    ///
-    /// # Errors
-    /// As [`crate::db::query`].
-    pub async fn state(&self, team: TeamId) -> Result<StreamState, Error> {
-        let read = self.0.db.team(team).await?;
-        let state = store::stream_state(&read, team).await?;
-        read.end().await?;
-        Ok(state)
-    }
-}
-
-impl Inner {
-    fn feeds(&self) -> MutexGuard<'_, HashMap<TeamId, Weak<Feed>>> {
-        // Nothing can be half done under the lock.
-        self.feeds.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Feed {
-    fn hear(&self, revision: i64) {
-        self.heard.send_if_modified(|heard| {
-            let newer = revision > *heard;
-            *heard = revision.max(*heard);
-            newer
-        });
-    }
-
-    /// Passes a batch on.
-    fn send(&self, feeds: &Feeds, mut after: i64, last: i64, taps: Vec<NamedTap>) {
-        // Who is told of a position must find it.
-        feeds.0.revisions.raise(self.team, last);
-        let mut taps = taps.into_iter().map(|named| LiveTap { named, encoded: OnceLock::new() });
-        // What is kept for a slow follower is counted by batches: they are small.
-        loop {
-            let some: Vec<LiveTap> = taps.by_ref().take(BATCH_TAPS).collect();
-            let rest = taps.len() > 0;
-            let upto = some.last().filter(|_| rest).map_or(last, |tap| tap.named.stored.revision);
-            // Nobody may be listening at this moment.
-            let batch = Batch { after, last: upto, taps: some, lost: false };
-            let _listeners = self.batches.send(Arc::new(batch));
-            after = upto;
-            if !rest {
-                break;
-            }
-        }
-        self.position.send_replace(last);
-    }
-}
-
-/// Reads a team's taps for as long as somebody holds its feed.
-async fn run(
-    team: TeamId,
-    feed: Weak<Feed>,
-    feeds: Feeds,
-    mut commits: mpsc::Receiver<Committed>,
-    mut heard: watch::Receiver<i64>,
-) {
-    let mut look = time::interval(LOOK_INTERVAL);
-    look.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
-    let mut failing = false;
-    let mut gathered = Vec::new();
-    loop {
-        tokio::select! {
-            biased;
-            count = commits.recv_many(&mut gathered, COMMITS_KEPT) => if count == 0 {
-                return;
-            },
-            changed = heard.changed() => if changed.is_err() {
-                return;
-            },
-            _ = look.tick() => {}
-        }
-        let Some(feed) = feed.upgrade() else { return };
-        let result = if gathered.is_empty() {
-            let heard = *heard.borrow_and_update();
-            feed.catch_up(&feeds, heard).await
-        } else {
-            feed.take(&feeds, gathered.drain(..)).await
-        };
-        let followers = u32::try_from(feed.batches.receiver_count()).unwrap_or(u32::MAX);
-        drop(feed);
-        match result {
-            Ok(()) => failing = false,
-            Err(error) => {
-                if !failing {
-                    let cause = error.log_text();
-                    tracing::warn!(team = team.0, cause, "cannot read new taps; trying again");
-                }
-                failing = true;
-            }
-        }
-        time::sleep(GATHER_FOR_ONE.saturating_mul(followers).min(GATHER_MAX)).await;
-    }
-}
-
-impl Feed {
-    /// Passes on what this replica has committed, if that is what comes next.
-    async fn take(
-        &self,
-        feeds: &Feeds,
-        commits: impl Iterator<Item = Committed>,
-    ) -> Result<(), Error> {
-        let after = *self.position.borrow();
-        if after < 0 {
-            return self.catch_up(feeds, 0).await;
-        }
-        let (mut last, mut taps) = (after, Vec::new());
-        // The newest of those that do not follow.
-        let mut missed = None;
-        for commit in commits.filter(|commit| commit.last > after) {
-            let named = commit.taps.into_iter().map(|stored| self.name(feeds, stored));
-            match named.collect::<Option<Vec<_>>>() {
-                Some(named) if commit.after == last && missed.is_none() => {
-                    taps.extend(named);
-                    last = commit.last;
-                }
-                _ => missed = Some(commit.last),
-            }
-        }
-        if last > after {
-            self.send(feeds, after, last, taps);
-        }
-        match missed {
-            Some(revision) => self.catch_up(feeds, revision).await,
-            None => Ok(()),
-        }
-    }
-
-    fn name(&self, feeds: &Feeds, stored: StoredTap) -> Option<NamedTap> {
-        let tag = feeds.0.tags.find_by_id(self.team, stored.tap.tag)?;
+    fn name(&self, team: TeamId, stored: StoredTap) -> Option<NamedTap> {
+        let tag = self.tags.find_by_id(team, stored.tap.tag)?;
         let (tag_uid, tag_label) = (Arc::clone(&tag.uid), Arc::clone(&tag.label));
         Some(NamedTap { stored, tag_uid, tag_label })
     }
 
-    /// Reads from the store what is new, if there is anything.
-    async fn catch_up(&self, feeds: &Feeds, heard: i64) -> Result<(), Error> {
-        let mut position = *self.position.borrow();
-        if position < 0 {
-            position = feeds.state(self.team).await?.revision;
-            self.send(feeds, position, position, Vec::new());
-            return Ok(());
-        }
-        if heard <= position {
-            // Nothing was heard of, which may mean that hints do not come.
-            let current = feeds.0.revisions.current(&feeds.0.db, self.team).await?;
-            if current < position {
-                let batch = Batch { after: current, last: current, taps: Vec::new(), lost: true };
-                let _listeners = self.batches.send(Arc::new(batch));
-                self.position.send_replace(current);
-            }
-            if current <= position {
-                return Ok(());
-            }
-        }
-        let _permit = feeds.0.feed_reads.acquire().await.map_err(Error::internal)?;
-        loop {
-            let Page { taps, upto, state } =
-                feeds.read_page(self.team, position, &Filter::default()).await?;
-            if upto <= position {
-                return Ok(());
-            }
-            self.send(feeds, position, upto, taps);
-            position = upto;
-            if upto >= state.revision {
-                return Ok(());
-            }
-        }
+    async fn state(read: &TeamRead, team: TeamId) -> Result<StreamState, Error> {
+        store::stream_state(read, team).await
+    }
+
+    async fn read(
+        read: &TeamRead,
+        team: TeamId,
+        revisions: Range<i64>,
+        limit: i64,
+        filter: &Filter,
+    ) -> Result<Vec<NamedTap>, Error> {
+        store::read_taps(read, team, revisions, limit, filter).await
     }
 }

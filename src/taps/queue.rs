@@ -15,12 +15,20 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::{
-    live::{Committed, Feeds},
+    live::LiveTaps,
     model::{BATCH_TAPS_MAX, NewTap, Outcome, StoredTap},
-    revisions::{Revisions, TEAMS_MAX},
     writer::{Writer, Written},
 };
-use crate::{clock::Clock, error::Error, hints::Notices, ids::TeamId};
+use crate::{
+    clock::Clock,
+    error::Error,
+    feeds::{
+        live::{Committed, Feeds},
+        revisions::{Revisions, TEAMS_MAX},
+    },
+    hints::Notices,
+    ids::TeamId,
+};
 
 /// Taps of one commit, unless a single batch has more.
 const COMMIT_TAPS: usize = BATCH_TAPS_MAX;
@@ -48,8 +56,8 @@ pub struct Queue(Arc<Inner>);
 struct Inner {
     writer: Arc<Writer>,
     clock: Clock,
-    revisions: Arc<Revisions>,
-    feeds: Feeds,
+    revisions: Arc<Revisions<LiveTaps>>,
+    feeds: Feeds<LiveTaps>,
     notices: Notices,
     room: Arc<Semaphore>,
     rooms: moka::sync::Cache<TeamId, Arc<Semaphore>>,
@@ -82,8 +90,8 @@ impl Queue {
     pub fn new(
         writer: Arc<Writer>,
         clock: Clock,
-        revisions: Arc<Revisions>,
-        feeds: Feeds,
+        revisions: Arc<Revisions<LiveTaps>>,
+        feeds: Feeds<LiveTaps>,
         notices: Notices,
     ) -> Self {
         Self(Arc::new(Inner {
@@ -260,7 +268,7 @@ impl Inner {
         // Before the answer: whoever asks this replica after it must find the taps counted.
         self.revisions.raise(team, written.revision);
         self.feeds.publish(team, || committed(taps, &written, received_at));
-        self.notices.taps(team, written.revision);
+        self.notices.tell(team, written.revision);
         Ok(Recorded { outcomes: written.outcomes, revision: written.revision })
     }
 
@@ -288,7 +296,11 @@ impl Drop for Gone<'_> {
 }
 
 /// What a commit added.
-fn committed(taps: &[NewTap], written: &Written, received_at: DateTime<Utc>) -> Committed {
+fn committed(
+    taps: &[NewTap],
+    written: &Written,
+    received_at: DateTime<Utc>,
+) -> Committed<LiveTaps> {
     let stored = taps.iter().zip(&written.outcomes).filter_map(|(tap, outcome)| match outcome {
         // What an attempt before stored is not of this commit.
         Outcome::Stored(revision) if *revision > written.base => {
@@ -296,5 +308,5 @@ fn committed(taps: &[NewTap], written: &Written, received_at: DateTime<Utc>) -> 
         }
         _ => None,
     });
-    Committed { after: written.base, last: written.revision, taps: stored.collect() }
+    Committed { after: written.base, last: written.revision, items: stored.collect() }
 }

@@ -7,12 +7,10 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{
     answers::Answers,
-    follow::Follower,
     ingest::Ingest,
-    live::Feeds,
+    live::LiveTaps,
     model::{Filter, Retention},
     record::Recorder,
-    token::Tokens,
     watch::Watcher,
     wire,
 };
@@ -20,7 +18,8 @@ use crate::{
     auth::Caller,
     clock::Clock,
     error::Error,
-    limits,
+    feeds::{Followed as _, follow::Follower, live::Feeds, token::Tokens},
+    limits::Charged,
     proto::{
         Encoded, IngestBatch, RecordBatch,
         tap_v1::{
@@ -29,7 +28,6 @@ use crate::{
         },
         tap_v1_server::tap_analytics_server::TapAnalytics,
     },
-    quotas::Class,
     streams::Streams,
     tags::directory::TagDirectory,
 };
@@ -39,7 +37,7 @@ use crate::{
 pub struct Taps {
     pub answers: Answers,
     pub recorder: Recorder,
-    pub feeds: Feeds,
+    pub feeds: Feeds<LiveTaps>,
     pub tags: Arc<TagDirectory>,
     pub tokens: Arc<Tokens>,
     pub streams: Streams,
@@ -103,7 +101,7 @@ impl TapAnalytics for Taps {
         let sent = request.resume_token;
         let token = sent.as_ref().map(|sent| tokens.read(team, sent)).transpose()?;
         if token.is_some_and(|token| token.other_history) {
-            return Err(Error::ResumeTokenExpired.into());
+            return Err(Error::ResumeTokenExpired { message: LiveTaps::EXPIRED }.into());
         }
         let lifeline = self.streams.open(&caller, "taps")?;
         let charged = Charged::unless(token.is_some_and(|token| token.fresh), &caller)?;
@@ -156,41 +154,5 @@ impl TapAnalytics for Taps {
             }
         });
         Ok(charged.show(Box::pin(frames) as Self::WatchTapsStream))
-    }
-}
-
-/// What opening a stream costs: a query, or nothing when it goes on where it was just cut.
-struct Charged<'a>(Option<&'a Caller>);
-
-impl<'a> Charged<'a> {
-    fn unless(resumed: bool, caller: &'a Caller) -> Result<Self, Status> {
-        if resumed {
-            return Ok(Self(None));
-        }
-        limits::charge(caller, Class::Query)?;
-        Ok(Self(Some(caller)))
-    }
-
-    /// Gives the query back when there was no work for it, as for other calls.
-    async fn for_work<T>(&self, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let done = work.await;
-        let no_work = matches!(
-            done,
-            Err(Error::Invalid(_) | Error::NotFound { .. } | Error::StoreUnavailable(_))
-        );
-        if let (Some(caller), true) = (self.0, no_work) {
-            caller.quotas.bucket(Class::Query).give_back();
-        }
-        done
-    }
-
-    /// The answer, which says what is left.
-    fn show<T>(&self, frames: T) -> Response<T> {
-        let mut response = Response::new(frames);
-        if let Some(caller) = self.0 {
-            let standing = caller.quotas.bucket(Class::Query).standing();
-            limits::show(response.metadata_mut(), Class::Query, standing);
-        }
-        response
     }
 }

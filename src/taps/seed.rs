@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::{
     lines::{Line, Lines},
+    live::LiveTaps,
     model::{EARLIEST, FUTURE_MAX, NewTap, whole_micros},
     writer::Writer,
 };
@@ -30,6 +31,7 @@ use crate::{
     clock::Clock,
     db::Db,
     error::{Error, Violation},
+    feeds::Followed as _,
     hints,
     ids::TeamId,
     reasons,
@@ -228,7 +230,9 @@ impl Seeder<'_> {
                     let written = self.writer.write(team, batch, self.clock.now()).await?;
                     stored += written.stored();
                     // The taps are in: who does not hear of it looks within a second.
-                    if let Err(error) = hints::announce(self.db, team, written.revision).await {
+                    if let Err(error) =
+                        hints::announce(self.db, LiveTaps::NAME, team, written.revision).await
+                    {
                         tracing::warn!(
                             cause = error.log_text(),
                             "cannot tell the service of new taps"

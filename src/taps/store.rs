@@ -14,6 +14,7 @@ use super::{
 use crate::{
     db::{self, TeamRead},
     error::Error,
+    feeds::StreamState,
     ids::{TagId, TeamId},
     sql,
     tags::model::Kind,
@@ -173,21 +174,13 @@ fn class(text: &str) -> Result<TapClass, Error> {
         .ok_or_else(|| Error::internal(anyhow::anyhow!("unknown class in the store: {text}")))
 }
 
-/// How far a team's taps go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StreamState {
-    pub revision: i64,
-    /// From here on all taps are there.
-    pub replay_after: i64,
-}
-
 /// How far the team's taps go in this snapshot.
 ///
 /// # Errors
 /// As [`db::query`].
 pub async fn stream_state(read: &TeamRead, team: TeamId) -> Result<StreamState, Error> {
     let rows = read.query(sql!("taps/stream_state"), &[&team.0]).await?;
-    Ok(rows.first().map_or(StreamState { revision: 0, replay_after: 0 }, |row| StreamState {
+    Ok(rows.first().map_or_else(StreamState::default, |row| StreamState {
         revision: row.get("revision"),
         replay_after: row.get("replay_after"),
     }))

@@ -10,11 +10,12 @@ use tokio::{sync::watch, time};
 
 use super::{
     answers::{Answered, Answers},
-    live::{Feed, Feeds},
+    live::LiveTaps,
     model::Query,
 };
 use crate::{
     error::Error,
+    feeds::live::{Feed, Feeds},
     ids::TeamId,
     proto::tap_v1::{Change, CountChange, GroupChange, QueryTapsResponse},
     streams::{EndReason, HEARTBEAT, Lifeline},
@@ -34,7 +35,7 @@ pub struct Watcher {
     query: Query,
     answers: Answers,
     /// Held so that the feed goes on.
-    _feed: Arc<Feed>,
+    _feed: Arc<Feed<LiveTaps>>,
     position: watch::Receiver<i64>,
     lifeline: Lifeline,
     now: Answered,
@@ -62,7 +63,7 @@ impl Watcher {
     /// As [`Answers::query_taps`].
     pub async fn open(
         answers: &Answers,
-        feeds: &Feeds,
+        feeds: &Feeds<LiveTaps>,
         team: TeamId,
         query: Query,
         lifeline: Lifeline,

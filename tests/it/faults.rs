@@ -7,7 +7,9 @@ use std::{
 
 use tap_analytics::{
     clock::Clock,
+    feeds::revisions::Revisions,
     proto::tap_v1::{QueryTapsRequest, RecordTapsRequest},
+    taps::live::LiveTaps,
 };
 use tonic::Code;
 
@@ -247,7 +249,7 @@ async fn a_store_that_is_silent_is_unavailable_for_all_who_wait() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();
     let db = tap_analytics::db::Db::new(&store(&format!("postgres://x@{address}/tap"))).unwrap();
-    let revisions = tap_analytics::taps::revisions::Revisions::default();
+    let revisions = Revisions::<LiveTaps>::default();
     let began = std::time::Instant::now();
     let team = tap_analytics::ids::TeamId(1);
     let asked = (0..20).map(|_| revisions.current(&db, team));

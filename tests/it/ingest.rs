@@ -14,6 +14,12 @@ use tap_analytics::{
     auth::{Caller, KeyAbout},
     clock::Clock,
     db::Db,
+    feeds::{
+        Followed as _,
+        live::{Feeds, Reads},
+        revisions::Revisions,
+        token::{History, Tokens},
+    },
     hints::Notices,
     proto::{
         IngestBatch,
@@ -26,8 +32,8 @@ use tap_analytics::{
     streams::Streams,
     tags::directory::TagDirectory,
     taps::{
-        answers::Answers, live::Feeds, model::Retention, queue::Queue, record::Recorder,
-        revisions::Revisions, rpc::Taps, token::Tokens, writer::Writer,
+        answers::Answers, live::LiveTaps, model::Retention, queue::Queue, record::Recorder,
+        rpc::Taps, writer::Writer,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -406,15 +412,23 @@ async fn service(app: &App) -> Taps {
     let tags = Arc::new(TagDirectory::new(db.clone()));
     tags.refresh().await.unwrap();
     let revisions = Arc::new(Revisions::default());
-    let feeds = Feeds::new(db.clone(), Arc::clone(&tags), Arc::clone(&revisions));
+    let live = LiveTaps { tags: Arc::clone(&tags) };
+    let feeds = Feeds::new(db.clone(), live, Arc::clone(&revisions), Reads::default());
     let writer = Arc::new(Writer::new(db.clone(), clock.clone()));
     let revisions_too = Arc::clone(&revisions);
-    let queue = Queue::new(writer, clock.clone(), revisions_too, feeds.clone(), Notices::default());
-    let tokens = Arc::new(Tokens::new([1; 32], 0, clock.clone()));
+    let queue = Queue::new(
+        writer,
+        clock.clone(),
+        revisions_too,
+        feeds.clone(),
+        Notices::on(LiveTaps::NAME),
+    );
+    let history = History::new(0);
+    let tokens = Arc::new(Tokens::new([1; 32], history.clone(), clock.clone()));
     let streams = Streams {
         clock: clock.clone(),
         draining: CancellationToken::new(),
-        history: tokens.histories(),
+        history: history.changes(),
     };
     Taps {
         answers: Answers::new(

@@ -14,12 +14,12 @@ use tap_analytics::{
     access::model::Scope,
     clock::Clock,
     db,
+    feeds::token::{History, Tokens},
     proto::tap_v1::{
         NewTap, QueryTapsRequest, QueryTapsResponse, RecordTapsRequest, StreamTapsRequest, Tap,
         WatchTapsRequest, compare, end_reason, group_by, stream_taps_response, watch_taps_response,
     },
     secrets::Secrets,
-    taps::token::Tokens,
 };
 use tokio::time;
 use tonic::{Code, Status, Streaming};
@@ -422,7 +422,7 @@ struct Revisions {
 impl Revisions {
     async fn of(app: &App, team: &Team) -> Self {
         let secret = Secrets::load(&app.db).await.unwrap().root();
-        let history = db::history(&app.db).await.unwrap();
+        let history = History::new(db::history(&app.db).await.unwrap());
         Self { tokens: Tokens::new(secret, history, Clock::system()), team: team.clone() }
     }
 
@@ -753,9 +753,9 @@ async fn a_token_whose_taps_are_gone_is_refused_before_the_first_frame() {
     assert_eq!(refused(opened(&mut client, &late).await.unwrap_err()), expired);
     let secret = Secrets::load(&app.db).await.unwrap().root();
     let history = db::history(&app.db).await.unwrap();
-    let other = Tokens::new(secret, history.wrapping_add(1), Clock::system());
+    let other = Tokens::new(secret, History::new(history.wrapping_add(1)), Clock::system());
     assert_eq!(refused(opened(&mut client, &other.issue(team.id, 5)).await.unwrap_err()), expired);
-    let same = Tokens::new(secret, history, Clock::system());
+    let same = Tokens::new(secret, History::new(history), Clock::system());
     opened(&mut client, &same.issue(team.id, 5)).await.unwrap();
 }
 
@@ -773,9 +773,10 @@ async fn months_that_are_too_old_are_dropped_whole_and_never_replayed_in_part() 
     let taps = vec![at(400), at(150), at(10), at(0)];
     let written = client.record_taps(RecordTapsRequest { taps }).await.unwrap().into_inner();
     assert!((written.accepted - 4.0).abs() < 0.5, "{written:?}");
-    let history = db::history(&app.db).await.unwrap();
+    let history = History::new(db::history(&app.db).await.unwrap());
     let secret = Secrets::load(&app.db).await.unwrap().root();
-    let place = |revision| Tokens::new(secret, history, Clock::system()).issue(team.id, revision);
+    let tokens = Tokens::new(secret, history, Clock::system());
+    let place = |revision| tokens.issue(team.id, revision);
     let total = |mut client: KeyedClient| async move {
         let asked =
             app::query("2010-01-01", &(now.date_naive() + TimeDelta::days(1)).to_string(), "YEAR");

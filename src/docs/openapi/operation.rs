@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::{
-    answers::{self, RPCS, Rpc, Shape},
+    answers::{self, Rpc, Shape, rpcs},
     example::curl,
     parameters::{Input, Parameter},
     schema::{Schemas, Side, reference},
@@ -55,7 +55,7 @@ pub(super) fn operations(
     if route == Route::Unknown {
         return Err(format!("{path} has no row in the access table, src/auth.rs"));
     }
-    let rpc = RPCS.iter().find(|rpc| rpc.path == path);
+    let rpc = rpcs().find(|rpc| rpc.path == path);
     let rpc = rpc.ok_or_else(|| format!("{path} has no row in src/docs/openapi/answers.rs"))?;
     let example = serde_json::from_str(rpc.example)
         .map_err(|error| format!("the example of {path} is no JSON: {error}"))?;
@@ -178,7 +178,9 @@ pub(super) fn error(status: u16, rows: &[&Row], route: Route) -> Object {
         let (code, when, todo) = match row.entry {
             Entry::Service { code, when, todo, .. } => (code, when, todo),
             Entry::Envoy { code, when, todo, .. } => (Some(code), when, todo),
-            Entry::Field { .. } | Entry::Tap { .. } | Entry::Line { .. } => continue,
+            Entry::Field { .. } | Entry::Tap { .. } | Entry::Event { .. } | Entry::Line { .. } => {
+                continue;
+            }
         };
         let (reason, code) = (row.reason, code.map_or("any", code_name));
         lines.push(format!("| [`{reason}`](/docs/errors#{reason}) | {code} | {when} | {todo} |"));
@@ -197,9 +199,10 @@ fn example_of(row: &Row) -> Object {
     let (code, when) = match row.entry {
         Entry::Service { code, when, .. } => (code.unwrap_or(Code::Unknown), when),
         Entry::Envoy { code, when, .. } => (code, when),
-        Entry::Field { when, .. } | Entry::Tap { when, .. } | Entry::Line { when, .. } => {
-            (Code::InvalidArgument, when)
-        }
+        Entry::Field { when, .. }
+        | Entry::Tap { when, .. }
+        | Entry::Event { when, .. }
+        | Entry::Line { when, .. } => (Code::InvalidArgument, when),
     };
     let info = Object::new()
         .with("@type", "type.googleapis.com/google.rpc.ErrorInfo")

@@ -5,17 +5,19 @@ use chrono_tz::Tz;
 use super::{class_value, classes, instant, number, tag_uids};
 use crate::{
     error::Error,
+    feeds::{
+        Followed as _, follow,
+        wire::{self as feeds, Part},
+    },
     proto::{
         Encoded,
         tap_v1::{
-            End, Heartbeat, Hello, QueryTapsResponse, StreamTapsRequest, StreamTapsResponse, Tap,
-            WatchTapsResponse, end_reason, stream_taps_response, watch_taps_response,
+            QueryTapsResponse, StreamTapsRequest, StreamTapsResponse, Tap, WatchTapsResponse,
+            stream_taps_response, watch_taps_response,
         },
     },
-    streams::{EndReason, HEARTBEAT},
     taps::{
-        follow,
-        live::LiveTap,
+        live::LiveTaps,
         model::{NamedTap, TapClass},
         watch,
     },
@@ -50,30 +52,17 @@ pub fn stream_request(request: StreamTapsRequest) -> Result<StreamRequest, Error
 
 /// A frame of a stream, with the token of the place after it.
 #[must_use]
-pub fn stream_frame(frame: follow::Frame, token: impl FnOnce() -> String) -> Encoded {
+pub fn stream_frame(frame: follow::Frame<LiveTaps>, token: impl FnOnce() -> String) -> Encoded {
     use stream_taps_response::Frame;
-    let frame = match frame {
-        follow::Frame::Hello => Frame::Hello(Hello {
-            resume_token: token(),
-            heartbeat_seconds: i32::try_from(HEARTBEAT.as_secs()).unwrap_or(i32::MAX),
-        }),
-        // Of many readers the first makes it.
-        follow::Frame::Tap(place) => {
-            let Some(LiveTap { named, encoded }) = place.tap() else {
-                return Encoded::default();
-            };
-            let make = || encode(Frame::Tap(tap(named, token()))).into();
-            return encoded.get_or_init(make).clone().into();
-        }
-        follow::Frame::Replayed(named) => Frame::Tap(tap(&named, token())),
-        follow::Frame::Heartbeat => Frame::Heartbeat(Heartbeat { resume_token: token() }),
-        follow::Frame::End(reason) => Frame::End(end(reason)),
-    };
-    encode(frame)
-}
-
-fn encode(frame: stream_taps_response::Frame) -> Encoded {
-    Encoded::new(&StreamTapsResponse { frame: Some(frame) })
+    feeds::frame(frame, token, |part| {
+        let frame = match part {
+            Part::Hello(hello) => Frame::Hello(hello),
+            Part::Item(named, token) => Frame::Tap(tap(named, token)),
+            Part::Heartbeat(heartbeat) => Frame::Heartbeat(heartbeat),
+            Part::End(end) => Frame::End(end),
+        };
+        Encoded::new(&StreamTapsResponse { frame: Some(frame) })
+    })
 }
 
 /// A frame of a watch, with the token of what is counted in it.
@@ -88,8 +77,8 @@ pub fn watch_frame(frame: watch::Frame, token: impl FnOnce() -> String) -> Watch
             change.resume_token = token();
             Frame::Change(change)
         }
-        watch::Frame::Heartbeat => Frame::Heartbeat(Heartbeat { resume_token: token() }),
-        watch::Frame::End(reason) => Frame::End(end(reason)),
+        watch::Frame::Heartbeat => Frame::Heartbeat(feeds::heartbeat(token())),
+        watch::Frame::End(reason) => Frame::End(feeds::end(reason, LiveTaps::NAME)),
     };
     WatchTapsResponse { frame: Some(frame) }
 }
@@ -111,32 +100,4 @@ fn tap(named: &NamedTap, resume_token: String) -> Tap {
         attributes: tap.attributes.clone().into_iter().collect(),
         resume_token,
     }
-}
-
-fn end(reason: EndReason) -> End {
-    use end_reason::Value;
-    let (reason, message) = match reason {
-        EndReason::Draining => (
-            Value::Draining,
-            "the service stops or moves: open the stream again with the last token",
-        ),
-        EndReason::KeyRevoked => (Value::ApiKeyRevoked, "this API key was revoked: use another"),
-        EndReason::KeyExpired => (Value::ApiKeyExpired, "this API key has expired: use a new one"),
-        EndReason::KeyChanged => (
-            Value::ApiKeyChanged,
-            "what this API key may do was changed: open the stream again with the last token",
-        ),
-        EndReason::AccessTokenExpired => (
-            Value::AccessTokenExpired,
-            "the token that opened this stream has expired: trade the key for a new one",
-        ),
-        EndReason::TokenExpired => (
-            Value::ResumeTokenExpired,
-            "taps that this stream had yet to send are gone: begin anew without a token",
-        ),
-        EndReason::Failed => {
-            (Value::Failed, "the service cannot go on: open the stream again with the last token")
-        }
-    };
-    End { reason: reason.into(), message: message.to_owned() }
 }

@@ -24,6 +24,7 @@ use tap_analytics::{
     clock::Clock,
     config,
     db::Db,
+    feeds::Followed as _,
     ids::{KeyId, TagId, TeamId},
     migrate,
     proto::tap_v1::{
@@ -32,6 +33,7 @@ use tap_analytics::{
     server::{self, Parts},
     tags::{address::Origin, model::Kind},
     taps::{
+        live::LiveTaps,
         model::NewTap,
         writer::{Writer, Written},
     },
@@ -77,6 +79,7 @@ pub struct Options {
     pub country_header: Option<&'static str>,
     pub public_url: Option<&'static str>,
     pub team_tags_max: u32,
+    pub event_backlog_max: u32,
 }
 
 impl Default for Options {
@@ -90,6 +93,7 @@ impl Default for Options {
             country_header: None,
             public_url: None,
             team_tags_max: 100_000,
+            event_backlog_max: 1_000_000,
         }
     }
 }
@@ -115,6 +119,7 @@ impl App {
             country_header,
             public_url,
             team_tags_max,
+            event_backlog_max,
         }: Options,
     ) -> Self {
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -133,6 +138,7 @@ impl App {
             country_header: country_header.map(http::HeaderName::from_static),
             public_url: public_url.map(|url| Origin::parse(url).unwrap()),
             team_tags_max,
+            event_backlog_max,
             proxies: 0,
             reflection: true,
         };
@@ -252,7 +258,9 @@ impl App {
     /// Writes taps, as an ingesting call would: other processes are told by NOTIFY.
     pub async fn write(&self, team: TeamId, taps: &[NewTap]) -> Written {
         let written = self.writer.write(team, taps, now()).await.unwrap();
-        tap_analytics::hints::announce(&self.db, team, written.revision).await.unwrap();
+        tap_analytics::hints::announce(&self.db, LiveTaps::NAME, team, written.revision)
+            .await
+            .unwrap();
         written
     }
 

@@ -14,9 +14,9 @@ use tap_analytics::{
     },
     clock::Clock,
     db,
+    feeds::token::{History, Tokens},
     ids::{KeyId, TeamId},
     secrets::Secrets,
-    taps::token::Tokens,
 };
 use tonic::Code;
 
@@ -108,7 +108,8 @@ impl Column {
         let app = App::on(store, options).await;
         let envoy = Envoy::start(&app).await;
         let secret = Secrets::load(&app.db).await.unwrap().root();
-        let tokens = Tokens::new(secret, db::history(&app.db).await.unwrap(), clock.clone());
+        let history = History::new(db::history(&app.db).await.unwrap());
+        let tokens = Tokens::new(secret, history, clock.clone());
         let door = Door::of(&envoy);
         Self { wire, app, _envoy: envoy, door, clock: clock.clone(), tokens }
     }

@@ -1,14 +1,16 @@
-//! Resume tokens: a place in a team's taps, as callers hold it.
+//! Resume tokens: a place in what a team has of a kind, as callers hold it.
 //!
 //! Opaque and signed. Not a credential: a token is of use only with a key of its team. It is signed
 //! because a fresh one makes a stream cost nothing, and because a place in another history of the
 //! store, such as before a backup was restored, must not be taken for one in this.
+//! Each kind has a secret of its own, so that a place in one is not taken for a place in another.
+
+use std::fmt::Debug;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::watch;
 
-use super::model::Query;
 use crate::{clock::Clock, error::Error, ids::TeamId, reasons};
 
 /// A token of at most this age makes a stream cost nothing.
@@ -17,12 +19,40 @@ const FRESH: TimeDelta = TimeDelta::minutes(10);
 const VERSION: u8 = 1;
 const SIGNATURE_BYTES: usize = 8;
 
-/// Makes tokens, and reads them again.
+/// Which history of the store revisions belong to. One for all who ask.
+#[derive(Clone, Debug)]
+pub struct History(watch::Sender<u32>);
+
+impl History {
+    /// Of this number, until another is told of.
+    #[must_use]
+    pub fn new(history: u32) -> Self {
+        Self(watch::channel(history).0)
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn now(&self) -> u32 {
+        *self.0.borrow()
+    }
+
+    /// The store has, or may have, another history now.
+    pub fn set(&self, history: u32) {
+        self.0.send_if_modified(|now| std::mem::replace(now, history) != history);
+    }
+
+    /// Tells whenever the store has another history.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u32> {
+        self.0.subscribe()
+    }
+}
+
+/// Makes tokens of one kind of streams, and reads them again.
 #[derive(Debug)]
 pub struct Tokens {
     secret: [u8; 32],
-    /// Which history of the store the revisions belong to.
-    history: watch::Sender<u32>,
+    history: History,
     clock: Clock,
 }
 
@@ -41,26 +71,11 @@ pub struct Token {
 impl Tokens {
     /// Signs with this secret.
     #[must_use]
-    pub fn new(secret: [u8; 32], history: u32, clock: Clock) -> Self {
-        Self { secret, history: watch::channel(history).0, clock }
+    pub fn new(secret: [u8; 32], history: History, clock: Clock) -> Self {
+        Self { secret, history, clock }
     }
 
-    /// Which history of the store the revisions belong to.
-    pub fn history(&self) -> u32 {
-        *self.history.borrow()
-    }
-
-    /// The store has, or may have, another history now.
-    pub fn set_history(&self, history: u32) {
-        self.history.send_if_modified(|now| std::mem::replace(now, history) != history);
-    }
-
-    /// Tells whenever the store has another history.
-    pub fn histories(&self) -> watch::Receiver<u32> {
-        self.history.subscribe()
-    }
-
-    /// A token for a place in a team's taps.
+    /// A token for a place in what a team has.
     #[must_use]
     pub fn issue(&self, team: TeamId, revision: i64) -> String {
         self.issue_for(team, revision, 0)
@@ -73,7 +88,7 @@ impl Tokens {
         let mut bytes = Vec::with_capacity(1 + 4 + 4 + 8 + 4 + 8 + SIGNATURE_BYTES);
         bytes.push(VERSION);
         bytes.extend(team.0.to_be_bytes());
-        bytes.extend(self.history().to_be_bytes());
+        bytes.extend(self.history.now().to_be_bytes());
         bytes.extend(revision.to_be_bytes());
         bytes.extend(minted.to_be_bytes());
         bytes.extend(query.to_be_bytes());
@@ -116,7 +131,7 @@ impl Tokens {
         let minted = DateTime::<Utc>::from_timestamp(u32::from_be_bytes(*minted).into(), 0)?;
         Some(Token {
             revision: i64::from_be_bytes(*revision),
-            other_history: u32::from_be_bytes(*history) != self.history(),
+            other_history: u32::from_be_bytes(*history) != self.history.now(),
             fresh: self.clock.now() - minted <= FRESH,
             query: u64::from_be_bytes(*query),
         })
@@ -125,7 +140,7 @@ impl Tokens {
     /// Tells watches of different queries apart. Never 0. Keyed, so that nobody can look for two that are
     /// taken for one.
     #[must_use]
-    pub fn fingerprint(&self, query: &Query) -> u64 {
+    pub fn fingerprint(&self, query: &impl Debug) -> u64 {
         // The same on all replicas of one version; after a change of version a watch costs a query once.
         let hash = blake3::keyed_hash(&self.secret, format!("{query:?}").as_bytes());
         let mut first = [0; 8];
@@ -150,7 +165,7 @@ mod tests {
     const TEAM: TeamId = TeamId(7);
 
     fn tokens(clock: &Clock) -> Tokens {
-        Tokens::new([1; 32], 99, clock.clone())
+        Tokens::new([1; 32], History::new(99), clock.clone())
     }
 
     proptest! {
@@ -177,14 +192,24 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_of_one_team_one_service_and_one_history() {
+    fn a_token_is_of_one_team_one_secret_and_one_history() {
         let clock = Clock::system();
-        let tokens = tokens(&clock);
+        let history = History::new(99);
+        let tokens = Tokens::new([1; 32], history.clone(), clock.clone());
         let text = tokens.issue(TEAM, 5);
+        assert!(!tokens.read(TEAM, &text).unwrap().other_history);
         assert!(tokens.read(TeamId(8), &text).is_err());
-        assert!(Tokens::new([2; 32], 99, clock).read(TEAM, &text).is_err());
-        tokens.set_history(100);
+        // As of another service, and of another kind of stream.
+        assert!(Tokens::new([2; 32], history.clone(), clock).read(TEAM, &text).is_err());
+        history.set(100);
         assert!(tokens.read(TEAM, &text).unwrap().other_history);
+    }
+
+    #[test]
+    fn a_token_is_what_it_was_in_earlier_versions() {
+        let clock = Clock::fixed(DateTime::from_timestamp(1_700_000_000, 0).unwrap());
+        let text = "AQAAAAcAAABjAAAAAAAAAAVlU_EAAAAAAAAAAAOIBnaDZsGcYg";
+        assert_eq!(tokens(&clock).issue_for(TEAM, 5, 3), text);
     }
 
     #[test]

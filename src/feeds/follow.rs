@@ -1,4 +1,4 @@
-//! `StreamTaps` for one reader: everything after its place, each tap once and in order, then live.
+//! A stream for one reader: everything after its place, each item once and in order, then live.
 //!
 //! The reader listens to the team's feed before it looks into the store, so nothing falls between the
 //! two; its place, the last revision that it was given, tells what it has had already. Whenever the feed
@@ -9,8 +9,8 @@ use std::{collections::VecDeque, sync::Arc};
 use tokio::{sync::broadcast, time};
 
 use super::{
-    live::{Batch, Feed, Feeds, LiveTap, Page},
-    model::{Filter, NamedTap},
+    Followed,
+    live::{Batch, Feed, Feeds, Live, Page},
 };
 use crate::{
     error::Error,
@@ -24,19 +24,19 @@ const RETRY_WAIT: time::Duration = time::Duration::from_millis(500);
 /// After so many frames to look whether the stream has to end.
 const LOOK_AFTER: u32 = 64;
 
-/// One reader of a team's taps.
+/// One reader of a team's items.
 #[derive(Debug)]
-pub struct Follower {
+pub struct Follower<K: Followed> {
     pub team: TeamId,
-    feeds: Feeds,
+    feeds: Feeds<K>,
     /// Held so that the feed goes on.
-    _feed: Arc<Feed>,
-    batches: broadcast::Receiver<Arc<Batch>>,
-    filter: Filter,
+    _feed: Arc<Feed<K>>,
+    batches: broadcast::Receiver<Arc<Batch<K>>>,
+    filter: K::Filter,
     lifeline: Lifeline,
     /// Everything up to here was given.
     position: i64,
-    ready: Ready,
+    ready: Ready<K>,
     /// The feed is ahead: the store has what lies between.
     behind: bool,
     phase: Phase,
@@ -58,51 +58,53 @@ enum Phase {
     Ended,
 }
 
-/// Taps that were had and not yet given.
+/// Items that were had and not yet given.
 #[derive(Debug)]
-enum Ready {
+enum Ready<K: Followed> {
     None,
     /// Of the feed: those from this place on.
-    Batch(Arc<Batch>, usize),
+    Batch(Arc<Batch<K>>, usize),
     /// Of the store; these bring us to this revision.
-    Page(VecDeque<NamedTap>, i64),
+    Page(VecDeque<K::Item>, i64),
 }
 
 /// What a reader is given. Each stands for a place, which [`Follower::position`] tells after it.
 #[derive(Debug)]
-pub enum Frame {
+pub enum Frame<K: Followed> {
     Hello,
-    Tap(Place),
-    Replayed(Box<NamedTap>),
+    /// Of the feed.
+    Live(Place<K>),
+    /// Of the store.
+    Replayed(Box<K::Item>),
     Heartbeat,
     End(EndReason),
 }
 
-/// Where a tap is among those of a feed.
+/// Where an item is among those of a feed.
 #[derive(Debug)]
-pub struct Place {
-    batch: Arc<Batch>,
+pub struct Place<K: Followed> {
+    batch: Arc<Batch<K>>,
     at: usize,
 }
 
-impl Place {
-    /// The tap.
+impl<K: Followed> Place<K> {
+    /// The item, as all followers have it.
     #[must_use]
-    pub fn tap(&self) -> Option<&LiveTap> {
-        self.batch.taps.get(self.at)
+    pub fn live(&self) -> Option<&Live<K>> {
+        self.batch.items.get(self.at)
     }
 }
 
-impl Follower {
+impl<K: Followed> Follower<K> {
     /// A reader that begins after a revision, or at the present.
     ///
     /// # Errors
-    /// [`Error::ResumeTokenExpired`] when taps after that revision are gone; as [`crate::db::query`].
+    /// [`Error::ResumeTokenExpired`] when items after that revision are gone; as [`crate::db::query`].
     pub async fn open(
-        feeds: &Feeds,
+        feeds: &Feeds<K>,
         team: TeamId,
         after: Option<i64>,
-        filter: Filter,
+        filter: K::Filter,
         lifeline: Lifeline,
     ) -> Result<Self, Error> {
         // First listen, then look.
@@ -111,7 +113,7 @@ impl Follower {
         let state = feeds.state(team).await?;
         let position = after.unwrap_or(state.revision);
         if position < state.replay_after || position > state.revision {
-            return Err(Error::ResumeTokenExpired);
+            return Err(Error::ResumeTokenExpired { message: K::EXPIRED });
         }
         Ok(Self {
             team,
@@ -136,7 +138,7 @@ impl Follower {
     }
 
     /// The next frame; `None` after the last. May be dropped while it waits: nothing is lost.
-    pub async fn next(&mut self) -> Option<Frame> {
+    pub async fn next(&mut self) -> Option<Frame<K>> {
         let frame = match self.phase {
             Phase::New => Frame::Hello,
             Phase::Spoke | Phase::Quiet => self.next_frame().await,
@@ -147,7 +149,7 @@ impl Follower {
         Some(frame)
     }
 
-    async fn next_frame(&mut self) -> Frame {
+    async fn next_frame(&mut self) -> Frame<K> {
         loop {
             // Who reads slowly must not go on reading for long when it may no longer.
             self.given = self.given.wrapping_add(1);
@@ -159,7 +161,7 @@ impl Follower {
             if let Some(frame) = self.take_ready() {
                 return frame;
             }
-            // Not for each tap: there may be a million a second.
+            // Not for each item: there may be a million a second.
             if self.phase == Phase::Spoke {
                 self.phase = Phase::Quiet;
                 self.quiet_since = time::Instant::now();
@@ -179,13 +181,14 @@ impl Follower {
                         {
                             return Frame::End(EndReason::TokenExpired);
                         }
-                        Ok(Page { taps, upto, state }) => {
+                        Ok(Page { items, upto, state }) => {
                             self.behind = upto < state.revision;
-                            self.ready = Ready::Page(taps.into(), upto);
+                            self.ready = Ready::Page(items.into(), upto);
                         }
                         Err(error @ Error::Internal(_)) => {
                             let cause = error.log_text();
-                            tracing::error!(team = self.team.0, cause, "a stream cannot go on");
+                            let (team, kind) = (self.team.0, K::NAME);
+                            tracing::error!(team, kind, cause, "a stream cannot go on");
                             return Frame::End(EndReason::Failed);
                         }
                         // The reader hears heartbeats until the store is back.
@@ -209,27 +212,27 @@ impl Follower {
         }
     }
 
-    /// The next tap of those that were had, if it is wanted and new.
-    fn take_ready(&mut self) -> Option<Frame> {
+    /// The next item of those that were had, if it is wanted and new.
+    fn take_ready(&mut self) -> Option<Frame<K>> {
         match &mut self.ready {
             Ready::None => None,
             Ready::Batch(batch, next) => {
-                while let Some(LiveTap { named, .. }) = batch.taps.get(*next) {
-                    let (at, revision) = (*next, named.stored.revision);
+                while let Some(Live { item, .. }) = batch.items.get(*next) {
+                    let (at, revision) = (*next, K::revision(item));
                     *next += 1;
-                    if revision > self.position && self.filter.wants(&named.stored.tap) {
+                    if revision > self.position && K::wants(&self.filter, item) {
                         self.position = revision;
-                        return Some(Frame::Tap(Place { batch: Arc::clone(batch), at }));
+                        return Some(Frame::Live(Place { batch: Arc::clone(batch), at }));
                     }
                 }
                 self.position = self.position.max(batch.last);
                 self.ready = Ready::None;
                 None
             }
-            Ready::Page(taps, upto) => {
-                if let Some(tap) = taps.pop_front() {
-                    self.position = tap.stored.revision;
-                    return Some(Frame::Replayed(Box::new(tap)));
+            Ready::Page(items, upto) => {
+                if let Some(item) = items.pop_front() {
+                    self.position = K::revision(&item);
+                    return Some(Frame::Replayed(Box::new(item)));
                 }
                 self.position = *upto;
                 self.ready = Ready::None;

@@ -4,6 +4,7 @@
 //! for a second: so what we know is never older than that.
 
 use std::{
+    marker::PhantomData,
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -11,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::store;
+use super::Followed;
 use crate::{db::Db, error::Error, ids::TeamId};
 
 /// How old our knowledge of a revision may be.
@@ -19,13 +20,14 @@ const REVISION_AGE_MAX: Duration = Duration::from_secs(1);
 /// Teams that a replica remembers something of.
 pub const TEAMS_MAX: u64 = 100_000;
 
-/// The newest revision of each team, as far as we know.
+/// The newest revision of each team, of one kind of things, as far as we know.
 #[derive(Debug)]
-pub struct Revisions {
+pub struct Revisions<K> {
     teams: moka::sync::Cache<TeamId, Arc<Known>>,
     /// Raised whenever what we know may be from another history, such as before a restore.
     epoch: AtomicU64,
     start: Instant,
+    kind: PhantomData<fn() -> K>,
 }
 
 #[derive(Debug, Default)]
@@ -37,17 +39,18 @@ struct Known {
     checking: tokio::sync::Mutex<Option<(u64, Error)>>,
 }
 
-impl Default for Revisions {
+impl<K> Default for Revisions<K> {
     fn default() -> Self {
         Self {
             teams: moka::sync::Cache::new(TEAMS_MAX),
             epoch: AtomicU64::new(0),
             start: Instant::now(),
+            kind: PhantomData,
         }
     }
 }
 
-impl Revisions {
+impl<K: Followed> Revisions<K> {
     /// A team has at least this revision.
     pub fn raise(&self, team: TeamId, revision: i64) {
         let known = self.teams.get_with(team, Arc::default);
@@ -82,7 +85,7 @@ impl Revisions {
                 Some((at, error)) if *at >= came => return Err(error.clone()),
                 _ => {
                     let asked = self.elapsed();
-                    match read_revision(db, team).await {
+                    match read_revision::<K>(db, team).await {
                         Ok(revision) => {
                             known.revision.fetch_max(revision, Ordering::AcqRel);
                             known.checked.store(asked, Ordering::Release);
@@ -111,9 +114,9 @@ impl Revisions {
     }
 }
 
-async fn read_revision(db: &Db, team: TeamId) -> Result<i64, Error> {
+async fn read_revision<K: Followed>(db: &Db, team: TeamId) -> Result<i64, Error> {
     let read = db.team(team).await?;
-    let revision = store::revision(&read, team).await?;
+    let state = K::state(&read, team).await?;
     read.end().await?;
-    Ok(revision)
+    Ok(state.revision)
 }

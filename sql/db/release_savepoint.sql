@@ -1,0 +1,3 @@
+-- db.release_savepoint
+-- Keeps what was done since the place.
+release savepoint place

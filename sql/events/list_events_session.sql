@@ -1,0 +1,35 @@
+-- events.list_events_session
+-- A page of events, the oldest first; those of one time as they were sent.
+-- As many as have no more than 4 MiB together, and at least one; `found` is how many there are without that bound.
+-- $1 team_id  $2 session_id; null: of any  $3 category; null: of any  $4 name; null: of any
+-- $5 from this instant on; null: from any  $6 before this instant; null: before any
+-- $7 occurred_at of the last of the page before; null: the first page  $8 its revision  $9 at most
+with page as (
+    select
+        event_id, revision, receipt_id, key_id, application, session_id, category, name, data::text as data, occurred_at,
+        received_at, stored_at, updated_at, version
+    from events
+    where
+        team_id = $1
+        and ($2::uuid is null or session_id = $2)
+        and ($3::text is null or category = $3)
+        and ($4::text is null or name = $4)
+        and ($5::timestamptz is null or occurred_at >= $5)
+        and ($6::timestamptz is null or occurred_at < $6)
+        and ($7::timestamptz is null or (occurred_at, revision) > ($7, $8::bigint))
+        and deleted_at is null
+    order by occurred_at, revision
+    limit $9
+), measured as (
+    select
+        *,
+        count(*) over () as found,
+        sum(octet_length(data)) over (order by occurred_at, revision) - octet_length(data) as before
+    from page
+)
+select
+    found, event_id, revision, receipt_id, key_id, application, session_id, category, name, data, occurred_at,
+    received_at, stored_at, updated_at, version
+from measured
+where before < 4194304
+order by occurred_at, revision

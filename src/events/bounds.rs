@@ -1,0 +1,493 @@
+//! What a schema may cost: how deep and how large it is once every reference is followed, and how many of its
+//! parts may apply to one value. What could go on for ever, or lead out of it, is refused.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, Value};
+
+use super::{
+    data::{self, Step},
+    schema::BadSchema,
+};
+use crate::{reasons, wire::excerpt};
+
+/// Levels of lists and objects in a schema.
+const JSON_DEPTH_MAX: usize = 120;
+/// Levels of subschemas, once every reference is followed.
+const DEPTH_MAX: u64 = 50;
+/// Subschemas, once every reference is followed.
+const SUBSCHEMAS_MAX: u64 = 2_000;
+/// Subschemas that may apply to one value: a check takes as long as these times the values.
+const WIDTH_MAX: u64 = 300;
+/// Places of a pattern in which it can be at once, and of all of them.
+const PATTERN_PLACES_MAX: u64 = 1_000;
+const PATTERNS_PLACES_MAX: u64 = 10_000;
+
+/// Keywords that lead elsewhere by other means than a JSON pointer.
+const REFERENCES: [&str; 2] = ["$dynamicRef", "$recursiveRef"];
+/// Keywords by which a part of a schema would become a schema of its own.
+const NAMES: [&str; 6] =
+    ["$id", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$schema", "$vocabulary"];
+
+/// Why a schema is not taken, and the part of it for which.
+type Refused<'a> = (&'a Value, &'static str, String);
+
+/// Checks that a schema is not nested deeper than it may be, without going any deeper.
+///
+/// # Errors
+/// When it is.
+pub fn check_depth(schema: &Value) -> Result<(), BadSchema> {
+    if data::is_deeper(schema, JSON_DEPTH_MAX) {
+        let description = format!("nests lists and objects more than {JSON_DEPTH_MAX} levels deep");
+        return Err(BadSchema { reason: reasons::SCHEMA_TOO_COMPLEX, description });
+    }
+    Ok(())
+}
+
+/// Checks all of a schema that is not too deep, and says how many of its subschemas may apply to one value.
+///
+/// # Errors
+/// Why it is not taken.
+pub fn check(schema: &Value, is_draft_4: bool) -> Result<u64, BadSchema> {
+    let mut walk = Walk {
+        root: schema,
+        is_draft_4,
+        parts: Vec::new(),
+        known: HashSet::new(),
+        costs: HashMap::new(),
+        pattern_places: 0,
+    };
+    walk.all().map_err(|(part, reason, description)| {
+        let mut steps = Vec::new();
+        find(schema, part, &mut steps);
+        let at = pointer(&steps);
+        BadSchema { reason, description: format!("{at}: {description}") }
+    })
+}
+
+/// The way to a part of a value.
+fn find<'a>(value: &'a Value, part: &Value, steps: &mut Vec<Step<'a>>) -> bool {
+    if std::ptr::eq(value, part) {
+        return true;
+    }
+    let mut within = |step, child| {
+        steps.push(step);
+        let found = find(child, part, steps);
+        if !found {
+            steps.pop();
+        }
+        found
+    };
+    match value {
+        Value::Array(items) => {
+            items.iter().enumerate().any(|(at, item)| within(Step::Place(at), item))
+        }
+        Value::Object(map) => map.iter().any(|(name, value)| within(Step::Name(name), value)),
+        _ => false,
+    }
+}
+
+/// A way as a reference would have it.
+fn pointer(steps: &[Step<'_>]) -> String {
+    let steps = steps.iter().map(|step| match step {
+        Step::Name(name) => format!("/{}", data::shown(name)),
+        Step::Place(at) => format!("/{at}"),
+    });
+    data::cut(&format!("#{}", steps.collect::<String>()), 100)
+}
+
+/// To which values a subschema applies, of those that the schema around it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum About {
+    /// The same value.
+    Same,
+    /// The same value, and when it does not fit, it is looked at again to say why.
+    Choice,
+    /// One field, or the item at one place.
+    Field,
+    Place,
+    /// Any field, any item.
+    Fields,
+    Items,
+    /// Names of fields.
+    Names,
+    /// None: it is there to be referred to.
+    Nothing,
+}
+
+fn one(about: About, value: &Value) -> Vec<(About, &Value)> {
+    vec![(about, value)]
+}
+
+fn each(about: About, value: &Value) -> Vec<(About, &Value)> {
+    match value {
+        Value::Array(items) => items.iter().map(|item| (about, item)).collect(),
+        Value::Object(map) => map.values().map(|value| (about, value)).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// The parts of a schema that are schemas. Those of all drafts: what a draft does not know is harmless.
+fn parts(schema: &Map<String, Value>) -> impl Iterator<Item = (About, &Value)> {
+    let parts = schema.iter().flat_map(|(keyword, value)| match keyword.as_str() {
+        "allOf" | "dependentSchemas" | "dependencies" => each(About::Same, value),
+        "then" | "else" => one(About::Same, value),
+        "anyOf" | "oneOf" => each(About::Choice, value),
+        "not" | "if" => one(About::Choice, value),
+        "properties" => each(About::Field, value),
+        "patternProperties" => each(About::Fields, value),
+        "additionalProperties" | "unevaluatedProperties" => one(About::Fields, value),
+        "propertyNames" => one(About::Names, value),
+        "prefixItems" => each(About::Place, value),
+        "items" if value.is_array() => each(About::Place, value),
+        "items" | "additionalItems" | "unevaluatedItems" | "contains" => one(About::Items, value),
+        "$defs" | "definitions" => each(About::Nothing, value),
+        "contentSchema" => one(About::Nothing, value),
+        _ => Vec::new(),
+    });
+    // Such as the names in `dependencies`.
+    parts.filter(|(_, part)| part.is_object() || part.is_boolean())
+}
+
+/// What a schema costs.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cost {
+    /// Subschemas in it, itself included, and the levels of these.
+    size: u64,
+    depth: u64,
+    /// How many may apply to one value: to see whether it fits, to see which fields are evaluated, and to
+    /// say what does not fit.
+    fits: u64,
+    evaluated: u64,
+    explained: u64,
+}
+
+/// A schema while it is walked through.
+struct Walk<'a> {
+    root: &'a Value,
+    is_draft_4: bool,
+    /// Everything in it that is a schema, outer ones first.
+    parts: Vec<&'a Value>,
+    /// Their addresses.
+    known: HashSet<usize>,
+    /// What each of them costs, by its address. `None`: that is being worked out.
+    costs: HashMap<usize, Option<Cost>>,
+    pattern_places: u64,
+}
+
+fn address(value: &Value) -> usize {
+    std::ptr::from_ref(value).addr()
+}
+
+impl<'a> Walk<'a> {
+    fn all(&mut self) -> Result<u64, Refused<'a>> {
+        self.collect(self.root)?;
+        self.known = self.parts.iter().map(|part| address(part)).collect();
+        // Also those that are there to be referred to only: what is wrong with them is told at once.
+        for at in 0..self.parts.len() {
+            self.cost(self.parts[at], 1)?;
+        }
+        Ok(self.cost(self.root, 1)?.explained)
+    }
+
+    /// Notes everything in a schema that is a schema.
+    fn collect(&mut self, part: &'a Value) -> Result<(), Refused<'a>> {
+        self.parts.push(part);
+        let Value::Object(schema) = part else { return Ok(()) };
+        if let Some(name) = REFERENCES.iter().find(|name| schema.contains_key(**name)) {
+            let text = format!("{name} is not taken: refer by $ref with a JSON pointer");
+            return Err((part, reasons::SCHEMA_REF, text));
+        }
+        let id = self.is_draft_4.then_some("id");
+        let mut names = NAMES.into_iter().chain(id);
+        if let Some(name) = names.find(|name| schema.contains_key(*name)) {
+            let text = format!("{name} is taken at the root only");
+            return Err((part, reasons::SCHEMA_REF, text));
+        }
+        for pattern in patterns(schema) {
+            let places = places(pattern);
+            self.pattern_places = self.pattern_places.saturating_add(places);
+            if places > PATTERN_PLACES_MAX || self.pattern_places > PATTERNS_PLACES_MAX {
+                let text = format!("the pattern {} is too large", excerpt(pattern));
+                return Err((part, reasons::SCHEMA_TOO_COMPLEX, text));
+            }
+        }
+        parts(schema).try_for_each(|(_, child)| self.collect(child))
+    }
+
+    /// What a schema costs at this level.
+    fn cost(&mut self, part: &'a Value, level: u64) -> Result<Cost, Refused<'a>> {
+        let cost = match self.costs.get(&address(part)) {
+            Some(Some(cost)) => *cost,
+            Some(None) => {
+                let text = "leads back to itself".to_owned();
+                return Err((part, reasons::SCHEMA_REF, text));
+            }
+            None if level > DEPTH_MAX => Cost { depth: 1, ..Cost::default() },
+            None => {
+                self.costs.insert(address(part), None);
+                let cost = self.work_out(part, level)?;
+                self.costs.insert(address(part), Some(cost));
+                cost
+            }
+        };
+        let too = if level + cost.depth - 1 > DEPTH_MAX {
+            format!("nests more than {DEPTH_MAX} subschemas")
+        } else if cost.size > SUBSCHEMAS_MAX {
+            format!("has more than {SUBSCHEMAS_MAX} subschemas, once every $ref is followed")
+        } else if cost.explained > WIDTH_MAX {
+            format!("applies more than {WIDTH_MAX} subschemas to one value")
+        } else {
+            return Ok(cost);
+        };
+        Err((part, reasons::SCHEMA_TOO_COMPLEX, too))
+    }
+
+    fn work_out(&mut self, part: &'a Value, level: u64) -> Result<Cost, Refused<'a>> {
+        let Value::Object(schema) = part else {
+            return Ok(Cost { size: 1, depth: 1, fits: 1, evaluated: 0, explained: 1 });
+        };
+        let mut sum = Sum::default();
+        if let Some(reference) = schema.get("$ref") {
+            let target = self.target(reference).map_err(|text| {
+                let text = format!("{} {text}", excerpt(reference.as_str().unwrap_or_default()));
+                (part, reasons::SCHEMA_REF, text)
+            })?;
+            sum.add(About::Same, self.cost(target, level + 1)?);
+        }
+        for (about, child) in parts(schema).filter(|(about, _)| *about != About::Nothing) {
+            sum.add(about, self.cost(child, level + 1)?);
+        }
+        let evaluates = ["unevaluatedProperties", "unevaluatedItems"]
+            .iter()
+            .any(|keyword| schema.contains_key(*keyword));
+        Ok(sum.cost(own(schema), evaluates))
+    }
+
+    /// What a reference refers to.
+    fn target(&self, reference: &Value) -> Result<&'a Value, &'static str> {
+        let reference = reference.as_str().ok_or("is not a text")?;
+        if reference == "#" {
+            return Ok(self.root);
+        }
+        let pointer = reference
+            .strip_prefix("#/")
+            .ok_or("is not a JSON pointer into this schema, such as #/$defs/price")?;
+        let pointer = decoded(pointer).ok_or("is not well percent-encoded")?;
+        let mut here = self.root;
+        for token in pointer.split('/') {
+            let next = match here {
+                Value::Array(items) => Some(token)
+                    .filter(|token| token.bytes().all(|byte| byte.is_ascii_digit()))
+                    .filter(|token| *token == "0" || !token.starts_with('0'))
+                    .and_then(|token| items.get(token.parse::<usize>().ok()?)),
+                Value::Object(map) => map.get(&token.replace("~1", "/").replace("~0", "~")),
+                _ => None,
+            };
+            here = next.ok_or("leads nowhere")?;
+        }
+        if self.known.contains(&address(here)) {
+            Ok(here)
+        } else {
+            Err("leads to what is not a schema: put it into $defs")
+        }
+    }
+}
+
+/// A text without its percent-encoding.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let (digits, after) = after.split_at_checked(2)?;
+        let digits = std::str::from_utf8(digits).ok()?;
+        if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        rest = after;
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// What the parts of a schema cost together.
+#[derive(Default)]
+struct Sum {
+    size: u64,
+    depth: u64,
+    same: Side,
+    field: Side,
+    place: Side,
+    fields: Side,
+    items: Side,
+    names: Side,
+    evaluated: u64,
+}
+
+/// What subschemas for the same kind of values cost: to see whether these fit, and to say what does not.
+#[derive(Clone, Copy, Default)]
+struct Side {
+    fits: u64,
+    explained: u64,
+}
+
+impl Side {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            fits: self.fits.saturating_add(other.fits),
+            explained: self.explained.saturating_add(other.explained),
+        }
+    }
+
+    fn max(self, other: Self) -> Self {
+        Self { fits: self.fits.max(other.fits), explained: self.explained.max(other.explained) }
+    }
+}
+
+impl Sum {
+    fn add(&mut self, about: About, cost: Cost) {
+        self.size = self.size.saturating_add(cost.size);
+        self.depth = self.depth.max(cost.depth);
+        let mut side = Side { fits: cost.fits, explained: cost.explained };
+        if about == About::Choice {
+            side.explained = side.explained.saturating_add(cost.fits);
+        }
+        match about {
+            About::Same | About::Choice => {
+                self.same = self.same.plus(side);
+                let evaluated = cost.fits.saturating_add(cost.evaluated);
+                self.evaluated = self.evaluated.saturating_add(evaluated);
+            }
+            // No value is at two of these.
+            About::Field => self.field = self.field.max(side),
+            About::Place => self.place = self.place.max(side),
+            About::Fields => self.fields = self.fields.plus(side),
+            About::Items => self.items = self.items.plus(side),
+            About::Names => self.names = self.names.plus(side),
+            About::Nothing => {}
+        }
+    }
+
+    /// What the schema costs that has these parts.
+    fn cost(self, own: u64, evaluates: bool) -> Cost {
+        // No value is in an object and in a list, nor a name.
+        let within = self.field.plus(self.fields).max(self.place.plus(self.items)).max(self.names);
+        // What is not evaluated is found by looking at everything once more, also from further out.
+        let left = if evaluates { self.fields.plus(self.items).fits } else { 0 };
+        let evaluated = self.evaluated.saturating_add(left).saturating_add(1);
+        let again = if evaluates { evaluated } else { 0 };
+        let all = |side: fn(Side) -> u64| {
+            own.saturating_add(side(self.same)).saturating_add(side(within)).saturating_add(again)
+        };
+        Cost {
+            size: self.size.saturating_add(1),
+            depth: self.depth.saturating_add(1),
+            fits: all(|side| side.fits),
+            evaluated,
+            explained: all(|side| side.explained),
+        }
+    }
+}
+
+/// What the keywords of a schema cost that have no schemas in them, as parts of a subschema.
+fn own(schema: &Map<String, Value>) -> u64 {
+    let len = |keyword: &str| match schema.get(keyword) {
+        Some(Value::Array(items)) => items.len(),
+        Some(Value::Object(map)) => map.len(),
+        _ => 0,
+    };
+    let dependent = |keyword: &str| match schema.get(keyword) {
+        Some(Value::Object(map)) => {
+            map.values().map(|names| names.as_array().map_or(1, Vec::len)).sum()
+        }
+        _ => 0,
+    };
+    // Texts alone are looked up, anything else is compared one by one.
+    let is_text =
+        |value: &Value| value.as_array().is_some_and(|all| all.iter().all(Value::is_string));
+    let choices = if schema.get("enum").is_some_and(is_text) { 0 } else { len("enum") };
+    let names = len("required") + dependent("dependentRequired") + dependent("dependencies");
+    let looked_up = (names / 8 + choices / 16 + len("properties") / 16) as u64;
+    let matched = patterns(schema).fold(0, |sum: u64, text| sum.saturating_add(places(text)));
+    1 + looked_up + matched / 16
+}
+
+/// The patterns of a schema, without those of its parts.
+fn patterns(schema: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    let of_names = schema.get("patternProperties").and_then(Value::as_object);
+    let of_names = of_names.into_iter().flat_map(|map| map.keys().map(String::as_str));
+    schema.get("pattern").and_then(Value::as_str).into_iter().chain(of_names)
+}
+
+/// In how many places a pattern can be at once, at most: its characters and sets of these, as often as they
+/// are repeated.
+fn places(pattern: &str) -> u64 {
+    // What the groups around have so far, with the innermost last.
+    let mut groups = vec![0_u64];
+    // What a repetition would repeat.
+    let mut last = 0_u64;
+    let mut rest = pattern.chars();
+    while let Some(char) = rest.next() {
+        let places = match char {
+            '(' => {
+                groups.push(0);
+                continue;
+            }
+            '*' | '+' | '?' => continue,
+            ')' if groups.len() > 1 => groups.pop().unwrap_or_default().saturating_add(1),
+            '\\' => escaped(&mut rest),
+            '[' => {
+                let mut places = 1;
+                while let Some(char) = rest.next().filter(|char| *char != ']') {
+                    places += if char == '\\' { escaped(&mut rest) } else { 1 };
+                }
+                places
+            }
+            '.' => 4,
+            '{' => match repeated(rest.as_str()) {
+                Some(times) => {
+                    rest.by_ref().find(|char| *char == '}');
+                    last.saturating_mul(times)
+                }
+                None => 1,
+            },
+            _ => 1,
+        };
+        last = places;
+        if let Some(group) = groups.last_mut() {
+            *group = group.saturating_add(places);
+        }
+    }
+    groups.into_iter().fold(1, u64::saturating_add)
+}
+
+/// The same of what follows a backslash: sets of characters of all languages are large.
+fn escaped(rest: &mut std::str::Chars<'_>) -> u64 {
+    let kind = rest.next();
+    if matches!(kind, Some('p' | 'P' | 'u' | 'x')) && rest.as_str().starts_with('{') {
+        rest.find(|char| *char == '}');
+    }
+    match kind {
+        Some('p' | 'P') => 50,
+        Some('s' | 'S' | 'D' | 'W') => 4,
+        _ => 1,
+    }
+}
+
+/// How often what is before `{` is repeated at most: `2,5}`.
+fn repeated(text: &str) -> Option<u64> {
+    let (times, _) = text.split_once('}')?;
+    let mut most = 1;
+    for times in times.split(',').map(str::trim).filter(|times| !times.is_empty()) {
+        if !times.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        most = most.max(times.parse().unwrap_or(u64::MAX));
+    }
+    Some(most)
+}
