@@ -157,15 +157,49 @@ test("the chart has the events by category, and moves as they come, for one quer
   await close(page);
 });
 
+test("events that come while the view or the tab changes are counted once", async () => {
+  const { team, session } = await makeVisit();
+  const page = await visit(browser, installation.url);
+  await enter(page, team.reader);
+  let sent = 0;
+  let sending = true;
+  const sender = (async () => {
+    for (; sending; sent += 2) {
+      await installation.call("POST", "/v1/events", team.writer, { events: [event(session, "order"), event(session, "page")] });
+    }
+  })();
+  await openEvents(page);
+  for (const range of ["day", "today", "month", "week", "year"]) {
+    await page.select("#event-range", range);
+    await page.waitForFunction((range) => {
+      const { value } = document.getElementById("event-range") as HTMLSelectElement;
+      return value === range && !document.querySelector("[data-busy]");
+    }, {}, range);
+    await sleep(500);
+    await page.click("#tab-taps");
+    await live(page);
+    await page.click("#tab-events");
+    await live(page);
+  }
+  sending = false;
+  await sender;
+  assert.ok(sent > 50, `only ${sent} events were sent`);
+  await says(page, "event-total", sent.toLocaleString("en"));
+  // Nothing more comes.
+  await sleep(500);
+  await says(page, "event-total", sent.toLocaleString("en"));
+  assert.deepEqual((await legend(page)).sort(), ["order", "page"].map((name) => `${name} ${(sent / 2).toLocaleString("en")}`));
+  assertCalm(page);
+  await close(page);
+});
+
 test("refused events are grouped, shown, mended and sent again", async () => {
   const { team, session } = await makeVisit();
   const nameless: NewEvent = { session_id: session, category: "page", data: { some: "thing" }, occurred_at: new Date().toISOString() };
   const bad = '<img src=x onerror="document.title=\'bad\'">';
   const orders = [1, 2, 3].map((count) => event(UNKNOWN, "order", { data: { count, note: bad } }));
-  const id = randomUUID();
-  await installation.send(team.writer, [
-    ...orders, nameless, event(session, "order"), event(session, "form"), event(session, "page", { event_id: id }),
-  ]);
+  const once = event(session, "page", { event_id: randomUUID() });
+  await installation.send(team.writer, [...orders, nameless, event(session, "order"), event(session, "form"), once]);
   const page = await visit(browser, installation.url);
   const keys = sendersOf(page, team.writer);
   await enter(page, team.reader);
@@ -246,11 +280,9 @@ test("refused events are grouped, shown, mended and sent again", async () => {
   assert.equal(await focused(page), "errors-title");
 
   // Three replays, a duplicate, and they add up.
-  await installation.send(team.writer, [event(session, "page", { event_id: id }), nameless]);
+  await installation.send(team.writer, [once, nameless]);
   await says(page, "ledger-received", "12", 15_000);
-  const account = await ledger(page);
-  assert.equal(account["received"], 12);
-  assert.equal(account["pending"], 0);
+  assert.deepEqual(await ledger(page), { stored: 6, duplicate: 1, rejected: 5, pending: 0, received: 12 });
   assert.deepEqual(await groups(page), ["2 REQUIRED writer"]);
 
   // What is sent again without being mended comes back.
