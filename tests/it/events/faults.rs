@@ -71,7 +71,7 @@ async fn send_patiently(
 
 /// Once nothing waits: every good event is stored once, and every receipt is of something.
 async fn assert_conserved(app: &App, team: i32, ids: Vec<Uuid>, receipts: Vec<Uuid>) {
-    time::timeout(Duration::from_secs(120), async {
+    time::timeout(Duration::from_mins(2), async {
         while balance(app, team).await[4] > 0 {
             time::sleep(Duration::from_millis(100)).await;
         }

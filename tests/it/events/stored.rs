@@ -236,9 +236,9 @@ async fn events_are_counted_by_interval_and_category_as_the_rows_say() {
     let desk = Desk::open_with(Options { clock, ..Options::default() }).await;
     let session = desk.session().await;
     let events: Vec<Value> = (0..200)
-        .map(|nth: i64| {
-            let category = ["page", "shop", "form", "chat"][(nth * nth % 4) as usize];
-            let minutes = nth * nth * 37 % (30 * 24 * 60);
+        .map(|nth: usize| {
+            let category = ["page", "shop", "form", "chat"][nth * nth % 4];
+            let minutes = i64::try_from(nth * nth * 37 % (30 * 24 * 60)).unwrap();
             let time = instant("2024-05-01T00:00:00Z") + chrono::TimeDelta::minutes(minutes);
             at(event(&session, category, "x"), &time.to_rfc3339())
         })

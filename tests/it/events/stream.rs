@@ -23,7 +23,7 @@ async fn names(stream: &mut Answer, count: usize) -> (Vec<String>, String) {
         let frame = stream.frames.next().await.unwrap();
         if let Some(event) = frame.get("event") {
             names.push(event["event"]["name"].as_str().unwrap().to_owned());
-            token = event["resumeToken"].as_str().unwrap().to_owned();
+            event["resumeToken"].as_str().unwrap().clone_into(&mut token);
         }
     }
     (names, token)
