@@ -6,7 +6,6 @@ use uuid::Uuid;
 use super::{
     archive::not_found,
     check::{self, Draft},
-    data,
     model::{Application, Content, Event, Expected},
     settle::quarter_of,
     setup::etag_mismatch,
@@ -58,9 +57,10 @@ impl Editor {
         let write = self.db.team_write(team).await?;
         let work = async {
             let event = lock(&write, team, id, expected).await?;
+            let before = check::payload_of(Some(id), &event.content);
             let mut payload = match edit {
                 Edit::Whole(_) => Value::Object(Map::new()),
-                Edit::Some(_) => check::payload_of(Some(id), &event.content),
+                Edit::Some(_) => before.clone(),
             };
             if let (Value::Object(fields), Edit::Some(edit) | Edit::Whole(edit)) =
                 (&mut payload, edit)
@@ -69,7 +69,7 @@ impl Editor {
                 fields.remove("event_id");
             }
             let content = self.checked(&write, team, &payload, by).await?;
-            if is_same(&content, &event.content) {
+            if check::payload_of(Some(id), &content) == before {
                 return Ok(event);
             }
             recount(&write, team, Some(&event.content), Some(&content)).await?;
@@ -116,12 +116,6 @@ impl Editor {
         }
         Ok(content)
     }
-}
-
-/// Whether nothing is changed. The store has a text of its own for the same data.
-fn is_same(content: &Content, stored: &Content) -> bool {
-    let data: Value = serde_json::from_str(&stored.data).unwrap_or_default();
-    *content == Content { data: data::canonical(&data), ..stored.clone() }
 }
 
 async fn lock(write: &Write, team: TeamId, id: Uuid, expected: Expected) -> Result<Event, Error> {

@@ -398,7 +398,7 @@ async fn a_key_that_was_pasted_into_a_path_is_not_logged_and_what_was_called_is(
         (Method::GET, format!("/v1/eventErrors/{key}"), "", event("GetEventError"), 400),
         (Method::GET, format!("/v1/eventErrors:{key}"), "", None, 404),
         (Method::GET, format!("/v1/eventErrors?filter.{key}=1"), "", Some("/v1/eventErrors"), 400),
-        (Method::GET, format!("/v1/eventTypes/{key}/{key}"), "", event("GetEventType"), 400),
+        (Method::GET, format!("/v1/eventTypes/{key}/{key}"), "", event("GetEventType"), 404),
         (Method::DELETE, format!("/v1/eventTypes/a/{key}"), "", event("DeleteEventType"), 404),
         (Method::PUT, format!("/v1/eventTypes/{key}/a"), "{}", event("PutEventType"), 400),
         (Method::GET, format!("/v1/eventTypes/{key}"), "", None, 404),
