@@ -604,7 +604,7 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
         ("receipt", &visits.receipt),
         ("error", &visits.error),
         ("fingerprint", &visits.fingerprint),
-        ("category", "their category"),
+        ("category", &visits.category),
     ]
     .map(|(name, word)| (name, word.to_owned()));
     let requests = ["", " of tags", " of keys", " of rotation", " of events"];
@@ -655,7 +655,7 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
         // What we make by the same name.
         let made: &[&str] = match name.as_str() {
             "Tags/CreateTag" | "Tags/BatchCreateTags" => &["theirs"],
-            "Events/PutEventType" => &["theirs", "their category"],
+            "Events/PutEventType" => &["theirs", &visits.category],
             "Events/CreateSession" => &[&visits.session],
             _ => &[],
         };

@@ -186,7 +186,8 @@ fn guesses_of_events(
         })
     };
     let kind = |etag: &str| json!({"category": "a", "name": "b", "schema": {}, "etag": etag});
-    let no_event = missing("EVENT_NOT_FOUND");
+    let of_category = |category: &str| json!({"category": category, "name": "theirs"});
+    let (no_event, no_type) = (missing("EVENT_NOT_FOUND"), missing("EVENT_TYPE_NOT_FOUND"));
     vec![
         guess("Events/ListSessions", page, |held| &held.page_of_sessions, bad),
         guess("Events/ListEvents", page, |held| &held.page_of_visits, bad),
@@ -211,6 +212,8 @@ fn guesses_of_events(
         guess("Events/UpdateEvent", update, |held| &held.visits.event, no_event),
         guess("Events/ReplaceEvent", replace, |held| &held.visits.event, no_event),
         guess("Events/DeleteEvent", event, |held| &held.visits.event, no_event),
+        guess("Events/GetEventType", of_category, |held| &held.visits.category, no_type),
+        guess("Events/DeleteEventType", of_category, |held| &held.visits.category, no_type),
         guess(
             "Events/PutEventType",
             kind,
@@ -275,10 +278,11 @@ async fn what_is_anothers_is_refused_as_what_is_nobodys() {
         ("Events/GetReceipt", json!({"id": ours_held.visits.receipt})),
         ("Events/GetEventError", json!({"id": ours_held.visits.error})),
         ("Events/GetEvent", json!({"eventId": ours_held.visits.event})),
+        ("Events/GetEventType", json!({"category": ours_held.visits.category, "name": "theirs"})),
         (
             "Events/PutEventType",
             json!({
-                "category": "their category", "name": "theirs", "schema": {},
+                "category": ours_held.visits.category, "name": "theirs", "schema": {},
                 "etag": ours_held.visits.etag,
             }),
         ),
@@ -354,14 +358,24 @@ async fn medians(mut one: impl AsyncFnMut(), mut other: impl AsyncFnMut()) -> (D
     (ones[ones.len() / 2], others[others.len() / 2])
 }
 
-#[tokio::test]
-async fn what_is_anothers_takes_as_long_as_what_is_nobodys() {
-    let Three { app, ours, theirs, away, .. } = three().await;
-    let door = Door::straight(&app).kept().await;
-    // Of a team that has none of the types that the others have.
-    let bare = app.reporting_team("bare", &[]).await.key;
+/// Both take as long. Whatever else the machine does may come in between: it is tried up to three times.
+async fn assert_alike(name: &str, mut one: impl AsyncFnMut(), mut other: impl AsyncFnMut()) {
     let mut measured = Vec::new();
-    for Guess { rpc: name, request, others, nobodys, .. } in guesses(&theirs, &away) {
+    for _ in 0..3 {
+        let (others, nobodys) = medians(&mut one, &mut other).await;
+        // They differ by a few per cent; one look at the store more would be a third.
+        if (0.7..1.4).contains(&(others.as_secs_f64() / nobodys.as_secs_f64())) {
+            return;
+        }
+        measured.push((others, nobodys));
+    }
+    panic!("{name}: for another's and for nobody's {measured:?}");
+}
+
+/// Each guess takes as long with what is another's.
+async fn assert_guesses_are_alike(app: &App, ours: &Team, guesses: Vec<Guess>) {
+    let door = Door::straight(app).kept().await;
+    for Guess { rpc: name, request, others, nobodys, .. } in guesses {
         let rpc = Rpc::of(name);
         // A key of its own, so that no quota is used up.
         let key = app.key(ours.id, None, Scope::ALL, None).await;
@@ -369,22 +383,18 @@ async fn what_is_anothers_takes_as_long_as_what_is_nobodys() {
             ask_at(&door, &rpc, &request(text), &key, "192.0.2.3").await;
         };
         for other in &others {
-            let (other, nobodys) =
-                medians(async || time(other).await, async || time(&nobodys).await).await;
-            measured.push((name, other, nobodys));
+            assert_alike(name, async || time(other).await, async || time(&nobodys).await).await;
         }
     }
-    for name in ["Events/GetEventType", "Events/DeleteEventType"] {
-        let rpc = Rpc::of(name);
-        let time = async |kind: &str| {
-            let request = json!({"category": "their category", "name": kind});
-            let outcome = ask_at(&door, &rpc, &request, &bare, "192.0.2.3").await;
-            assert_eq!(outcome.code, Code::NotFound);
-        };
-        let (other, nobodys) =
-            medians(async || time("theirs").await, async || time("nobody").await).await;
-        measured.push((name, other, nobodys));
-    }
+}
+
+#[tokio::test]
+async fn what_is_anothers_takes_as_long_as_what_is_nobodys() {
+    let Three { app, ours, theirs, away, .. } = three().await;
+    let door = Door::straight(&app).kept().await;
+    let guesses = guesses(&theirs, &away).into_iter();
+    let guesses = guesses.filter(|guess| !guess.rpc.starts_with("Events/")).collect();
+    assert_guesses_are_alike(&app, &ours, guesses).await;
     for name in ["Tags/GetTag", "TapAnalytics/QueryTaps", "TapAnalytics/RecordTaps"] {
         let rpc = Rpc::of(name);
         let time = async |uid: &str| {
@@ -397,29 +407,27 @@ async fn what_is_anothers_takes_as_long_as_what_is_nobodys() {
             };
             ask_at(&door, &rpc, &request, &ours.key, "192.0.2.3").await;
         };
-        let (other, nobodys) = medians(async || time("c").await, async || time("d").await).await;
-        measured.push((name, other, nobodys));
+        assert_alike(name, async || time("c").await, async || time("d").await).await;
     }
     let who = Rpc::of("ApiKeys/WhoAmI");
     let unknown = ApiKey::generate(ours.id).unwrap().reveal().to_owned();
+    let broken = changed(&away.token);
     let time = async |credential: &String| {
         ask_at(&door, &who, &json!({}), credential, "192.0.2.4").await;
     };
-    let (other, nobodys) =
-        medians(async || time(&away.key).await, async || time(&unknown).await).await;
-    measured.push(("a key", other, nobodys));
-    let broken = changed(&away.token);
-    let (other, nobodys) =
-        medians(async || time(&away.token).await, async || time(&broken).await).await;
-    measured.push(("a token", other, nobodys));
-    for (name, other, nobodys) in measured {
-        let ratio = other.as_secs_f64() / nobodys.as_secs_f64();
-        // They differ by a few per cent; one look at the store more would be a third.
-        assert!(
-            (0.7..1.4).contains(&ratio),
-            "{name}: {other:?} for another's, {nobodys:?} for nobody's"
-        );
-    }
+    assert_alike("a key", async || time(&away.key).await, async || time(&unknown).await).await;
+    assert_alike("a token", async || time(&away.token).await, async || time(&broken).await).await;
+}
+
+#[tokio::test]
+async fn what_is_of_anothers_visits_takes_as_long_as_what_is_nobodys() {
+    let Three { app, ours, theirs, away, .. } = three().await;
+    let guesses = guesses(&theirs, &away).into_iter();
+    let mut guesses: Vec<Guess> =
+        guesses.filter(|guess| guess.rpc.starts_with("Events/")).collect();
+    // What is of another installation is in no table of this one.
+    guesses.iter_mut().for_each(|guess| guess.others.truncate(1));
+    assert_guesses_are_alike(&app, &ours, guesses).await;
 }
 
 /// Somebody who calls Envoy from an address of this machine.

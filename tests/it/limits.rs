@@ -1,7 +1,9 @@
 //! Quotas, by every wire.
 
+use serde_json::{Value, json};
 use tap_analytics::{
     access::model::Scope,
+    clock::Clock,
     proto::tap_v1::{
         NewTap, QueryTapsRequest, RecordTapsRequest, StreamTapsRequest, WatchTapsRequest,
         stream_taps_response::Frame,
@@ -10,7 +12,13 @@ use tap_analytics::{
 use tonic::{Code, metadata::MetadataMap};
 use tonic_types::StatusExt as _;
 
-use crate::app::{App, envoy::Envoy, query, wires::WIRES};
+use crate::app::{
+    App, Options,
+    envoy::Envoy,
+    query,
+    rpcs::Rpc,
+    wires::{Call, Door, Outcome, WIRES, Wire},
+};
 
 fn day() -> QueryTapsRequest {
     query("2023-01-01", "2023-01-01", "DAY")
@@ -162,6 +170,63 @@ async fn queries_writes_and_streams_have_quotas_of_their_own() {
         let refused = client.record_taps(many).await.unwrap_err();
         let (class, _, left) = policy(refused.metadata());
         assert_eq!((class.as_str(), left), ("write", 360_000));
+    }
+}
+
+#[tokio::test]
+async fn events_are_charged_to_the_quotas_that_taps_are_charged_to() {
+    // Nothing comes back meanwhile.
+    let clock = Clock::fixed(Clock::system().now());
+    let app = App::start_with(Options { clock, ..Options::default() }).await;
+    let team = app.team("acme").await;
+    let key = app.key(team.id, Some(3), Scope::ALL, None).await;
+    let door = Door::straight(&app).kept().await;
+    let ask = async |name: &str, request: Value| {
+        let rpc = Rpc::of(name);
+        Call::new(&rpc, &request).key(Some(&key)).outcome(&door, Wire::Grpc, 1).await
+    };
+    let charged = |outcome: &Outcome| {
+        let policy = outcome.headers["ratelimit-policy"].clone();
+        (policy.split('"').nth(1).unwrap().to_owned(), outcome.quota().unwrap().1)
+    };
+    let is = |class: &str, left: u32| (class.to_owned(), left);
+    let range = || json!({"startDate": "2023-01-01", "endDate": "2023-01-01"});
+
+    let fresh = ask("Events/StreamEvents", json!({})).await;
+    assert_eq!(charged(&fresh), is("query", 2));
+    assert_eq!(charged(&ask("Events/QueryEvents", range()).await), is("query", 1));
+    assert_eq!(charged(&ask("TapAnalytics/QueryTaps", range()).await), is("query", 0));
+    for (name, request) in [("Events/QueryEvents", range()), ("Events/StreamEvents", json!({}))] {
+        let refused = ask(name, request).await;
+        assert_eq!(refused.refusal(), (Code::ResourceExhausted, "QUOTA_EXCEEDED".to_owned()));
+        assert_eq!(charged(&refused), is("query", 0), "{name}");
+        assert_eq!(refused.failure().quota_metric.as_deref(), Some("tap-analytics/query"));
+    }
+    let token = fresh.answer()["hello"]["resumeToken"].clone();
+    let resumed = ask("Events/StreamEvents", json!({"resumeToken": token})).await;
+    assert_eq!((resumed.code, charged(&resumed).0.as_str()), (Code::Ok, "stream"));
+
+    // What is refused before it is looked at costs nothing; what had to be looked up does.
+    let many = vec![json!({}); 1_001];
+    let refused = ask("Events/RecordEvents", json!({"events": many})).await;
+    assert_eq!((refused.code, charged(&refused)), (Code::InvalidArgument, is("write", 360_000)));
+    for (name, request, expected) in [
+        ("Events/RecordEvents", json!({"events": vec![json!({}); 1_000]}), is("write", 359_999)),
+        ("Events/CreateSession", json!({}), is("write", 359_998)),
+        (
+            "Events/GetEvent",
+            json!({"eventId": uuid::Uuid::from_u128(1).to_string()}),
+            is("read", 35_999),
+        ),
+        ("Events/ListEventErrors", json!({"pageSize": 1}), is("read", 35_998)),
+        (
+            "Events/ReplayEventErrors",
+            json!({"validateOnly": true, "limit": 1}),
+            is("change", 3_599),
+        ),
+        ("Events/UpdateEventSettings", json!({}), is("change", 3_599)),
+    ] {
+        assert_eq!(charged(&ask(name, request).await), expected, "{name}");
     }
 }
 

@@ -21,7 +21,8 @@ pub struct Visits {
     pub receipt: String,
     pub error: String,
     pub fingerprint: String,
-    /// The etag of a type.
+    /// The category of events and types, and the etag of a type.
+    pub category: String,
     pub etag: String,
 }
 
@@ -44,17 +45,18 @@ impl Visits {
         let (session, tap, event) = (id(1), id(2), id(3));
         ask("CreateSession", json!({"id": session, "tapId": tap})).await;
         ask("CreateSession", json!({"id": id(4), "tapId": tap})).await;
-        let kind = |name: &str| json!({"category": "their category", "name": name, "schema": {}});
+        let category = format!("their category {number}");
+        let kind = |name: &str| json!({"category": category, "name": name, "schema": {}});
         let etag = text(&ask("PutEventType", kind("theirs")).await, "/type/etag");
         ask("PutEventType", kind("theirs too")).await;
         ask("UpdateEventSettings", json!({"unknownTypes": "ACCEPT"})).await;
         let good = |event: &str| {
             json!({
-                "event_id": event, "session_id": session, "category": "their category", "name": "theirs",
+                "event_id": event, "session_id": session, "category": category, "name": "theirs",
                 "occurred_at": "2023-01-01T00:00:00Z", "data": {"theirs": true},
             })
         };
-        let bad = json!({"session_id": session, "category": "their category"});
+        let bad = json!({"session_id": session, "category": category});
         let events = json!([good(&event), good(&id(5)), good(&event), bad, bad]);
         let sent = ask("RecordEvents", json!({"events": events})).await;
         let (receipt, error) = (text(&sent, "/receipts/0"), text(&sent, "/receipts/3"));
@@ -72,6 +74,6 @@ impl Visits {
              insert into event_outcomes values ({team}, '2023-01-01T00:00:00Z', 1, 0, 0)"
         );
         app.sql().await.batch_execute(&waits).await.unwrap();
-        Self { tap, session, event, receipt, error, fingerprint, etag }
+        Self { tap, session, event, receipt, error, fingerprint, category, etag }
     }
 }

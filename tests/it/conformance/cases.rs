@@ -806,7 +806,7 @@ fn own() -> Vec<Case> {
         who("a token that says more than there is")
             .after(&[Signed("forged", "able", 60, Scope::ALL)])
             .by(By::Bearer("forged"))
-            .has(&[("/scopes", json!(["taps:read"]))]),
+            .has(&[("/scopes", json!(["taps:read", "events:read"]))]),
         quota("fresh")
             .has(&[("/quotas/0/remaining", json!(1_000_000)), ("/openStreamsMax", json!(100))]),
         quota("used").after(&used).has(&[
