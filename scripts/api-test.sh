@@ -117,7 +117,7 @@ for item in json.load(open(sys.argv[1]))["paths"].values():
         if "text/event-stream" in operation["responses"]["200"].get("content", {}):
             print("--exclude-operation-id=" + operation["operationId"])' "$folder/openapi.json")
 progress "making requests from the schemas, by seed $seed"
-(cd "$folder" && timeout 240 "$venv/bin/schemathesis" run "$url/openapi.json" --checks "$checks" "${streams[@]}" \
+(cd "$folder" && timeout 480 "$venv/bin/schemathesis" run "$url/openapi.json" --checks "$checks" "${streams[@]}" \
     --max-examples 60 --seed "$seed" --generation-database none --continue-on-failure --warnings off) || status=1
 # With a key that had ended on the way, the rest would have been refusals only.
 try_keys
