@@ -5,4 +5,5 @@ pub mod check;
 pub mod data;
 pub mod model;
 pub mod patch;
+pub mod pattern;
 pub mod schema;

@@ -51,7 +51,7 @@ fn data_flows_one_way() {
             // That of keys reads what callers send.
             "directory.rs" if name == "directory.rs" => &["proto::", "sql!"],
             "model.rs" | "buckets.rs" | "tally.rs" | "check.rs" | "data.rs" | "schema.rs"
-            | "bounds.rs" | "patch.rs" => {
+            | "bounds.rs" | "patch.rs" | "pattern.rs" => {
                 &["tonic", "proto::", "tokio", "db::", "sql!", "async fn"]
             }
             "wire.rs" => &["db::", "sql!", "async fn", "store::"],
