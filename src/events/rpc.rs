@@ -293,7 +293,10 @@ impl events_server::Events for Events {
         request: Request<PutEventTypeRequest>,
     ) -> Reply<PutEventTypeResponse> {
         let caller = Caller::of(&request)?;
-        let new = setup::put_type_request(request.into_inner())?;
+        // To compile a schema takes a while.
+        let request = request.into_inner();
+        let new = tokio::task::spawn_blocking(move || setup::put_type_request(request));
+        let new = new.await.map_err(Error::internal)??;
 
         let set = self.setup.put_type(caller.team, &new).await?;
 
