@@ -235,16 +235,8 @@ impl Start<'_> {
         let feeds = Feeds::new(db.clone(), live, Arc::clone(&revisions), reads.clone());
         let pages = Pages::new(&secrets);
         let streams = Streams { clock: clock.clone(), draining, history: history.changes() };
-        let events = EventParts {
-            db: db.clone(),
-            clock: clock.clone(),
-            pages: pages.clone(),
-            reads,
-            streams: streams.clone(),
-            tokens: event_tokens(&secrets, &history, &clock),
-            backlog_max: serve.event_backlog_max.into(),
-        };
-        let events = events.start(tasks);
+        let parts = EventParts { db: &db, clock: &clock, pages: &pages, streams: &streams };
+        let events = parts.start(tasks, reads, event_tokens(&secrets, &history, &clock), serve);
         let hints = Hints {
             db: db.clone(),
             listen: db::system_role(store)?,
@@ -305,20 +297,23 @@ impl Start<'_> {
 }
 
 /// What the work on events is started from.
-struct EventParts {
-    db: Db,
-    clock: Clock,
-    pages: Pages,
-    reads: Reads,
-    streams: Streams,
-    tokens: Arc<Tokens>,
-    backlog_max: i64,
+struct EventParts<'a> {
+    db: &'a Db,
+    clock: &'a Clock,
+    pages: &'a Pages,
+    streams: &'a Streams,
 }
 
-impl EventParts {
+impl EventParts<'_> {
     /// Starts what stores events in the background; returns what answers calls.
-    fn start(self, tasks: &mut JoinSet<()>) -> Events {
-        let Self { db, clock, pages, reads, streams, tokens, backlog_max } = self;
+    fn start(
+        &self,
+        tasks: &mut JoinSet<()>,
+        reads: Reads,
+        tokens: Arc<Tokens>,
+        serve: &config::Serve,
+    ) -> Events {
+        let Self { db, clock, pages, streams } = *self;
         let revisions = Arc::new(Revisions::default());
         let feeds = Feeds::new(db.clone(), LiveEvents, Arc::clone(&revisions), reads);
         let notices = Notices::on(LiveEvents::NAME);
@@ -327,12 +322,13 @@ impl EventParts {
         let settler = Settler { db: db.clone(), clock: clock.clone(), types: types.clone() };
         let worker = Worker::new(settler, revisions, feeds.clone(), notices);
         tasks.spawn(worker.clone().run());
+        let backlog_max = serve.event_backlog_max.into();
         let intake = Intake::new(db.clone(), clock.clone(), worker, backlog_max);
         Events {
             archive: Archive { db: db.clone() },
             editor: Editor { db: db.clone(), clock: clock.clone(), types: types.clone() },
             feeds,
-            pages,
+            pages: pages.clone(),
             reading: Arc::new(Semaphore::new(EVENT_BATCHES_READ)),
             replayer: Replayer {
                 db: db.clone(),
@@ -341,10 +337,10 @@ impl EventParts {
                 intake: intake.clone(),
             },
             intake,
-            setup: Setup { db, clock: clock.clone() },
-            streams,
+            setup: Setup { db: db.clone(), clock: clock.clone() },
+            streams: streams.clone(),
             tokens,
-            clock,
+            clock: clock.clone(),
         }
     }
 }

@@ -18,7 +18,7 @@ with waiting as (
     from waiting
     window before as (order by batch_id)
 ), first as (
-    select batch_id from counted where nth = 1 or (events <= $3 and bytes <= $4 and not failed)
+    select batch_id from counted where nth = 1 or (events <= $3::bigint and bytes <= $4::bigint and not failed)
 ), locked as (
     select batch_id
     from event_inbox

@@ -140,6 +140,7 @@ impl Archive {
         let range = settle::quarter_of(query.range.start)..settle::quarter_of(query.range.end);
         let read = self.db.team(team).await?;
         let quarters = events::count_events(&read, team, range, limit).await?;
+        let revision = events::stream_state(&read, team).await?.revision;
         read.end().await?;
 
         let width = bounds.len().saturating_sub(1);
@@ -159,7 +160,7 @@ impl Archive {
         }
         let mut groups: Vec<Group> = groups.into_iter().map(group).collect();
         groups.sort_by_key(|group| (group.other, -group.total));
-        Ok(Counts { bounds, counts, groups, comparison: None, revision: 0 })
+        Ok(Counts { bounds, counts, groups, comparison: None, revision })
     }
 
     /// One event error.

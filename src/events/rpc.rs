@@ -157,7 +157,9 @@ impl events_server::Events for Events {
 
         let counts = self.archive.count(caller.team, &query).await?;
 
-        Ok(Response::new(events::query_response(&query, &counts, self.clock.now())))
+        let resume_token = self.tokens.issue(caller.team, counts.revision);
+        let answer = events::query_response(&query, &counts, self.clock.now());
+        Ok(Response::new(QueryEventsResponse { resume_token, ..answer }))
     }
 
     type StreamEventsStream = Frames<Encoded>;

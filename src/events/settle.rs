@@ -353,7 +353,7 @@ impl Outcome {
                 }
                 Err(violations) => {
                     minute.rejected += 1;
-                    outcome.errors.push(refused(taken, violations, now));
+                    outcome.errors.push(refused(&taken, violations, now));
                 }
             }
         }
@@ -387,7 +387,7 @@ impl Outcome {
     }
 }
 
-fn refused(taken: Taken, violations: Vec<Violation>, now: DateTime<Utc>) -> EventError {
+fn refused(taken: &Taken, violations: Vec<Violation>, now: DateTime<Utc>) -> EventError {
     let violations: Vec<StoredViolation> = violations.into_iter().map(Into::into).collect();
     EventError {
         id: taken.receipt,

@@ -189,16 +189,21 @@ async fn every_path_in_the_proto_names_its_methods_when_it_gets_another() {
     let http = Client::new();
     let mut paths = std::collections::BTreeMap::<String, Vec<String>>::new();
     for (method, path) in http_rules() {
-        // Uids with what is in the way of a careless pattern, as they may be written.
+        // Uids and names with what is in the way of a careless pattern, as they may be written.
         for uid in ["a", "04:A2:3F", "04%3AA2%3A3F", "archive", "a.svg", "qr.svg", "a%3Aarchive"] {
-            let path = path.replace("{id}", "x");
-            paths.entry(path.replace("{uid}", uid)).or_default().push(method.clone());
-            if !path.contains("{uid}") {
+            let path = path.replace("{id}", "x").replace("{event_id}", "x");
+            let written = path
+                .replace("{uid}", uid)
+                .replace("{category}", uid)
+                .replace("{name}", &format!("{uid}%20%C3%A4"));
+            let only = written == path;
+            paths.entry(written).or_default().push(method.clone());
+            if only {
                 break;
             }
         }
     }
-    assert_eq!(paths.len(), 5 + 2 + 3 * 7 + 7);
+    assert_eq!(paths.len(), 5 + 2 + 3 * 7 + 7 + 14 + 7);
     for path in
         ["/", "/assets/page.js", "/docs", "/docs/", "/docs/errors", "/openapi.json", "/t/acme/a"]
     {

@@ -23,6 +23,7 @@ mod command;
 mod conformance;
 mod docs;
 mod envoy;
+mod events;
 mod faults;
 mod guessing;
 mod ingest;

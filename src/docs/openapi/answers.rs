@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::events;
 use crate::{
     auth::Route,
     reasons::{self, Entry, ROWS, Row},
@@ -22,7 +23,11 @@ pub(super) struct Rpc {
 }
 
 /// An RPC that answers with a message.
-const fn rpc(path: &'static str, example: &'static str, reasons: &'static [&'static str]) -> Rpc {
+pub(super) const fn rpc(
+    path: &'static str,
+    example: &'static str,
+    reasons: &'static [&'static str],
+) -> Rpc {
     Rpc { path, example, reasons, media: None }
 }
 
@@ -34,7 +39,11 @@ const TAG_READ: &[&str] =
 const KEY: &str = r#"{"id": "01890a5d-ac96-774b-bcce-b302099a8057"}"#;
 
 /// Every RPC. A test walks the descriptor set and fails on one without a row.
-pub(super) const RPCS: &[Rpc] = &[
+pub(super) fn rpcs() -> impl Iterator<Item = &'static Rpc> {
+    RPCS.iter().chain(events::RPCS)
+}
+
+const RPCS: &[Rpc] = &[
     rpc(
         "/tap.v1.TapAnalytics/QueryTaps",
         RANGE,
@@ -280,7 +289,7 @@ mod tests {
     #[test]
     fn an_example_is_a_message_of_its_method() {
         let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
-        for rpc in RPCS {
+        for rpc in rpcs() {
             let (service, method) = rpc.path[1..].split_once('/').unwrap();
             let service = pool.get_service_by_name(service).unwrap();
             let method = service.methods().find(|known| known.name() == method).unwrap();

@@ -3,7 +3,7 @@
 use prost_reflect::{Kind, MessageDescriptor};
 use serde_json::Value;
 
-use super::{parameters::Input, source::Rule};
+use super::{parameters::Input, schema::well_known, source::Rule};
 use crate::docs::json::{Json, Object};
 
 /// An example of a message with its fields in the order of the proto file.
@@ -12,7 +12,11 @@ pub(super) fn ordered(example: &Value, message: &MessageDescriptor) -> Json {
     for field in message.fields() {
         let Some(value) = example.get(field.json_name()) else { continue };
         let value = match (field.kind(), value) {
-            (Kind::Message(_), value) if field.is_map() => value.clone().into(),
+            (Kind::Message(inner), value)
+                if field.is_map() || well_known(inner.full_name()).is_some() =>
+            {
+                value.clone().into()
+            }
             (Kind::Message(inner), Value::Array(items)) => {
                 items.iter().map(|item| ordered(item, &inner)).collect::<Vec<_>>().into()
             }

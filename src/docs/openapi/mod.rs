@@ -5,6 +5,7 @@
 //! on any gap.
 
 mod answers;
+mod events;
 mod example;
 mod operation;
 mod parameters;
@@ -18,7 +19,7 @@ use prost_reflect::DescriptorError;
 use serde_json::{Value, json};
 
 use self::{
-    answers::RPCS,
+    answers::rpcs,
     operation::{Operation, operations},
     schema::{Schemas, Side},
     source::Source,
@@ -76,7 +77,7 @@ pub fn document() -> Result<Document, DescriptorError> {
         }
     }
     let paths_of_rpcs = source.methods();
-    let stale = RPCS.iter().filter(|rpc| !paths_of_rpcs.contains(rpc.path));
+    let stale = rpcs().filter(|rpc| !paths_of_rpcs.contains(rpc.path));
     gaps.extend(stale.map(|rpc| format!("{}: there is no such RPC any more", rpc.path)));
     tags.push(json!({"name": plain::TAG, "description": "What is no RPC."}).into());
     all.extend(plain::operations());

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use super::{
-    answers::{self, RPCS, Rpc, Shape},
+    answers::{self, Rpc, Shape, rpcs},
     example::curl,
     parameters::{Input, Parameter},
     schema::{Schemas, Side, reference},
@@ -55,7 +55,7 @@ pub(super) fn operations(
     if route == Route::Unknown {
         return Err(format!("{path} has no row in the access table, src/auth.rs"));
     }
-    let rpc = RPCS.iter().find(|rpc| rpc.path == path);
+    let rpc = rpcs().find(|rpc| rpc.path == path);
     let rpc = rpc.ok_or_else(|| format!("{path} has no row in src/docs/openapi/answers.rs"))?;
     let example = serde_json::from_str(rpc.example)
         .map_err(|error| format!("the example of {path} is no JSON: {error}"))?;

@@ -231,22 +231,20 @@ pub struct SettingsChange {
 /// [`Error::Invalid`] with everything that is wrong.
 pub fn settings_request(request: &UpdateEventSettingsRequest) -> Result<SettingsChange, Error> {
     let mut bad = Vec::new();
-    let refuse_unknown_types =
-        request.unknown_types.and_then(|value| match unknown_types::Value::try_from(value) {
-            Ok(value) => Some(value == unknown_types::Value::Refuse),
-            Err(_) => {
-                bad.push(unknown_value("unknown_types", value, "ACCEPT or REFUSE"));
-                None
-            }
-        });
-    let create_unknown_sessions =
-        request.unknown_sessions.and_then(|value| match unknown_sessions::Value::try_from(value) {
-            Ok(value) => Some(value == unknown_sessions::Value::Create),
-            Err(_) => {
-                bad.push(unknown_value("unknown_sessions", value, "REFUSE or CREATE"));
-                None
-            }
-        });
+    let refuse_unknown_types = request.unknown_types.and_then(|value| {
+        let known = unknown_types::Value::try_from(value);
+        known.map(|value| value == unknown_types::Value::Refuse).ok().or_else(|| {
+            bad.push(unknown_value("unknown_types", value, "ACCEPT or REFUSE"));
+            None
+        })
+    });
+    let create_unknown_sessions = request.unknown_sessions.and_then(|value| {
+        let known = unknown_sessions::Value::try_from(value);
+        known.map(|value| value == unknown_sessions::Value::Create).ok().or_else(|| {
+            bad.push(unknown_value("unknown_sessions", value, "REFUSE or CREATE"));
+            None
+        })
+    });
     if bad.is_empty() && request.unknown_types.is_none() && request.unknown_sessions.is_none() {
         let text = "nothing is to be changed: set unknown_types or unknown_sessions";
         bad.push(Violation::new("unknown_types", reasons::NOTHING_TO_CHANGE, text));

@@ -79,6 +79,7 @@ pub struct Options {
     pub country_header: Option<&'static str>,
     pub public_url: Option<&'static str>,
     pub team_tags_max: u32,
+    pub event_backlog_max: u32,
 }
 
 impl Default for Options {
@@ -92,6 +93,7 @@ impl Default for Options {
             country_header: None,
             public_url: None,
             team_tags_max: 100_000,
+            event_backlog_max: 1_000_000,
         }
     }
 }
@@ -117,6 +119,7 @@ impl App {
             country_header,
             public_url,
             team_tags_max,
+            event_backlog_max,
         }: Options,
     ) -> Self {
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -135,7 +138,7 @@ impl App {
             country_header: country_header.map(http::HeaderName::from_static),
             public_url: public_url.map(|url| Origin::parse(url).unwrap()),
             team_tags_max,
-            event_backlog_max: 1_000_000,
+            event_backlog_max,
             proxies: 0,
             reflection: true,
         };
