@@ -3,7 +3,7 @@
 # PostgreSQL made for this run.
 #
 #   browser-test.sh [PART_OF_A_NAME]   run the tests, or those whose name has this in it
-#   browser-test.sh --screenshot       write docs/page.png
+#   browser-test.sh --screenshot       write docs/page.png and docs/events.png
 #
 # What is missing is installed: chromium from Debian, and what web.sh, envoy.sh and postgres.sh need.
 # TAP_TEST_CHROMIUM names another Chromium or Chrome.
@@ -53,8 +53,8 @@ export DATABASE_URL TAP_TEST_CLUSTER TAP_TEST_PROGRAM TAP_TEST_ENVOY TAP_TEST_CH
 cd web
 export PATH=$node_path:$PATH
 if [ -n "$screenshot" ]; then
-    progress "taking a picture of the page"
-    node --import tsx test/browser/screenshot.ts "$top/docs/page.png"
+    progress "taking pictures of the page"
+    node --import tsx test/browser/screenshot.ts "$top/docs"
 else
     progress "running the tests in $("$TAP_TEST_CHROMIUM" --version 2>/dev/null | grep -o '^[A-Za-z ]*[0-9]*')"
     node --import tsx --test --test-concurrency=1 --test-timeout=120000 --test-reporter=spec \

@@ -491,3 +491,253 @@ fn repeated(text: &str) -> Option<u64> {
     }
     Some(most)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn width(schema: &Value) -> u64 {
+        check(schema, false).unwrap()
+    }
+
+    fn refused(schema: &Value) -> (&'static str, String) {
+        let bad = check(schema, false).unwrap_err();
+        (bad.reason, bad.description)
+    }
+
+    /// A chain of definitions, each of which has the next, as often as this, in this keyword.
+    fn chain(keyword: &str, length: usize, times: usize) -> Value {
+        let mut defs = Map::new();
+        for at in 0..length {
+            let next = json!({"$ref": format!("#/$defs/d{}", at + 1)});
+            defs.insert(format!("d{at}"), json!({keyword: vec![next; times]}));
+        }
+        defs.insert(format!("d{length}"), json!({"type": "object"}));
+        json!({"$ref": "#/$defs/d0", "$defs": defs})
+    }
+
+    #[test]
+    fn what_leads_back_to_itself_is_refused() {
+        for schema in [
+            json!({"$ref": "#"}),
+            json!({"properties": {"child": {"$ref": "#"}}}),
+            json!({"items": {"$ref": "#/items"}}),
+            json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}),
+            json!({"$ref": "#/$defs/a", "$defs": {
+                "a": {"properties": {"b": {"$ref": "#/$defs/b"}}},
+                "b": {"items": {"anyOf": [{"$ref": "#/$defs/c"}, {}]}},
+                "c": {"patternProperties": {"x": {"$ref": "#/%24defs/a"}}},
+            }}),
+            // Not used, and still there.
+            json!({"$defs": {"a": {"not": {"$ref": "#/$defs/a"}}}}),
+            json!({"allOf": [{"allOf": [{"$ref": "#/allOf/0"}]}]}),
+        ] {
+            let (reason, text) = refused(&schema);
+            assert_eq!(reason, reasons::SCHEMA_REF, "{schema}");
+            assert!(text.ends_with("leads back to itself"), "{text}");
+        }
+    }
+
+    #[test]
+    fn references_stay_within_the_schema() {
+        for reference in [
+            json!("other.json"),
+            json!("https://json-schema.org/draft/2020-12/schema"),
+            json!("file:///etc/passwd"),
+            json!("#anchor"),
+            json!("#/$defs/none"),
+            json!("#/$defs/a/type"),
+            json!("#/$defs"),
+            json!("#/enum/0"),
+            json!("#/x/a"),
+            json!("#/allOf/01"),
+            json!("#/allOf/+1"),
+            json!("#/allOf/-"),
+            json!("#/%2"),
+            json!("#/%FF"),
+            json!("#/%+4defs/a"),
+            json!(""),
+            json!(7),
+        ] {
+            let schema = json!({
+                "properties": {"a": {"$ref": reference}},
+                "$defs": {"a": {"type": "string"}}, "enum": [{}], "x": {"a": {}}, "allOf": [{}, {}],
+            });
+            let (reason, text) = refused(&schema);
+            assert_eq!(reason, reasons::SCHEMA_REF, "{reference}");
+            assert!(text.starts_with("#/properties/a: "), "{text}");
+        }
+        for reference in [
+            "#/$defs/a",
+            "#/%24defs/a",
+            "#/$defs/~1~0~01",
+            "#/allOf/1",
+            "#/$defs/%C3%A4",
+            "#/$defs/",
+        ] {
+            let schema = json!({
+                "properties": {"a": {"$ref": reference}}, "allOf": [{}, {"type": "object"}],
+                "$defs": {"a": {}, "/~~1": {}, "ä": {}, "": {}},
+            });
+            assert!(check(&schema, false).is_ok(), "{reference}");
+        }
+    }
+
+    #[test]
+    fn schemas_within_have_no_names_and_refer_by_pointers() {
+        for keyword in NAMES.iter().chain(&REFERENCES) {
+            let (reason, text) = refused(&json!({"$defs": {"a": {*keyword: "x"}}}));
+            assert_eq!(reason, reasons::SCHEMA_REF);
+            assert!(text.starts_with("#/$defs/a: ") && text.contains(keyword), "{text}");
+        }
+        let id = json!({"properties": {"a": {"id": "x"}}});
+        assert_eq!(check(&id, true).unwrap_err().reason, reasons::SCHEMA_REF);
+        assert!(check(&id, false).is_ok());
+        // Where no schema is they are nothing.
+        for schema in [
+            json!({"properties": {"$ref": {"type": "string"}, "$id": {}, "$dynamicRef": {}}}),
+            json!({"const": {"$ref": "#", "$id": "x"}, "enum": [{"$ref": "#"}], "default": {"$ref": "#"}}),
+            json!({"examples": [{"$dynamicRef": "#"}], "x": {"$ref": "http://x"}, "required": ["$ref"]}),
+            json!({"dependencies": {"a": ["$ref"], "b": {}}}),
+        ] {
+            assert!(check(&schema, false).is_ok(), "{schema}");
+        }
+    }
+
+    #[test]
+    fn what_multiplies_is_refused() {
+        for keyword in ["allOf", "anyOf", "oneOf", "prefixItems"] {
+            let (reason, _) = refused(&chain(keyword, 40, 2));
+            assert_eq!(reason, reasons::SCHEMA_TOO_COMPLEX);
+            let (reason, _) = refused(&chain(keyword, 12, 100));
+            assert_eq!(reason, reasons::SCHEMA_TOO_COMPLEX);
+            assert!(check(&chain(keyword, 2, 3), false).is_ok());
+        }
+        let wide: Map<String, Value> = (0..1_999).map(|at| (format!("a{at}"), json!({}))).collect();
+        assert!(check(&json!({"properties": wide.clone()}), false).is_ok());
+        let wider = json!({"properties": wide, "items": {}});
+        let (reason, text) = refused(&wider);
+        assert_eq!(reason, reasons::SCHEMA_TOO_COMPLEX);
+        assert!(text.contains("2000 subschemas"), "{text}");
+        let same = json!({"allOf": vec![json!({"type": "object"}); 300]});
+        let (reason, text) = refused(&same);
+        assert_eq!(reason, reasons::SCHEMA_TOO_COMPLEX);
+        assert!(text.contains("to one value"), "{text}");
+    }
+
+    #[test]
+    fn what_is_deep_is_refused() {
+        let nested =
+            |levels: usize| (1..levels).fold(json!({}), |schema, _| json!({"items": schema}));
+        assert!(check(&nested(50), false).is_ok());
+        assert_eq!(refused(&nested(51)).0, reasons::SCHEMA_TOO_COMPLEX);
+        // A long way of references is as deep.
+        assert!(check(&chain("prefixItems", 24, 1), false).is_ok());
+        assert_eq!(refused(&chain("prefixItems", 25, 1)).0, reasons::SCHEMA_TOO_COMPLEX);
+        assert_eq!(refused(&chain("allOf", 1_000, 1)).0, reasons::SCHEMA_TOO_COMPLEX);
+        let json = |levels: usize| (0..levels).fold(json!(1), |value, _| Value::Array(vec![value]));
+        assert!(check_depth(&json(120)).is_ok());
+        assert_eq!(check_depth(&json(1_000)).unwrap_err().reason, reasons::SCHEMA_TOO_COMPLEX);
+    }
+
+    #[test]
+    fn what_applies_to_one_value_counts_and_not_what_is_side_by_side() {
+        let field = json!({"type": "string"});
+        let object = |n: usize| -> Value {
+            let fields = (0..n).map(|at| (format!("a{at}"), field.clone()));
+            json!({"properties": fields.collect::<Map<_, _>>()})
+        };
+        assert_eq!(width(&json!({})), 1);
+        assert_eq!(width(&object(1)), 2);
+        assert_eq!(width(&object(15)), 2);
+        assert_eq!(width(&json!({"allOf": [{}, {}, {}]})), 1 + 3);
+        // First whether it fits, then why not.
+        assert_eq!(width(&json!({"anyOf": [{}, {}, {}]})), 1 + 2 * 3);
+        assert_eq!(width(&json!({"items": {"items": {"items": {}}}})), 4);
+        assert_eq!(width(&json!({"prefixItems": [{}, {}, {}], "items": {}})), 1 + 1 + 1);
+        assert_eq!(
+            width(&json!({"patternProperties": {"a": {}, "b": {}}, "properties": {"a": {}}})),
+            4
+        );
+    }
+
+    #[test]
+    fn looking_for_what_is_left_counts_again_at_every_level() {
+        let nested = |levels: usize| {
+            (0..levels).fold(
+                json!({"properties": {"a": {}}}),
+                |schema, _| json!({"allOf": [schema], "unevaluatedProperties": false}),
+            )
+        };
+        assert!(check(&nested(3), false).is_ok());
+        assert_eq!(refused(&nested(12)).0, reasons::SCHEMA_TOO_COMPLEX);
+    }
+
+    #[test]
+    fn a_pattern_has_as_many_places_as_it_has_characters_when_written_out() {
+        for (pattern, expected) in [
+            ("", 1),
+            ("abc", 4),
+            ("^a[b-z0-9]c$", 1 + 1 + 1 + 7 + 1 + 1),
+            ("a{10}", 1 + 1 + 10),
+            ("a{2,10}", 1 + 1 + 10),
+            ("a{2,}", 1 + 1 + 2),
+            ("a{,2}", 1 + 1 + 2),
+            ("(a|b){100}", 1 + 4 + 400),
+            ("((a{10}){10}){10}", 1 + 13 + 130 + 1_300),
+            ("\\{\\[a", 1 + 3),
+            ("[\\]a]b", 1 + 3 + 1),
+            ("\\p{L}+\\u{1F600}\\x{41}", 1 + 50 + 1 + 1),
+            ("a{x}", 1 + 4),
+            (")))(((", 1 + 3),
+        ] {
+            let found = places(pattern);
+            assert!(
+                found >= expected && found <= expected + 20,
+                "{pattern}: {found}, not {expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn large_patterns_are_refused() {
+        for schema in [
+            json!({"pattern": "a{1001}"}),
+            json!({"pattern": "((a{99}){99}){99}"}),
+            json!({"pattern": "(x{99999999999999999999}){99999999999999999999}"}),
+            json!({"pattern": "\\p{L}{30}"}),
+            json!({"patternProperties": {"a{1001}": {}}}),
+            json!({"pattern": "a".repeat(1_001)}),
+        ] {
+            let (reason, text) = refused(&schema);
+            assert_eq!(reason, reasons::SCHEMA_TOO_COMPLEX, "{schema}");
+            assert!(text.contains("pattern"), "{text}");
+        }
+        let many: Vec<Value> =
+            (0..20).map(|at| json!({"items": {"pattern": format!("{at}a{{600}}")}})).collect();
+        assert_eq!(refused(&json!({"prefixItems": many})).0, reasons::SCHEMA_TOO_COMPLEX);
+        // Alone each would do.
+        let at_once: Vec<Value> =
+            (0..8).map(|at| json!({"pattern": format!("{at}a{{700}}")})).collect();
+        assert_eq!(refused(&json!({"allOf": at_once})).0, reasons::SCHEMA_TOO_COMPLEX);
+    }
+
+    proptest! {
+        #[test]
+        fn any_pattern_has_places(pattern in "[a(){}\\[\\]\\\\*+?|.,0-9pP^$-]{0,60}|\\PC*") {
+            prop_assert!(places(&pattern) >= 1);
+        }
+
+        #[test]
+        fn percent_encoding_is_undone(text in "\\PC*") {
+            let encoded: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+            prop_assert_eq!(decoded(&encoded), Some(text.clone()));
+            if !text.contains('%') {
+                prop_assert_eq!(decoded(&text), Some(text));
+            }
+        }
+    }
+}

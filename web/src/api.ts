@@ -3,10 +3,23 @@ import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { ApiKeys, type WhoAmIResponse } from "./gen/tap/v1/api_keys_pb";
 import {
+  type EventPatch,
+  type GetIngestLedgerResponse,
+  type GroupEventErrorsResponse,
+  type ListEventErrorsResponse,
+  EventErrorState_Value as EventErrorState,
+  Events,
+  type QueryEventsResponse,
+  type ReplayEventErrorsResponse,
+  type StreamEventsResponse,
+} from "./gen/tap/v1/events_pb";
+import {
   type StreamTapsResponse,
   TapAnalytics,
   type WatchTapsResponse,
 } from "./gen/tap/v1/tap_analytics_pb";
+import type { EventQuery } from "./events/plan";
+import { failureOf } from "./failure";
 import type { Signs } from "./follow";
 import type { Query } from "./plan";
 
@@ -18,13 +31,37 @@ export interface Quota {
 
 // Who does not answer for so long is asked again. Streams have their own way to notice.
 const TIMEOUT_MS = 10_000;
+// More cannot be looked through.
+const MOST_GROUPS = 50;
+const SLOW_TIMEOUT_MS = 30_000;
 
-// Trades a key for a token. The key is in no other request.
+// Trades a key for a token that may do what the page does, and no more. The key is in no other request.
 export async function trade(key: string, signal: AbortSignal): Promise<string> {
-  const asked = { scopes: ["taps:read"] };
-  const headers = { "x-api-key": key };
-  const { token } = await createClient(ApiKeys, transport()).issueToken(asked, { headers, signal, timeoutMs: TIMEOUT_MS });
-  return token;
+  const options = { headers: { "x-api-key": key }, signal, timeoutMs: TIMEOUT_MS };
+  const issue = (...scopes: string[]) => createClient(ApiKeys, transport()).issueToken({ scopes }, options);
+  try {
+    return (await issue("taps:read", "events:read")).token;
+  } catch (error) {
+    if (failureOf(error).lacks !== "events:read") throw error;
+    return (await issue("taps:read")).token;
+  }
+}
+
+// Refused events that are to be sent again: those of a fingerprint, mended.
+export interface Resending {
+  fingerprint: string;
+  patch: EventPatch;
+  // Check, and send nothing.
+  validateOnly: boolean;
+  // By which a call that is repeated is known.
+  requestId: string;
+}
+
+// Sends refused events again, which a token may not. The key is in this request alone.
+export function replay(key: string, { fingerprint, ...rest }: Resending, signal: AbortSignal): Promise<ReplayEventErrorsResponse> {
+  const filter = { fingerprint, state: EventErrorState.OPEN };
+  const options = { headers: { "x-api-key": key }, signal, timeoutMs: SLOW_TIMEOUT_MS };
+  return createClient(Events, transport()).replayEventErrors({ filter, ...rest }, options);
 }
 
 // What can be asked with a token.
@@ -32,6 +69,7 @@ export class Api {
   readonly #token: string;
   readonly #taps: Client<typeof TapAnalytics>;
   readonly #keys: Client<typeof ApiKeys>;
+  readonly #events: Client<typeof Events>;
   readonly #onQuota: (quota: Quota) => void;
 
   constructor(token: string, onQuota: (quota: Quota) => void) {
@@ -39,10 +77,11 @@ export class Api {
     this.#onQuota = onQuota;
     this.#taps = createClient(TapAnalytics, transport());
     this.#keys = createClient(ApiKeys, transport());
+    this.#events = createClient(Events, transport());
   }
 
   whoAmI(signal: AbortSignal): Promise<WhoAmIResponse> {
-    return this.#keys.whoAmI({}, { ...this.#options(signal), timeoutMs: TIMEOUT_MS });
+    return this.#keys.whoAmI({}, this.#once(signal));
   }
 
   watch(query: Query, resumeToken: string, signal: AbortSignal): AsyncIterable<WatchTapsResponse> {
@@ -51,6 +90,35 @@ export class Api {
 
   stream(tagUids: string[], resumeToken: string, signal: AbortSignal): AsyncIterable<StreamTapsResponse> {
     return this.#taps.streamTaps({ tagUids, resumeToken }, this.#options(signal));
+  }
+
+  queryEvents(query: EventQuery, signal: AbortSignal): Promise<QueryEventsResponse> {
+    return this.#events.queryEvents(query, this.#once(signal));
+  }
+
+  streamEvents(resumeToken: string, signal: AbortSignal): AsyncIterable<StreamEventsResponse> {
+    return this.#events.streamEvents({ resumeToken }, this.#options(signal));
+  }
+
+  // What of refused events was not sent again, by what is wrong.
+  groupErrors(signal: AbortSignal): Promise<GroupEventErrorsResponse> {
+    return this.#events.groupEventErrors({ filter: { state: EventErrorState.OPEN }, limit: MOST_GROUPS }, this.#once(signal));
+  }
+
+  // The newest of a group.
+  listErrors(fingerprint: string, pageSize: number, signal: AbortSignal): Promise<ListEventErrorsResponse> {
+    const filter = { fingerprint, state: EventErrorState.OPEN };
+    return this.#events.listEventErrors({ filter, pageSize }, this.#once(signal));
+  }
+
+  // Of the last hour.
+  ledger(signal: AbortSignal): Promise<GetIngestLedgerResponse> {
+    return this.#events.getIngestLedger({}, this.#once(signal));
+  }
+
+  // For calls that have one answer.
+  #once(signal: AbortSignal) {
+    return { ...this.#options(signal), timeoutMs: TIMEOUT_MS };
   }
 
   #options(signal: AbortSignal) {
@@ -86,6 +154,20 @@ export function signsOfStream({ frame }: StreamTapsResponse): Signs {
     case "hello":
       return { token: frame.value.resumeToken, heartbeatSeconds: frame.value.heartbeatSeconds };
     case "tap":
+    case "heartbeat":
+      return { token: frame.value.resumeToken };
+    case "end":
+      return { end: frame.value.reason };
+    default:
+      return {};
+  }
+}
+
+export function signsOfEvents({ frame }: Pick<StreamEventsResponse, "frame">): Signs {
+  switch (frame.case) {
+    case "hello":
+      return { token: frame.value.resumeToken, heartbeatSeconds: frame.value.heartbeatSeconds };
+    case "event":
     case "heartbeat":
       return { token: frame.value.resumeToken };
     case "end":

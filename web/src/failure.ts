@@ -11,6 +11,8 @@ export type Failure = {
   reason: string;
   // What the service says. May be empty.
   message: string;
+  // The scope that is lacking, where that was said.
+  lacks?: string;
   // How long to wait, in milliseconds, where that was said.
   wait?: number;
   // Which calls were too many, where that was said: query, stream, change.
@@ -19,10 +21,12 @@ export type Failure = {
 
 export function failureOf(error: unknown): Failure {
   const failed = ConnectError.from(error);
-  const reason = failed.findDetails(ErrorInfoSchema)[0]?.reason ?? "";
+  const { reason = "", metadata } = failed.findDetails(ErrorInfoSchema)[0] ?? {};
   const fields = failed.findDetails(BadRequestSchema).flatMap((details) => details.fieldViolations);
   const message = fields.length > 0 ? fields.map((field) => field.description).join("; ") : failed.rawMessage;
   const failure: Failure = { kind: kindOf(failed.code, reason), reason, message };
+  const lacks = metadata?.["scope"];
+  if (lacks) failure.lacks = lacks;
   const wait = waitOf(failed);
   if (wait !== undefined) failure.wait = wait;
   const calls = failed.findDetails(QuotaFailureSchema)[0]?.violations[0]?.quotaMetric.split("/")[1];

@@ -1,4 +1,5 @@
-// The page: a key lets somebody in, a session brings what is shown, and the controls steer it.
+// The page: a key lets somebody in, a session brings what is shown, and the controls steer it. One tab is of the
+// taps, another one of the events.
 import "./style.css";
 import { remember, remembered } from "./access";
 import { Api } from "./api";
@@ -7,16 +8,18 @@ import { Chart } from "./chart";
 import { civilOf } from "./civil";
 import { Controls } from "./controls";
 import { beforeFrame, byId } from "./dom";
+import { EventsTab } from "./events/tab";
 import type { Failure } from "./failure";
 import type { Condition } from "./follow";
 import { GroupBy_Value as GroupBy } from "./gen/tap/v1/tap_analytics_pb";
 import { Groups } from "./groups";
 import { Headline } from "./headline";
 import { Heatmap } from "./heatmap";
-import { time } from "./names";
+import { sentence, time } from "./names";
 import type { Plan } from "./plan";
 import { Session } from "./session";
 import { type Access, SignIn } from "./sign-in";
+import { Tabs } from "./tabs";
 import { TickerView } from "./ticker-view";
 import type { Answer } from "./watch";
 import { keyProblem, lapsed, trouble } from "./words";
@@ -34,6 +37,8 @@ const heatmap = new Heatmap();
 const ticker = new TickerView();
 const controls = new Controls((settings) => session?.change(settings));
 const groups = new Groups((uid) => controls.chooseTag(uid));
+const eventsTab = new EventsTab({ condition: (now) => stands("events", now), lapsed: lapse, ended });
+const tabs = new Tabs(["taps", "events"], look);
 const signIn = new SignIn({ connect, entered, admitted, refused: forget });
 
 let session: Session | undefined;
@@ -43,6 +48,10 @@ let who: Access["who"] | undefined;
 let opened = false;
 // Whether it stands still, as the token has ended.
 let stopped = false;
+// Whether nobody has looked at the page for a while.
+let away = false;
+// How the streams of each tab stand.
+let standing: Record<"taps" | "events", Condition> = { taps: { is: "opening" }, events: { is: "opening" } };
 
 // --- who is let in ---------------------------------------------------------------------------------
 
@@ -64,9 +73,12 @@ function admitted(access: Access): void {
   bar.who(who);
   if (goesOn) {
     signIn.close();
-    controls.focus();
-    return session?.goOn(api);
+    focus();
+    session?.goOn(api);
+    eventsTab.goOn(api, who);
+    return look();
   }
+  eventsTab.begin(api, who);
   session = new Session(api, controls.settings, {
     plan, counts, hours, tap, missed, condition, refused, lapsed: lapse, ended,
   });
@@ -79,14 +91,32 @@ function open(): void {
   opened = true;
   signIn.close();
   show(true);
-  controls.focus();
+  focus();
+}
+
+function focus(): void {
+  if (tabs.chosen === "taps") controls.focus();
+  else eventsTab.focus();
+}
+
+// Only what is looked at is open, and costs.
+function look(): void {
+  const open = (tab: "taps" | "events") => !away && !stopped && tabs.chosen === tab;
+  if (open("taps")) session?.resume();
+  else session?.pause();
+  eventsTab.look(open("events"));
+  if (stopped) return;
+  const now = standing[tabs.chosen];
+  bar.condition(now.is === "paused" && !away ? { is: "opening" } : now);
 }
 
 // The token has ended.
 function lapse(failure: Failure): void {
+  if (stopped) return;
   remember(undefined);
   if (!opened) return leave(keyProblem(failure, "earlier"), true);
   stopped = true;
+  look();
   controls.say("");
   bar.condition({ is: "lapsed", failure });
   signIn.ask(lapsed(who?.expiresAt ? timeOfDay(who.expiresAt) : ""), { toGoOn: true, calm: true });
@@ -104,13 +134,16 @@ function forget(): void {
   opened = stopped = false;
   remember(undefined);
   show(false);
+  standing = { taps: { is: "opening" }, events: { is: "opening" } };
+  eventsTab.forget();
+  tabs.choose("taps");
   ticker.clear();
   controls.forget();
   controls.say("");
 }
 
 function show(is: boolean): void {
-  dashboard.hidden = !is;
+  dashboard.hidden = byId("tabs", HTMLDivElement).hidden = !is;
   bar.show(is);
 }
 
@@ -165,17 +198,21 @@ function missed(): void {
 }
 
 function condition(now: Condition): void {
-  bar.condition(now);
+  stands("taps", now);
   if (!opened) return signIn.condition(now);
   const zone = controls.settings.zone;
   if (now.is !== "over") controls.say(trouble(now, (moment) => time(civilOf(moment, zone)), Date.now()), true);
 }
 
+function stands(tab: "taps" | "events", now: Condition): void {
+  standing[tab] = now;
+  if (tab === tabs.chosen && !stopped) bar.condition(now);
+}
+
 function refused(what: "counts" | "hours", { message }: Failure): void {
-  const sentence = message ? `${message[0]?.toUpperCase() ?? ""}${message.slice(1)}.` : "The service refused this question.";
-  if (what === "hours") return heatmap.fail(sentence);
+  if (what === "hours") return heatmap.fail(sentence(message));
   open();
-  controls.say(sentence);
+  controls.say(sentence(message));
 }
 
 function ended(failure: Failure): void {
@@ -193,19 +230,29 @@ setInterval(() => {
   if (!opened || stopped) return;
   headline.passTime();
   chart.passTime();
+  eventsTab.passTime();
 }, 1000);
 
 let lettingGo = 0;
 document.addEventListener("visibilitychange", () => {
   clearTimeout(lettingGo);
   if (document.hidden) {
-    lettingGo = window.setTimeout(() => session?.pause(), LET_GO_AFTER_MS);
+    lettingGo = window.setTimeout(() => {
+      away = true;
+      look();
+    }, LET_GO_AFTER_MS);
   } else {
-    session?.resume();
-    session?.hurry();
+    away = false;
+    look();
+    hurry();
   }
 });
-addEventListener("online", () => session?.hurry());
+addEventListener("online", hurry);
+
+function hurry(): void {
+  session?.hurry();
+  eventsTab.hurry();
+}
 
 const token = remembered();
 if (token === undefined) signIn.ask("");

@@ -27,6 +27,15 @@ export function taps(count: number): string {
   return count === 1 ? "1 tap" : `${number(count)} taps`;
 }
 
+export function events(count: number): string {
+  return count === 1 ? "1 event" : `${number(count)} events`;
+}
+
+// What the service says about a question, as a sentence.
+export function sentence(message: string): string {
+  return message ? `${message[0]?.toUpperCase() ?? ""}${message.slice(1)}.` : "The service refused this question.";
+}
+
 // +12.5%
 export function signed(ratio: number): string {
   const size = Math.abs(ratio);
@@ -44,6 +53,11 @@ export const INTERVALS: Record<Interval, string> = {
   [Interval.QUARTER]: "Quarter",
   [Interval.YEAR]: "Year",
 };
+
+// by day
+export function byInterval(interval: Interval): string {
+  return interval === Interval.TOTAL ? "" : `by ${INTERVALS[interval].toLowerCase()}`;
+}
 
 export const KINDS: Record<Kind, string> = {
   [Kind.UNSET]: "",

@@ -3,18 +3,15 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import {
   Compare_Value as Compare,
   GroupBy_Value as GroupBy,
-  Interval_Value as Interval,
+  type Interval_Value as Interval,
   type QueryTapsRequestSchema,
 } from "./gen/tap/v1/tap_analytics_pb";
-import { type RangeChoice, type Span, bestInterval, intervalsFor, spanOf } from "./range";
+import { type Span, type SpanSettings, bestInterval, intervalsFor, spanOf } from "./range";
 
 export type Query = MessageInitShape<typeof QueryTapsRequestSchema>;
 
-// Everything that the controls say. An `interval` of TOTAL means: the one that suits the range.
-export interface Settings {
-  range: RangeChoice;
-  interval: Interval;
-  zone: string;
+// Everything that the controls say.
+export interface Settings extends SpanSettings {
   tag: string;
   compare: Compare;
 }

@@ -12,6 +12,13 @@ export interface RangeChoice {
   to: string;
 }
 
+// What is chosen of time. An `interval` of TOTAL means: the one that suits the range.
+export interface SpanSettings {
+  range: RangeChoice;
+  interval: Interval;
+  zone: string;
+}
+
 // A range as it is asked for, and as instants.
 export interface Span {
   // As the request has them: days, or instants.

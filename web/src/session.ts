@@ -42,6 +42,8 @@ export class Session {
   #paused = false;
   #lapsed = false;
   #ended = false;
+  // Whether there was something to ask while it was paused.
+  #waits = false;
   readonly #conditions = new Map<"counts" | "hours" | "stream", Condition>();
 
   constructor(api: Api, settings: Settings, listener: Listener) {
@@ -71,7 +73,8 @@ export class Session {
     this.#paused = false;
     if (this.#lapsed) return;
     for (const follower of this.#followers()) follower.resume();
-    this.passTime();
+    if (this.#waits) this.#ask();
+    else this.passTime();
   }
 
   // With another token of the same team: from where it was, for what the controls say by now.
@@ -100,7 +103,8 @@ export class Session {
   }
 
   #ask(): void {
-    if (this.#ended || this.#lapsed) return;
+    this.#waits = this.#paused;
+    if (this.#ended || this.#lapsed || this.#paused) return;
     const plan = (this.#plan = planOf(this.#settings, Date.now()));
     this.#listener.plan(plan);
     if (this.#hours && !same(this.#hours.query, plan.hours)) {

@@ -39,6 +39,16 @@ export interface NewTap {
   device?: string;
 }
 
+// An event as POST /v1/events takes it. What is left out is missing.
+export interface NewEvent {
+  category?: string;
+  name?: string;
+  data?: object;
+  occurred_at?: string;
+  session_id?: string;
+  event_id?: string;
+}
+
 export interface Team {
   slug: string;
   number: string;
@@ -169,6 +179,22 @@ export class Installation {
     if ((answer["accepted"] ?? 0) + (answer["duplicates"] ?? 0) !== taps.length) throw new Error(JSON.stringify(answer));
   }
 
+  // Makes a session, and gives its id.
+  async session(key: string): Promise<string> {
+    return (await this.call<{ session: { id: string } }>("POST", "/v1/sessions", key, {})).session.id;
+  }
+
+  // Sends events, and waits until each is stored or refused.
+  async send(key: string, events: NewEvent[]): Promise<void> {
+    const { receipts } = await this.call<{ receipts: string[] }>("POST", "/v1/events", key, { events });
+    if (receipts.length !== events.length) throw new Error(`${receipts.length} receipts for ${events.length} events`);
+    for (const receipt of receipts) {
+      for (const end = Date.now() + 10_000; !(await this.#settled(key, receipt)); await sleep(20)) {
+        if (Date.now() > end) throw new Error(`${receipt} is neither stored nor refused`);
+      }
+    }
+  }
+
   // The total of a range.
   async total(key: string, startDate: string, endDate: string): Promise<number> {
     return (await this.call<{ total: number }>("POST", "/v1/taps:query", key, { startDate, endDate })).total;
@@ -196,6 +222,11 @@ export class Installation {
     const text = await answer.text();
     if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`);
     return JSON.parse(text) as Answer;
+  }
+
+  async #settled(key: string, receipt: string): Promise<boolean> {
+    const { state } = await this.call<{ state?: string }>("GET", `/v1/eventReceipts/${receipt}`, key);
+    return state === "STORED" || state === "REJECTED";
   }
 
   async #start(name: string, program: string, args: string[], env: NodeJS.ProcessEnv = {}): Promise<ChildProcess> {

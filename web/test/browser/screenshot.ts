@@ -1,11 +1,14 @@
-// Makes the picture of the page in the README: a team with two weeks of taps, and more coming in.
+// Makes the pictures of the page in the README: a team with two weeks of taps and a week of events, and more
+// coming in.
 import { randomUUID } from "node:crypto";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { Browser, Page } from "puppeteer-core";
 import { civilOf, weekday } from "../../src/civil";
-import { close, enter, launch, visit } from "./browser";
-import { Installation, type NewTap, type Tag, makeKey, makeTeam, seed } from "./installation";
+import { close, enter, launch, live, says, visit } from "./browser";
+import { Installation, type NewEvent, type NewTap, type Tag, type Team, makeKey, makeTeam, seed } from "./installation";
 
-const [file = "page.png", scheme = "light", width = "1280", height = "800"] = process.argv.slice(2);
+const [folder = ".", scheme = "light", width = "1280", height = "800"] = process.argv.slice(2);
 
 const TAGS: (Tag & { weight: number })[] = [
   { uid: "04A1B2C3D4E501", label: "Counter, espresso bar", weight: 22 },
@@ -23,6 +26,14 @@ const TAGS: (Tag & { weight: number })[] = [
 ];
 const COUNTRIES = ["US", "DE", "FR", "JP", "GB", "CA", ""];
 const DEVICES = ["ios", "ios", "android", "android", ""];
+const EVENTS = [
+  { category: "page", name: "page.viewed", data: { page: "/menu" }, weight: 12 },
+  { category: "order", name: "order.placed", data: { items: 2, total: 7.4 }, weight: 7 },
+  { category: "loyalty", name: "stamp.given", data: { stamps: 1 }, weight: 4 },
+  { category: "form", name: "form.sent", data: { form: "booking" }, weight: 2 },
+  { category: "chat", name: "chat.opened", data: { topic: "allergens" }, weight: 1 },
+];
+const HOUR_MS = 3_600_000;
 
 // Always the same numbers from 0 to 1.
 let state = 20_221;
@@ -35,9 +46,9 @@ function pick<T>(some: readonly T[]): T {
   return some[Math.floor(random() * some.length)] as T;
 }
 
-function pickTag(): Tag {
-  let left = random() * TAGS.reduce((sum, { weight }) => sum + weight, 0);
-  return TAGS.find(({ weight }) => (left -= weight) < 0) ?? (TAGS[0] as Tag);
+function weighed<T extends { weight: number }>(some: readonly T[]): T {
+  let left = random() * some.reduce((sum, { weight }) => sum + weight, 0);
+  return some.find(({ weight }) => (left -= weight) < 0) ?? (some[0] as T);
 }
 
 // How busy a café is in an hour, by its clock and the day of the week, from Monday.
@@ -47,44 +58,95 @@ function rhythm(hour: number, day: number): number {
   return (weekend ? 1.35 * peak(11.5, 2.4) + peak(16, 2.6) : peak(8.5, 1.3) + 1.3 * peak(12.7, 1.4) + 0.8 * peak(17, 2)) + 0.02;
 }
 
+// Moments of so many days until now, as many as a café has by its clock.
+function* moments(days: number, often: number, zone: string, now: number): Iterable<string> {
+  for (let at = now - days * 24 * HOUR_MS; at < now; at += HOUR_MS / 4) {
+    const civil = civilOf(at, zone);
+    const growth = 1 + (0.25 * (at - now)) / (days * 24 * HOUR_MS);
+    const mean = often * growth * rhythm(civil.hour + civil.minute / 60, weekday(civil));
+    const count = Math.floor(mean * (0.6 + 0.8 * random()) + random());
+    for (let one = 0; one < count; one++) yield new Date(Math.min(now - 1000, at + (random() * HOUR_MS) / 4)).toISOString();
+  }
+}
+
+async function makeTaps(team: Team, zone: string, now: number): Promise<void> {
+  const taps = [...moments(15, 9, zone, now)].map((when) => [randomUUID(), weighed(TAGS).uid, "1", when]);
+  const tags = TAGS.map(({ uid }) => `${uid},${team.number},2022-01-01T00:00:00Z`).join("\n");
+  await seed("taps", ["id", "tag_uid", "count", "created_at"], taps, `tag_uid,team_id,created_at\n${tags}\n`);
+}
+
+// A week of events of two applications. One of them has a few of sessions that nobody made, and the other one
+// some whose data is not as it must be.
+async function makeEvents(installation: Installation, team: Team, zone: string, now: number): Promise<() => Promise<void>> {
+  const [kiosk, shop] = [await makeKey(team.slug, "writer", "kiosk"), await makeKey(team.slug, "writer", "web shop")];
+  await sleep(1000);
+  const schema = { type: "object", required: ["items", "total"], properties: { items: { type: "integer" }, total: { type: "number" } } };
+  await installation.call("PUT", "/v1/eventTypes/order/order.placed", shop, { schema });
+  const sessions: string[] = [];
+  for (let session = 0; session < 40; session++) sessions.push(await installation.session(kiosk));
+  const one = (occurred_at: string, more: NewEvent = {}): NewEvent => {
+    const { category, name, data } = weighed(EVENTS);
+    return { session_id: pick(sessions), category, name, data, occurred_at, event_id: randomUUID(), ...more };
+  };
+  const events = [...moments(8, 11, zone, now)].map((when) => one(when));
+  for (let at = 0; at < events.length; at += 1000) await installation.send(kiosk, events.slice(at, at + 1000));
+  await installation.send(kiosk, events.slice(-12));
+  const lately = () => new Date(now - random() * 40 * HOUR_MS).toISOString();
+  const order = { category: "order", name: "order.placed" };
+  const lost = randomUUID();
+  await installation.send(kiosk, Array.from({ length: 23 }, () => one(lately(), { session_id: lost })));
+  await installation.send(shop, Array.from({ length: 6 }, () => one(lately(), { ...order, data: { items: "two", total: 7.4 } })));
+  await installation.send(shop, [one(lately(), { ...order, data: { items: 1 } })]);
+  return () => installation.send(kiosk, [one(new Date().toISOString())]);
+}
+
+async function open(browser: Browser, url: string, zone: string, key: string): Promise<Page> {
+  const page = await visit(browser, url, { width: Number(width), height: Number(height), zone, scale: 1.5 });
+  await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+  await enter(page, key);
+  await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
+  return page;
+}
+
+async function keep(page: Page, name: string): Promise<void> {
+  await page.screenshot({ path: join(folder, name) as `${string}.png`, fullPage: true });
+  await close(page);
+}
+
 const installation = await Installation.start();
 const browser = await launch();
 try {
   const now = Date.now();
-  const hour = 3_600_000;
   const team = await makeTeam(TAGS, "Acme Cafés");
   const key = await makeKey(team.slug, "reader", "dashboard");
-  const taps: string[][] = [];
   // Where it is afternoon just now, so that the last day of the picture is well under way.
   const zone = ["Europe/Berlin", "America/New_York", "Australia/Sydney"].reduce((one, other) =>
     Math.abs(civilOf(now, other).hour - 15) < Math.abs(civilOf(now, one).hour - 15) ? other : one,
   );
-  for (let at = now - 15 * 24 * hour; at < now; at += hour / 4) {
-    const civil = civilOf(at, zone);
-    const growth = 1 + (0.25 * (at - now)) / (15 * 24 * hour);
-    const mean = 9 * growth * rhythm(civil.hour + civil.minute / 60, weekday(civil));
-    const count = Math.floor(mean * (0.6 + 0.8 * random()) + random());
-    for (let tap = 0; tap < count; tap++) {
-      const when = new Date(Math.min(now - 1000, at + (random() * hour) / 4));
-      taps.push([randomUUID(), pickTag().uid, "1", when.toISOString()]);
-    }
-  }
-  const tags = TAGS.map(({ uid }) => `${uid},${team.number},2022-01-01T00:00:00Z`).join("\n");
-  await seed("taps", ["id", "tag_uid", "count", "created_at"], taps, `tag_uid,team_id,created_at\n${tags}\n`);
-
-  const page = await visit(browser, installation.url, { width: Number(width), height: Number(height), zone, scale: 1.5 });
-  await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
-  await enter(page, key);
-  await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
+  await makeTaps(team, zone, now);
+  const taps = await open(browser, installation.url, zone, key);
   for (let tap = 0; tap < 18; tap++) {
-    const one: NewTap = { tagUid: pickTag().uid, country: pick(COUNTRIES), device: pick(DEVICES) };
+    const one: NewTap = { tagUid: weighed(TAGS).uid, country: pick(COUNTRIES), device: pick(DEVICES) };
     await sleep(300 + 900 * random());
     await installation.record(team.writer, [one]);
   }
   await sleep(350);
   // The last one has just come.
-  await page.screenshot({ path: file as `${string}.png`, fullPage: true });
-  await close(page);
+  await keep(taps, "page.png");
+
+  const more = await makeEvents(installation, team, zone, now);
+  const events = await open(browser, installation.url, zone, key);
+  await events.click("#tab-events");
+  await live(events);
+  await says(events, "event-total", /\d/);
+  for (let event = 0; event < 8; event++) await more();
+  await events.waitForSelector("#errors > li:nth-child(3)");
+  await events.click("#errors > li:nth-child(2) .toggle");
+  await events.waitForSelector("#errors article");
+  await events.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
+  // Not in the middle of what is being counted.
+  await says(events, "ledger-pending", "0", 15_000);
+  await keep(events, "events.png");
 } finally {
   await browser.close();
   await installation.end();
