@@ -24,6 +24,7 @@ mod command;
 mod conformance;
 mod docs;
 mod envoy;
+mod event_json;
 mod events;
 mod faults;
 mod guessing;
