@@ -32,6 +32,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         tonic_prost_build::configure()
             .extern_path(".google.rpc", "::tonic_types::pb")
             .extern_path(".google.api.HttpBody", "crate::proto::HttpBody")
+            // In one order: a request that is repeated has the same bytes.
+            .btree_map(".tap.v1.EventPatch")
             .file_descriptor_set_path(&descriptors)
             .skip_protoc_run()
     };

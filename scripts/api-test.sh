@@ -68,6 +68,7 @@ make_key() {
 reader=$(make_key team-1 reader) writer=$(make_key team-1 writer)
 tagger=$(make_key team-1 admin) manager=$(make_key team-2 admin)
 export TAP_KEY_TAPS_READ=$reader TAP_KEY_TAPS_WRITE=$writer TAP_KEY_TAGS_WRITE=$tagger TAP_KEY_KEYS_MANAGE=$manager
+export TAP_KEY_EVENTS_READ=$reader TAP_KEY_EVENTS_WRITE=$writer
 TAP_KEY_ID=$("$program" keys list --team team-2 | awk -F '\t' '$NF == "admin" { print $1 }')
 export TAP_KEY_ID
 

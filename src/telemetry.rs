@@ -81,8 +81,15 @@ fn describe() {
     describe_gauge!("tap_keys", "valid keys that are known");
     describe_counter!("tap_written_total", "taps that were stored");
     describe_histogram!("tap_commit_seconds", "time of a commit of taps");
-    describe_gauge!("tap_streams", "open streams, by kind: taps, watch, ingest");
-    describe_gauge!("tap_feeds", "teams that are followed, by kind: taps");
+    describe_gauge!("tap_streams", "open streams, by kind: taps, watch, ingest, events");
+    describe_gauge!("tap_feeds", "teams that are followed, by kind: taps, events");
+    describe_counter!("tap_events_received_total", "events that were taken");
+    describe_counter!("tap_events_total", "events that were settled, by outcome");
+    describe_histogram!("tap_event_accept_seconds", "time of a commit that takes events");
+    describe_histogram!("tap_event_delay_seconds", "time from taking an event to storing it");
+    describe_gauge!("tap_event_backlog", "events that wait to be stored");
+    describe_gauge!("tap_event_backlog_bytes", "bytes of events that wait to be stored");
+    describe_gauge!("tap_event_backlog_age_seconds", "how long the oldest of them has waited");
     describe_gauge!("tap_tags", "tags that are known");
     describe_counter!("tap_url_total", "requests to the tap URL, by outcome and class");
     describe_gauge!("tap_url_waiting", "taps of the tap URL that wait to be written");

@@ -1,6 +1,6 @@
 -- events.list_errors
 -- A page of event errors, the newest first.
--- As many as have no more than 4 MiB together, and at least one; `found` is how many there are without that bound.
+-- As many as have no more than 2 MiB together, and at least one; `found` is how many there are without that bound.
 -- $1 team_id  $2 reason; null: any  $3 field; null: any  $4 application; null: any  $5 fingerprint; null: any
 -- $6 received at this instant or after; null: any  $7 before this; null: any
 -- $8 true: sent again, false: not, null: both
@@ -34,5 +34,5 @@ select
     replay_of, replayed_as, became_event_id, became_error_id
 from measured
 join event_errors using (error_id)
-where team_id = $1 and before < 4194304
+where team_id = $1 and before < 2097152
 order by received_at desc, error_id desc

@@ -1,6 +1,6 @@
 -- events.list_events_session
 -- A page of events, the oldest first; those of one time as they were sent.
--- As many as have no more than 4 MiB together, and at least one; `found` is how many there are without that bound.
+-- As many as have no more than 2 MiB together, and at least one; `found` is how many there are without that bound.
 -- $1 team_id  $2 session_id; null: of any  $3 category; null: of any  $4 name; null: of any
 -- $5 from this instant on; null: from any  $6 before this instant; null: before any
 -- $7 occurred_at of the last of the page before; null: the first page  $8 its revision  $9 at most
@@ -31,5 +31,5 @@ select
     found, event_id, revision, receipt_id, key_id, application, session_id, category, name, data, occurred_at,
     received_at, stored_at, updated_at, version
 from measured
-where before < 4194304
+where before < 2097152
 order by occurred_at, revision

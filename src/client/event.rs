@@ -1,7 +1,5 @@
 //! An event as an application makes it, and as it goes over the wire.
 
-use std::io::{self, Write};
-
 use chrono::{DateTime, SecondsFormat, Utc};
 use prost::Message as _;
 use prost_types::Value;
@@ -9,10 +7,11 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use super::Why;
-use crate::{clock::Clock, json};
-
-/// Bytes of an event, as JSON.
-const BYTES_MAX: usize = 64 * 1024;
+use crate::{
+    clock::Clock,
+    events::{data::json_len, model::EVENT_BYTES_MAX},
+    json,
+};
 
 /// An event: something that happened in a session.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,8 +69,8 @@ impl Event {
             "occurred_at": occurred_at.to_rfc3339_opts(SecondsFormat::Micros, true),
             "data": self.data,
         });
-        let text = length(&event);
-        if text > BYTES_MAX {
+        let text = json_len(&event);
+        if text > EVENT_BYTES_MAX {
             return Err(Why::TooLarge { bytes: text });
         }
         let value = json::value_of(&event);
@@ -88,26 +87,6 @@ pub(super) struct Ready {
     pub value: Value,
     /// Of its JSON or of the message, whichever is longer.
     pub bytes: usize,
-}
-
-/// Bytes of some JSON as text.
-fn length(json: &Json) -> usize {
-    struct Count(usize);
-    impl Write for Count {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-    let mut count = Count(0);
-    match serde_json::to_writer(&mut count, json) {
-        Ok(()) => count.0,
-        Err(_) => usize::MAX,
-    }
 }
 
 #[cfg(test)]
@@ -148,10 +127,10 @@ mod tests {
         };
         let rest =
             event(0).ready(&clock).map(|ready| json::json_of(&ready.value).to_string().len());
-        let room = BYTES_MAX - rest.unwrap();
+        let room = EVENT_BYTES_MAX - rest.unwrap();
         assert!(event(room).ready(&clock).is_ok());
         let why = event(room + 1).ready(&clock).unwrap_err();
-        assert_eq!(why, Why::TooLarge { bytes: BYTES_MAX + 1 });
+        assert_eq!(why, Why::TooLarge { bytes: EVENT_BYTES_MAX + 1 });
 
         let nested = |levels| (1..levels).fold(json!(1), |inner, _| json!({ "a": inner }));
         let event = |levels| Event::new(Uuid::nil(), "a", "b").data(nested(levels));

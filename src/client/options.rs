@@ -6,9 +6,8 @@ use serde_json::Value as Json;
 use tonic::Code;
 
 use super::SetupError;
+use crate::events::model::BATCH_EVENTS_MAX;
 
-/// Events of a call at most.
-const BATCH_EVENTS_MAX: usize = 1_000;
 /// Bytes of a call at most: the service takes four times that.
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
 /// What waits at most: what a semaphore can count, and far more than anybody means.

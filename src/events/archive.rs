@@ -1,8 +1,9 @@
 //! Looks at what is stored: one thing, or a page of them.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use chrono::{DateTime, Utc};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
@@ -28,6 +29,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Archive {
     pub db: Db,
+    /// Counts that are under way at a time: queries are let in as they come.
+    pub counts: Arc<Semaphore>,
 }
 
 /// Where a page begins, and how many entries it has at most.
@@ -137,6 +140,7 @@ impl Archive {
             GroupBy::Tag { limit } => i64::try_from(limit).map_err(Error::internal)?,
             _ => 0,
         };
+        let _turn = self.counts.acquire().await.map_err(Error::internal)?;
         let range = settle::quarter_of(query.range.start)..settle::quarter_of(query.range.end);
         let read = self.db.team(team).await?;
         let quarters = events::count_events(&read, team, range, limit).await?;

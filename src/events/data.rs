@@ -200,3 +200,123 @@ pub fn each_text<'a>(
         _ => {}
     }
 }
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    /// JSON of any kind, with the names that are given now and then.
+    pub(in crate::events) fn any_json(names: &'static [&'static str]) -> BoxedStrategy<Value> {
+        let name = move || {
+            prop_oneof![
+                prop::sample::select(names).prop_map(str::to_owned),
+                "[a-c\\[\\].~/%\0\n]{0,4}",
+                any::<String>(),
+            ]
+        };
+        let number = prop_oneof![
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            (-3_i64..9).prop_map(Value::from),
+        ];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            number,
+            name().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(6, 48, 8, move |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+                prop::collection::vec((name(), inner), 0..8)
+                    .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+            ]
+        })
+        .boxed()
+    }
+
+    #[test]
+    fn what_is_the_same_has_one_text() {
+        let one: Value = serde_json::from_str(
+            r#"{"b": {"z": 1.0, "a": [2, 3.50, -0.0]}, "a": 1e2, "big": 12345678901234567000}"#,
+        )
+        .unwrap();
+        let other: Value = serde_json::from_str(
+            r#"{"a":100,"big":1.2345678901234567e19,"b":{"a":[2.0,3.5,0],"z":1}}"#,
+        )
+        .unwrap();
+        assert_eq!(canonical(&one), canonical(&other));
+        let text = r#"{"a":100,"b":{"a":[2,3.5,0],"z":1},"big":1.2345678901234567e+19}"#;
+        assert_eq!(canonical(&one), text);
+        assert_ne!(canonical(&json!({"a": 1})), canonical(&json!({"a": "1"})));
+        assert_ne!(canonical(&json!([0.1])), canonical(&json!([0.2])));
+    }
+
+    #[test]
+    fn whole_numbers_are_whole_as_far_as_they_are_exact() {
+        for (number, text) in [
+            (json!(9_007_199_254_740_992.0), "9007199254740992"),
+            (json!(-9_007_199_254_740_992_i64), "-9007199254740992"),
+            (json!(9_007_199_254_740_994.0), "9007199254740994.0"),
+            (json!(9_007_199_254_740_994_u64), "9007199254740994.0"),
+            (json!(1e300), "1e+300"),
+            (json!(0.5), "0.5"),
+        ] {
+            assert_eq!(canonical(&number), text);
+        }
+    }
+
+    #[test]
+    fn maps_are_sorted_by_their_names() {
+        // Canonical texts rely on it. It is not so once a dependency turns on `preserve_order`.
+        let map = json!({"b": 1, "a": 2, "ä": 3, "B": 4, "": 5});
+        let names: Vec<&str> = map.as_object().unwrap().keys().map(String::as_str).collect();
+        assert_eq!(names, ["", "B", "a", "b", "ä"]);
+    }
+
+    #[test]
+    fn depth_is_that_of_lists_and_objects() {
+        assert!(!is_deeper(&json!("a"), 0));
+        assert!(is_deeper(&json!([]), 0));
+        assert!(!is_deeper(&json!({"a": 1}), 1));
+        assert!(is_deeper(&json!([1, {"a": {}}]), 2));
+        assert!(!is_deeper(&json!([1, {"a": {}}]), 3));
+    }
+
+    #[test]
+    fn places_are_short_and_plain() {
+        let steps = [Step::Name("items"), Step::Place(3), Step::Name("pr\0ice")];
+        assert_eq!(place("data", &steps), "data.items[3].pr\u{fffd}ice");
+        let long = "x".repeat(1_000);
+        assert_eq!(place("data", &[Step::Name(&long)]), format!("data.{}…", &long[..64]));
+        let many = [Step::Name(&long); 9];
+        assert_eq!(place("data", &many).chars().count(), PLACE_CHARS_MAX + 1);
+        let key = format!("tap_1{}", "a".repeat(40));
+        assert_eq!(place("data", &[Step::Name(&key)]), "data.(looks like an API key)");
+    }
+
+    proptest! {
+        #[test]
+        fn a_canonical_text_is_that_of_what_it_says(value in any_json(&["a", "b"])) {
+            let text = canonical(&value);
+            let again: Value = serde_json::from_str(&text).unwrap();
+            prop_assert_eq!(canonical(&again), text);
+            let mut whole = value.clone();
+            make_whole(&mut whole);
+            prop_assert_eq!(canonical(&whole), canonical(&value));
+        }
+
+        #[test]
+        fn lengths_and_texts_are_those_of_serde(value in any_json(&["a", "b"])) {
+            prop_assert_eq!(json_len(&value), value.to_string().len());
+            let mut texts = 0;
+            each_text(&value, &mut Vec::new(), &mut |_, _| texts += 1);
+            let quotes = value.to_string().replace("\\\\", "").replace("\\\"", "");
+            prop_assert_eq!(texts * 2, quotes.matches('"').count());
+        }
+    }
+}

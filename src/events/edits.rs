@@ -57,9 +57,10 @@ impl Editor {
         let write = self.db.team_write(team).await?;
         let work = async {
             let event = lock(&write, team, id, expected).await?;
+            let before = check::payload_of(Some(id), &event.content);
             let mut payload = match edit {
                 Edit::Whole(_) => Value::Object(Map::new()),
-                Edit::Some(_) => check::payload_of(Some(id), &event.content),
+                Edit::Some(_) => before.clone(),
             };
             if let (Value::Object(fields), Edit::Some(edit) | Edit::Whole(edit)) =
                 (&mut payload, edit)
@@ -68,7 +69,7 @@ impl Editor {
                 fields.remove("event_id");
             }
             let content = self.checked(&write, team, &payload, by).await?;
-            if content == event.content {
+            if check::payload_of(Some(id), &content) == before {
                 return Ok(event);
             }
             recount(&write, team, Some(&event.content), Some(&content)).await?;

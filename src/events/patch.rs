@@ -171,3 +171,140 @@ fn set(payload: &mut Value, path: &str, value: &Value) {
     }
     *here = value.clone();
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::{super::data::tests::any_json, *};
+
+    const A: &str = "01a20530-7f5e-7cc1-a3c3-6d2f3b1c9d01";
+    const B: &str = "01a20530-7f5e-7cc1-a3c3-6d2f3b1c9d02";
+
+    fn patch(set: Value, remove: &[&str], sessions: &[(&str, &str)]) -> Result<Patch, Vec<String>> {
+        let set = serde_json::from_value(set).unwrap();
+        let remove = remove.iter().map(|&path| path.to_owned()).collect();
+        let sessions = sessions.iter().map(|&(from, to)| (from.to_owned(), to.to_owned()));
+        Patch::new(set, remove, sessions).map_err(|bad| {
+            bad.into_iter().map(|bad| format!("{} {}", bad.field, bad.reason)).collect()
+        })
+    }
+
+    fn patched(patch: Result<Patch, Vec<String>>, mut payload: Value) -> Value {
+        patch.unwrap().apply(&mut payload);
+        payload
+    }
+
+    #[test]
+    fn fields_are_cleared_and_set_and_objects_on_the_way_are_made() {
+        let change = patch(
+            json!({"data.plan": "free", "data.cart.total": 3, "category": "shop", "data.text.a": 1}),
+            &["data.old", "data.cart", "nothing.here", "data.text.a.b"],
+            &[],
+        );
+        let event = json!({"name": "buy", "data": {"old": 1, "cart": {"items": []}, "text": "t"}});
+        let after = json!({
+            "name": "buy", "category": "shop",
+            "data": {"plan": "free", "cart": {"total": 3}, "text": {"a": 1}},
+        });
+        assert_eq!(patched(change, event), after);
+    }
+
+    #[test]
+    fn what_is_set_is_not_contradicted_by_another_spelling() {
+        let when = patch(json!({"occurred_at": "then"}), &[], &[]);
+        let event = json!({"timestamp": "a", "occurredAt": "b", "occurred_at": "c"});
+        assert_eq!(patched(when, event), json!({"occurred_at": "then"}));
+        let session = patch(json!({"session_id": A}), &[], &[]);
+        let event = json!({"session": {"id": B}, "sessionId": B});
+        assert_eq!(patched(session, event), json!({"session_id": A}));
+        let session = patch(json!({"session.id": A, "eventId": B}), &[], &[]);
+        let event = json!({"session_id": B, "session": {"id": B}, "event_id": A});
+        assert_eq!(patched(session, event), json!({"session": {"id": A}, "eventId": B}));
+    }
+
+    #[test]
+    fn sessions_are_mapped_in_whichever_form_they_are() {
+        let change = || patch(json!({}), &[], &[(A, B)]);
+        let upper = A.to_uppercase();
+        for (event, after) in [
+            (json!({"session_id": A}), json!({"session_id": B})),
+            (json!({"sessionId": upper}), json!({"sessionId": B})),
+            (json!({"session": {"id": A}}), json!({"session": {"id": B}})),
+            (json!({"session": A, "x": A}), json!({"session": B, "x": A})),
+            (json!({"session_id": B}), json!({"session_id": B})),
+            (json!({"session_id": 3, "session": []}), json!({"session_id": 3, "session": []})),
+            (json!([A]), json!([A])),
+        ] {
+            assert_eq!(patched(change(), event), after);
+        }
+        // One that was set just now, too.
+        let both = patch(json!({"session_id": A}), &[], &[(A, B)]);
+        assert_eq!(patched(both, json!({})), json!({"session_id": B}));
+    }
+
+    #[test]
+    fn what_is_no_object_becomes_one_when_something_is_set() {
+        let change = || patch(json!({"data.a": 1}), &["x"], &[]);
+        for event in [json!(3), json!("text"), json!([1]), json!(null)] {
+            assert_eq!(patched(change(), event), json!({"data": {"a": 1}}));
+        }
+        assert_eq!(patched(patch(json!({}), &["x"], &[]), json!([1])), json!([1]));
+    }
+
+    #[test]
+    fn everything_wrong_is_said() {
+        let long = "x".repeat(201);
+        let deep = ["a"; 11].join(".");
+        let bad = patch(
+            json!({"": 1, "a..b": 1, "a.\0": 1, "timestamp": 1, "occurred_at": 1, "sessionId": 1,
+                   "session.id": 1}),
+            &[&long, &deep, "fine"],
+            &[("x", A), (A, "00000000-0000-0000-0000-000000000000")],
+        );
+        let said = [
+            "patch.set MALFORMED_PATH",
+            "patch.set MALFORMED_PATH",
+            "patch.set MALFORMED_PATH",
+            "patch.remove MALFORMED_PATH",
+            "patch.remove MALFORMED_PATH",
+            "patch.set CONFLICTING_FIELDS",
+            "patch.set CONFLICTING_FIELDS",
+            "patch.sessions MALFORMED_UUID",
+            "patch.sessions MALFORMED_UUID",
+        ];
+        assert_eq!(bad.unwrap_err(), said);
+    }
+
+    #[test]
+    fn there_may_be_only_so_many() {
+        let many = |n: usize| -> Value {
+            Value::Object((0..n).map(|at| (format!("data.a{at}"), json!(at))).collect())
+        };
+        assert!(patch(many(50), &["a"; 50], &[]).is_ok());
+        let bad = patch(many(51), &["a"; 51], &[]).unwrap_err();
+        assert_eq!(bad, ["patch.set TOO_MANY_PLACES", "patch.remove TOO_MANY_PLACES"]);
+        let ids: Vec<String> = (0..1_001).map(|_| Uuid::now_v7().to_string()).collect();
+        let sessions: Vec<_> = ids.iter().map(|id| (id.as_str(), A)).collect();
+        assert!(patch(json!({}), &[], &sessions[..1_000]).is_ok());
+        let bad = patch(json!({}), &[], &sessions).unwrap_err();
+        assert_eq!(bad, ["patch.sessions TOO_MANY_PLACES"]);
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_set_is_there(
+            event in any_json(&["data", "session", "session_id", "id", "timestamp"]),
+            path in "(data|session|timestamp|a)(\\.[abid]{1,2}){0,3}",
+            gone in "(data|session|timestamp|a)(\\.[abid]{1,2}){0,3}",
+            value in any_json(&["id"]),
+        ) {
+            let change = patch(json!({path.as_str(): value}), &[&gone], &[]).unwrap();
+            let mut event = event;
+            change.apply(&mut event);
+            let there = path.split('.').try_fold(&event, |here, name| here.get(name));
+            prop_assert_eq!(there, Some(&value));
+        }
+    }
+}

@@ -8,6 +8,7 @@
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -39,6 +40,8 @@ use crate::{
 /// Events and bytes of one transaction, unless a single batch has more.
 const EVENTS_AT_A_TIME: i64 = 2_000;
 const BYTES_AT_A_TIME: i64 = 4 * 1024 * 1024;
+/// How long the events of one transaction may be looked at. Mostly it is milliseconds.
+const JUDGE_FOR: Duration = Duration::from_secs(10);
 /// The grain of what is counted.
 const QUARTER: TimeDelta = TimeDelta::minutes(15);
 /// The grain of the ledger.
@@ -247,11 +250,16 @@ fn unpack(batches: Vec<Batch>) -> Result<(Vec<Taken>, Asked), Error> {
     Ok((all, asked))
 }
 
-/// Looks at each event.
+/// Looks at each event, but not for ever: schemas and data at their limits, made for it, take seconds.
 fn judge(taken: Vec<Taken>, facts: &Facts) -> Vec<Judged> {
-    let known = facts.known();
+    let (known, start) = (facts.known(), Instant::now());
     let judge = |taken: Taken| {
-        let judged = Draft::read(&taken.value, taken.received_at).settle(&known);
+        let judged = if start.elapsed() < JUDGE_FOR {
+            Draft::read(&taken.value, taken.received_at).settle(&known)
+        } else {
+            let text = "was not checked in time: its event type takes too long for events sent with it; make the schema simpler, or send fewer at a time";
+            Err(vec![Violation::new("event", reasons::CHECK_TOO_SLOW, text)])
+        };
         (taken, judged)
     };
     taken.into_iter().map(judge).collect()

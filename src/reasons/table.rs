@@ -194,6 +194,7 @@ reasons! {
     DUPLICATE_CONFLICT:
         tap("`tap_id`", "another tap has this `tap_id` and `tapped_at`, and differs from this one"),
         event("`event_id`", "another event has this `event_id`, and differs from this one");
+    CHECK_TOO_SLOW: event("`event`", "checking it and what was sent with it took more than ten seconds, by a schema that is made so");
     PROCESSING_FAILED: event("`event`", "it could not be stored in five tries; the log has the cause");
     MALFORMED_DATE:
         field("`start_date`, `end_date`",

@@ -28,6 +28,7 @@ use crate::{
         App, Options, OwnPostgres, Team, eventually, query,
         rpcs::{Rpc, rpcs},
         store,
+        visits::Visits,
         wires::{Call, Door, Outcome, Wire},
     },
     conformance::sample,
@@ -175,7 +176,7 @@ async fn every_rpc_has_a_row_and_refuses_whoever_lacks_what_it_asks() {
 fn every_rpc_asks_for_its_scope_and_its_quota() {
     use Class::{Change, Query, Read, Stream, Write};
     use Route::{AnyKey, ByTag, Key, Own};
-    use Scope::{KeysManage, TagsWrite, TapsRead, TapsWrite};
+    use Scope::{EventsRead, EventsWrite, KeysManage, TagsWrite, TapsRead, TapsWrite};
     let expected = [
         ("ApiKeys/CreateApiKey", Key(KeysManage, Change)),
         ("ApiKeys/ListApiKeys", Key(KeysManage, Read)),
@@ -199,6 +200,29 @@ fn every_rpc_asks_for_its_scope_and_its_quota() {
         ("Tags/UpdateTag", Key(TagsWrite, Change)),
         ("Tags/ArchiveTag", Key(TagsWrite, Change)),
         ("Tags/GetTagQrCode", Key(TapsRead, Read)),
+        ("Events/CreateSession", Key(EventsWrite, Write)),
+        ("Events/GetSession", Key(EventsRead, Read)),
+        ("Events/ListSessions", Key(EventsRead, Read)),
+        ("Events/RecordEvents", Key(EventsWrite, Write)),
+        ("Events/GetReceipt", Key(EventsWrite, Read)),
+        ("Events/GetEvent", Key(EventsRead, Read)),
+        ("Events/ListEvents", Key(EventsRead, Read)),
+        ("Events/QueryEvents", Key(EventsRead, Query)),
+        ("Events/StreamEvents", Key(EventsRead, Stream)),
+        ("Events/UpdateEvent", Key(EventsWrite, Change)),
+        ("Events/ReplaceEvent", Key(EventsWrite, Change)),
+        ("Events/DeleteEvent", Key(EventsWrite, Change)),
+        ("Events/ListEventErrors", Key(EventsRead, Read)),
+        ("Events/GetEventError", Key(EventsRead, Read)),
+        ("Events/GroupEventErrors", Key(EventsRead, Read)),
+        ("Events/ReplayEventErrors", Key(EventsWrite, Change)),
+        ("Events/PutEventType", Key(EventsWrite, Change)),
+        ("Events/GetEventType", Key(EventsRead, Read)),
+        ("Events/ListEventTypes", Key(EventsRead, Read)),
+        ("Events/DeleteEventType", Key(EventsWrite, Change)),
+        ("Events/GetIngestLedger", Key(EventsRead, Read)),
+        ("Events/GetEventSettings", Key(EventsRead, Read)),
+        ("Events/UpdateEventSettings", Key(EventsWrite, Change)),
     ];
     let rows: HashMap<String, Route> = rpcs().iter().map(|rpc| (rpc.name(), rpc.route())).collect();
     let expected: HashMap<String, Route> =
@@ -238,7 +262,7 @@ fn by_token(route: Route, reads: bool, limited: bool) -> Result<(), (Code, Strin
     let not_enough = || refusal(Code::PermissionDenied, "TOKEN_NOT_ENOUGH");
     match route {
         Route::Own(_) => Err(not_enough()),
-        Route::Key(scope, _) | Route::ByTag(scope, _) if !(reads && scope == Scope::TapsRead) => {
+        Route::Key(scope, _) | Route::ByTag(scope, _) if !(reads && scope.reads()) => {
             Err(missing_scope())
         }
         Route::Key(..) if limited => Err(not_enough()),
@@ -256,7 +280,7 @@ async fn a_token_reads_what_it_says_and_never_more_by_any_rpc() {
     let writer = app.key(team.id, None, &[Scope::TapsWrite, Scope::KeysManage], None).await;
     let writer = app.key_id(team.id, &writer).await;
     let forge = Forge::of(&app, &clock).await;
-    let writing = [Scope::TapsWrite, Scope::TagsWrite, Scope::KeysManage];
+    let writing = [Scope::TapsWrite, Scope::TagsWrite, Scope::EventsWrite, Scope::KeysManage];
     // Whether it reads, and whether it is limited to tags.
     let tokens = [
         (issue(&app, &team.key, &[]).await, true, false),
@@ -443,12 +467,65 @@ fn of_another_team(rpc: &Rpc) -> Named {
         "ApiKeys/ListKeyEvents" => Answer(json!({"keyId": "<key>"})),
         "ApiKeys/ListApiKeys" => Own(json!({"includeEnded": true})),
         "ApiKeys/WhoAmI" | "ApiKeys/GetQuota" => Own(json!({})),
-        name => panic!("{name}: say what of another team it can be asked for"),
+        name => {
+            let of_events = name.strip_prefix("Events/").and_then(event_of_another_team);
+            of_events
+                .unwrap_or_else(|| panic!("{name}: say what of another team it can be asked for"))
+        }
     }
 }
 
+/// What an RPC of events is asked for of another team, by its `<session>`, its `<event>` and so on.
+fn event_of_another_team(name: &str) -> Option<Named> {
+    use Named::{Answer, NotFound, Own};
+    let event = |more: Value| {
+        let mut request = json!({"eventId": "<event>", "etag": "*"});
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        NotFound("EVENT_NOT_FOUND", request)
+    };
+    let whole = json!({
+        "sessionId": "<session>", "category": "a", "name": "b", "data": {"c": 1},
+        "occurredAt": "2023-01-01T00:00:00Z",
+    });
+    let kind = || json!({"category": "<category>", "name": "theirs"});
+    Some(match name {
+        // An id is of its team.
+        "CreateSession" => Own(json!({"id": "<session>"})),
+        "RecordEvents" => Own(json!({"events": [{
+            "event_id": "<event>", "session_id": "<session>", "category": "a", "name": "b",
+            "data": {"c": 1}, "occurred_at": "2023-01-01T00:00:00Z",
+        }]})),
+        "PutEventType" => {
+            Own(json!({"category": "<category>", "name": "theirs", "schema": {"minProperties": 9}}))
+        }
+        "UpdateEventSettings" => Own(json!({"unknownSessions": "CREATE"})),
+        "ReplayEventErrors" => Own(json!({"requestId": "<request of events>"})),
+        "ListSessions" => Answer(json!({"tapId": "<tap>"})),
+        "GetSession" => NotFound("SESSION_NOT_FOUND", json!({"id": "<session>"})),
+        "GetReceipt" => NotFound("RECEIPT_NOT_FOUND", json!({"id": "<receipt>"})),
+        "GetEvent" | "DeleteEvent" => NotFound("EVENT_NOT_FOUND", json!({"eventId": "<event>"})),
+        "UpdateEvent" => event(json!({"name": "mine"})),
+        "ReplaceEvent" => event(whole),
+        "ListEvents" => Answer(json!({"sessionId": "<session>"})),
+        // With a token of the place, which is of this second.
+        "StreamEvents" => Own(json!({"sessionId": "<session>"})),
+        "QueryEvents" => Own(json!({"startDate": "2023-01-01", "endDate": "2023-01-01"})),
+        "ListEventErrors" | "GroupEventErrors" => {
+            Answer(json!({"filter": {"fingerprint": "<fingerprint>"}}))
+        }
+        "GetEventError" => NotFound("EVENT_ERROR_NOT_FOUND", json!({"id": "<error>"})),
+        "GetEventType" | "DeleteEventType" => NotFound("EVENT_TYPE_NOT_FOUND", kind()),
+        "ListEventTypes" => Answer(json!({"category": "<category>"})),
+        "GetIngestLedger" => {
+            Answer(json!({"start": "2020-01-01T00:00:00Z", "end": "2199-01-01T00:00:00Z"}))
+        }
+        "GetEventSettings" => Answer(json!({})),
+        _ => return None,
+    })
+}
+
 /// A request with the words for what it names.
-fn filled(request: &Value, words: &[(&str, &str)]) -> Value {
+fn filled(request: &Value, words: &[(&'static str, String)]) -> Value {
     let mut text = request.to_string();
     for (name, word) in words {
         text = text.replace(&format!("<{name}>"), word);
@@ -477,7 +554,7 @@ async fn stored(app: &App, team: TeamId) -> Vec<(String, String)> {
 }
 
 /// A team has all that there is: taps, requests with ids, tags and keys made by these.
-async fn have_everything(app: &App, team: &Team, owned: &[(&str, &str)]) {
+async fn have_everything(app: &App, team: &Team, owned: &[(&'static str, String)]) {
     let they = [("x-api-key", team.key.as_str())];
     for (name, request) in [
         ("TapAnalytics/RecordTaps", json!({"taps": [{"tagUid": "theirs"}]})),
@@ -491,10 +568,23 @@ async fn have_everything(app: &App, team: &Team, owned: &[(&str, &str)]) {
             json!({"name": "their name", "scopes": ["taps:read"], "requestId": "<request of keys>"}),
         ),
         ("ApiKeys/RotateApiKey", json!({"id": "<key>", "requestId": "<request of rotation>"})),
+        (
+            "Events/ReplayEventErrors",
+            json!({"errorIds": ["<error>"], "requestId": "<request of events>"}),
+        ),
     ] {
         let made = ask(app, &Rpc::of(name), &filled(&request, owned), &they).await;
         assert_eq!(made.code, Code::Ok, "{made:?}");
     }
+}
+
+/// Waits until no event waits but for those that wait for ever.
+async fn settled(app: &App) {
+    eventually("all events are settled", || async {
+        let waiting = "select count(*) from event_inbox where next_try_at < '2199-01-01'";
+        app.scalar::<i64>(waiting).await == 0
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -504,22 +594,40 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
     let theirs = app.reporting_team("rival", &["theirs"]).await;
     let their_key = app.key(theirs.id, None, Scope::ALL, None).await;
     let their_key = app.key_id(theirs.id, &their_key).await.0.to_string();
-    let requests: Vec<String> = (1..5).map(|n| uuid::Uuid::from_u128(n).to_string()).collect();
-    let owned = [
+    let visits = Visits::of(&app, theirs.id, &theirs.key, 2).await;
+    let things = [
         ("tag", "theirs"),
-        ("key", their_key.as_str()),
-        ("request", requests[0].as_str()),
-        ("request of tags", &requests[1]),
-        ("request of keys", &requests[2]),
-        ("request of rotation", &requests[3]),
-    ];
+        ("key", &their_key),
+        ("tap", &visits.tap),
+        ("session", &visits.session),
+        ("event", &visits.event),
+        ("receipt", &visits.receipt),
+        ("error", &visits.error),
+        ("fingerprint", &visits.fingerprint),
+        ("category", "their category"),
+    ]
+    .map(|(name, word)| (name, word.to_owned()));
+    let requests = ["", " of tags", " of keys", " of rotation", " of events"];
+    let requests = (1..).zip(requests).map(|(n, of)| {
+        let name: &'static str = format!("request{of}").leak();
+        (name, uuid::Uuid::from_u128(n).to_string())
+    });
+    let requests: Vec<_> = requests.collect();
+    let owned = [&things[..], &requests].concat();
     have_everything(&app, &theirs, &owned).await;
+    settled(&app).await;
     let before = stored(&app, theirs.id).await;
     // What nobody has, of the same length.
-    let nobodys_key = uuid::Uuid::from_u128(9).to_string();
-    let nobodys = [("tag", "nobody"), ("key", nobodys_key.as_str())];
-    let secrets =
-        ["rival", "theirs", "Label of theirs", "their name", their_key.as_str(), "tap_2_"];
+    let nobodys = things.clone().map(|(name, _)| match name {
+        "tag" => (name, "nobody".to_owned()),
+        "category" => (name, "nobodys things".to_owned()),
+        "fingerprint" => (name, "0".repeat(32)),
+        _ => (name, uuid::Uuid::from_u128(9).to_string()),
+    });
+    let nobodys = [&nobodys[..], &requests].concat();
+    let words = things.iter().map(|(_, word)| word.as_str());
+    let secrets: Vec<&str> =
+        words.chain(["rival", "Label of theirs", "their name", "tap_2_"]).collect();
 
     let we = [("x-api-key", ours.key.as_str())];
     let mut rpcs = rpcs();
@@ -540,14 +648,18 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
             None => assert_eq!(outcome.code, Code::Ok, "{name}: {outcome:?}"),
         }
         if same {
-            let mut words = nobodys.to_vec();
-            words.extend(&owned[2..]);
-            let nobodys = ask(&app, &rpc, &filled(&request, &words), &we).await;
+            let nobodys = ask(&app, &rpc, &filled(&request, &nobodys), &we).await;
             assert_same(&in_other_words(&nobodys, "nobody", "theirs"), &outcome, &name);
         }
         let said = format!("{outcome:?}").replace("no such tag: \\\"theirs\\\"", "");
-        let made = ["Tags/CreateTag", "Tags/BatchCreateTags"].contains(&name.as_str());
-        for secret in secrets.iter().filter(|secret| !(made && **secret == "theirs")) {
+        // What we make by the same name.
+        let made: &[&str] = match name.as_str() {
+            "Tags/CreateTag" | "Tags/BatchCreateTags" => &["theirs"],
+            "Events/PutEventType" => &["theirs", "their category"],
+            "Events/CreateSession" => &[&visits.session],
+            _ => &[],
+        };
+        for secret in secrets.iter().filter(|secret| !made.contains(secret)) {
             assert!(!said.contains(secret), "{name} tells of {secret}: {said}");
         }
         assert_eq!(stored(&app, theirs.id).await, before, "after {name}");
@@ -558,6 +670,10 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
     let again = json!({"tags": [{"uid": "theirs", "label": "x"}], "skipExisting": true});
     let again = ask(&app, &Rpc::of("Tags/BatchCreateTags"), &again, &we).await;
     assert_eq!(again.answer()["existingUids"], json!(["theirs"]));
+    // And the event of the same id is ours, too: it was not taken for theirs, sent again.
+    settled(&app).await;
+    let ours_happened = format!("select count(*) from events where team_id = {}", ours.id);
+    assert_eq!(app.scalar::<i64>(&ours_happened).await, 1);
     assert_eq!(stored(&app, theirs.id).await, before);
 }
 

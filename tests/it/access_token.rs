@@ -28,6 +28,7 @@ use crate::{
 };
 
 const STREAM: &str = "/v1/taps:stream";
+const EVENTS: &str = "/v1/events:stream";
 const WATCH: &str = "/v1/taps:watch?query.startDate=2023-01-01&query.endDate=2023-01-01";
 
 /// A call of an RPC straight to the service.
@@ -97,6 +98,7 @@ async fn an_event_source_opens_the_streams_with_a_token_in_its_query() {
         let get = |path: &str| here.get(path).header("accept", accept);
         assert!(opened(get(&with(STREAM, &token))).await.unwrap().get("hello").is_some());
         assert!(opened(get(&with(WATCH, &token))).await.unwrap().get("answer").is_some());
+        assert!(opened(get(&with(EVENTS, &token))).await.unwrap().get("hello").is_some());
         // Wherever in the query it is.
         let first = format!("{STREAM}?access_token={token}&tagUids=a&include=0");
         assert!(opened(get(&first)).await.unwrap().get("hello").is_some());
@@ -160,7 +162,12 @@ async fn nothing_but_the_streams_takes_a_token_in_its_query() {
         let answer = answer.send().await.unwrap();
         assert_eq!(answer.headers()["grpc-status"], "16", "{path}");
     }
-    let streams = ["GET /v1/taps:stream", "GET /v1/taps:watch", "POST /v1/taps:watch"];
+    let streams = [
+        "GET /v1/events:stream",
+        "GET /v1/taps:stream",
+        "GET /v1/taps:watch",
+        "POST /v1/taps:watch",
+    ];
     assert_eq!(taken.iter().collect::<Vec<_>>(), streams);
     for path in ["/docs/", "/openapi.json", "/"] {
         let open = here.get(&with(path, "x.y")).send().await.unwrap();
@@ -274,8 +281,10 @@ fn paths_with(token: &str) -> Vec<String> {
     vec![
         with(STREAM, token),
         with(WATCH, token),
+        with(EVENTS, token),
         with(&with(STREAM, token), token),
         with("/v1/taps:stream?tagUids=nobodys", token),
+        with("/v1/events:stream?resumeToken=x", token),
         with("/v1/taps:stream?resumeToken=x", token),
         with("/v1/taps:stream?form=x", token),
         with("/v1/taps:query", token),
@@ -294,6 +303,13 @@ fn paths_with(token: &str) -> Vec<String> {
         format!("/v1/taps:stream?{token}"),
         format!("/v1/tags/{token}"),
         format!("/v1/apiKeys/{token}"),
+        format!("/v1/events:stream/{token}"),
+        format!("/v1/events/{token}"),
+        format!("/v1/sessions/{token}"),
+        format!("/v1/eventReceipts/{token}"),
+        format!("/v1/eventErrors/{token}"),
+        format!("/v1/eventTypes/{token}/{token}"),
+        format!("/v1/eventErrors?filter.reason={token}"),
         format!("/v1/tags?pageToken={token}"),
     ]
 }

@@ -356,6 +356,8 @@ async fn a_key_that_was_pasted_into_a_path_is_not_logged_and_what_was_called_is(
     let http = Client::new();
     // Method, path, body; what the log has as its path, and the status.
     let get_tag = Some("/tap.v1.Tags/GetTag");
+    let event = |name: &str| Some(format!("/tap.v1.Events/{name}").leak() as &str);
+    let broken = format!("{{\"events\": [{{\"data\": {{\"key\": {key}}}}}]}}").leak() as &str;
     let cases = [
         (Method::GET, format!("/v1/tags/{key}"), "", get_tag, 404),
         (Method::GET, format!("/v1//tags//{key}"), "", get_tag, 404),
@@ -380,6 +382,27 @@ async fn a_key_that_was_pasted_into_a_path_is_not_logged_and_what_was_called_is(
         (Method::GET, format!("/v1/apiKeys/{key}"), "", Some("/tap.v1.ApiKeys/GetApiKey"), 400),
         (Method::GET, format!("/v1/apiKeys/{key}/{key}"), "", None, 404),
         (Method::GET, format!("/v1/apiKeys{key}"), "", None, 404),
+        (Method::GET, format!("/v1/sessions/{key}"), "", event("GetSession"), 400),
+        (Method::GET, format!("/v1/sessions/{key}/{key}"), "", None, 404),
+        (Method::DELETE, format!("/v1/sessions/{key}"), "", None, 405),
+        (Method::GET, format!("/v1/sessions?tapId={key}"), "", Some("/v1/sessions"), 400),
+        (Method::GET, format!("/v1/events/{key}"), "", event("GetEvent"), 400),
+        (Method::PATCH, format!("/v1/events/{key}"), "{}", event("UpdateEvent"), 400),
+        (Method::PUT, format!("/v1/events/{key}"), "{\"x\"", event("ReplaceEvent"), 400),
+        (Method::DELETE, format!("/v1/events/{key}?etag={key}"), "", event("DeleteEvent"), 400),
+        (Method::POST, format!("/v1/events/{key}"), "", None, 405),
+        (Method::GET, format!("/v1/events{key}"), "", None, 404),
+        (Method::GET, format!("/v1/events?category={key}&order=9"), "", Some("/v1/events"), 400),
+        (Method::POST, "/v1/events".to_owned(), broken, Some("/v1/events"), 400),
+        (Method::GET, format!("/v1/eventReceipts/{key}"), "", event("GetReceipt"), 400),
+        (Method::GET, format!("/v1/eventErrors/{key}"), "", event("GetEventError"), 400),
+        (Method::GET, format!("/v1/eventErrors:{key}"), "", None, 404),
+        (Method::GET, format!("/v1/eventErrors?filter.{key}=1"), "", Some("/v1/eventErrors"), 400),
+        (Method::GET, format!("/v1/eventTypes/{key}/{key}"), "", event("GetEventType"), 404),
+        (Method::DELETE, format!("/v1/eventTypes/a/{key}"), "", event("DeleteEventType"), 404),
+        (Method::PUT, format!("/v1/eventTypes/{key}/a"), "{}", event("PutEventType"), 400),
+        (Method::GET, format!("/v1/eventTypes/{key}"), "", None, 404),
+        (Method::GET, format!("/v1/eventTypes/{key}/a/b"), "", None, 404),
         (Method::GET, format!("/V1/tags/{key}"), "", None, 404),
         (Method::GET, format!("/t/acme/{key}"), "", None, 404),
     ];

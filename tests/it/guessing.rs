@@ -29,6 +29,7 @@ use crate::app::{
     report::{record, report},
     rpcs::Rpc,
     store,
+    visits::Visits,
     wires::{Call, Door, Outcome, WIRES, Wire, http_outcome},
 };
 
@@ -50,10 +51,17 @@ struct Held {
     resume: String,
     key: String,
     token: String,
+    visits: Visits,
+    page_of_sessions: String,
+    page_of_visits: String,
+    page_of_errors: String,
+    page_of_types: String,
+    page_of_minutes: String,
+    resume_events: String,
 }
 
 impl Held {
-    async fn by(app: &App, team: &Team) -> Self {
+    async fn by(app: &App, team: &Team, number: u64) -> Self {
         let text = async |name: &str, request: Value, place: &str| {
             let outcome = ask(app, &Rpc::of(name), &request, &team.key, "192.0.2.1").await;
             let text = outcome.answer().pointer(place).unwrap_or_else(|| panic!("{outcome:?}"));
@@ -63,7 +71,15 @@ impl Held {
         let new = json!({"name": "a", "scopes": ["taps:read"]});
         record(&mut app.client(&team.key), vec![report("a", crate::app::now())]).await;
         let day = json!({"startDate": "2023-01-01", "endDate": "2023-01-01"});
+        let visits = Visits::of(app, team.id, &team.key, number).await;
         Self {
+            visits,
+            page_of_sessions: text("Events/ListSessions", one(), "/nextPageToken").await,
+            page_of_visits: text("Events/ListEvents", one(), "/nextPageToken").await,
+            page_of_errors: text("Events/ListEventErrors", one(), "/nextPageToken").await,
+            page_of_types: text("Events/ListEventTypes", one(), "/nextPageToken").await,
+            page_of_minutes: text("Events/GetIngestLedger", minutes(""), "/nextPageToken").await,
+            resume_events: text("Events/StreamEvents", json!({}), "/hello/resumeToken").await,
             key_id: text("ApiKeys/CreateApiKey", new, "/apiKey/id").await,
             page_of_keys: text("ApiKeys/ListApiKeys", one(), "/nextPageToken").await,
             page_of_events: text("ApiKeys/ListKeyEvents", one(), "/nextPageToken").await,
@@ -73,6 +89,13 @@ impl Held {
             token: text("ApiKeys/IssueToken", json!({}), "/token").await,
         }
     }
+}
+
+/// A page of the whole ledger.
+fn minutes(token: &str) -> Value {
+    json!({
+        "start": "2020-01-01T00:00:00Z", "end": "2199-01-01T00:00:00Z", "pageSize": 1, "pageToken": token,
+    })
 }
 
 /// Another installation, with other secrets under the same names, and a team of the same number.
@@ -137,12 +160,64 @@ fn guesses(theirs: &Held, away: &Held) -> Vec<Guess> {
             missing,
         ),
     ];
+    all.extend(guesses_of_events(guess));
     for guess in &mut all {
-        if guess.refusal == missing {
+        // Of an id another one is as good.
+        if guess.refusal != bad {
             guess.nobodys = Uuid::from_u128(7).to_string();
         }
     }
     all
+}
+
+fn guesses_of_events(
+    guess: impl Fn(&'static str, fn(&str) -> Value, fn(&Held) -> &String, (Code, &'static str)) -> Guess,
+) -> Vec<Guess> {
+    let bad = (Code::InvalidArgument, "INVALID_FIELDS");
+    let missing = |reason| (Code::NotFound, reason);
+    let page = |token: &str| json!({"pageSize": 1, "pageToken": token});
+    let id = |id: &str| json!({"id": id});
+    let event = |id: &str| json!({"eventId": id});
+    let update = |id: &str| json!({"eventId": id, "etag": "*", "name": "b"});
+    let replace = |id: &str| {
+        json!({
+            "eventId": id, "etag": "*", "sessionId": id, "category": "a", "name": "b",
+            "data": {"c": 1}, "occurredAt": "2023-01-01T00:00:00Z",
+        })
+    };
+    let kind = |etag: &str| json!({"category": "a", "name": "b", "schema": {}, "etag": etag});
+    let no_event = missing("EVENT_NOT_FOUND");
+    vec![
+        guess("Events/ListSessions", page, |held| &held.page_of_sessions, bad),
+        guess("Events/ListEvents", page, |held| &held.page_of_visits, bad),
+        guess("Events/ListEventErrors", page, |held| &held.page_of_errors, bad),
+        guess("Events/ListEventTypes", page, |held| &held.page_of_types, bad),
+        guess("Events/GetIngestLedger", minutes, |held| &held.page_of_minutes, bad),
+        guess(
+            "Events/StreamEvents",
+            |token| json!({"resumeToken": token}),
+            |held| &held.resume_events,
+            bad,
+        ),
+        guess("Events/GetSession", id, |held| &held.visits.session, missing("SESSION_NOT_FOUND")),
+        guess("Events/GetReceipt", id, |held| &held.visits.receipt, missing("RECEIPT_NOT_FOUND")),
+        guess(
+            "Events/GetEventError",
+            id,
+            |held| &held.visits.error,
+            missing("EVENT_ERROR_NOT_FOUND"),
+        ),
+        guess("Events/GetEvent", event, |held| &held.visits.event, no_event),
+        guess("Events/UpdateEvent", update, |held| &held.visits.event, no_event),
+        guess("Events/ReplaceEvent", replace, |held| &held.visits.event, no_event),
+        guess("Events/DeleteEvent", event, |held| &held.visits.event, no_event),
+        guess(
+            "Events/PutEventType",
+            kind,
+            |held| &held.visits.etag,
+            (Code::Aborted, "ETAG_MISMATCH"),
+        ),
+    ]
 }
 
 /// Two teams of one installation, and one of another.
@@ -161,8 +236,8 @@ async fn three() -> Three {
     let theirs = app.reporting_team("other", &["a", "b", "c"]).await;
     let (away, same_number) = elsewhere(&app).await;
     assert_eq!(ours.id, same_number.id);
-    let (ours_held, theirs) = (Held::by(&app, &ours).await, Held::by(&app, &theirs).await);
-    let held = Held::by(&away, &same_number).await;
+    let (ours_held, theirs) = (Held::by(&app, &ours, 1).await, Held::by(&app, &theirs, 2).await);
+    let held = Held::by(&away, &same_number, 3).await;
     Three { app, _away: away, ours, ours_held, theirs, away: held }
 }
 
@@ -190,6 +265,23 @@ async fn what_is_anothers_is_refused_as_what_is_nobodys() {
         ("Tags/ListTags", json!({"pageSize": 1, "pageToken": ours_held.page_of_tags})),
         ("TapAnalytics/StreamTaps", json!({"resumeToken": ours_held.resume})),
         ("ApiKeys/GetApiKey", json!({"id": ours_held.key_id})),
+        ("Events/ListSessions", json!({"pageSize": 1, "pageToken": ours_held.page_of_sessions})),
+        ("Events/ListEvents", json!({"pageSize": 1, "pageToken": ours_held.page_of_visits})),
+        ("Events/ListEventErrors", json!({"pageSize": 1, "pageToken": ours_held.page_of_errors})),
+        ("Events/ListEventTypes", json!({"pageSize": 1, "pageToken": ours_held.page_of_types})),
+        ("Events/GetIngestLedger", minutes(&ours_held.page_of_minutes)),
+        ("Events/StreamEvents", json!({"resumeToken": ours_held.resume_events})),
+        ("Events/GetSession", json!({"id": ours_held.visits.session})),
+        ("Events/GetReceipt", json!({"id": ours_held.visits.receipt})),
+        ("Events/GetEventError", json!({"id": ours_held.visits.error})),
+        ("Events/GetEvent", json!({"eventId": ours_held.visits.event})),
+        (
+            "Events/PutEventType",
+            json!({
+                "category": "their category", "name": "theirs", "schema": {},
+                "etag": ours_held.visits.etag,
+            }),
+        ),
     ] {
         let outcome = ask(&app, &Rpc::of(name), &request, &ours.key, who).await;
         assert_eq!(outcome.code, Code::Ok, "{name}: {outcome:?}");
@@ -266,17 +358,32 @@ async fn medians(mut one: impl AsyncFnMut(), mut other: impl AsyncFnMut()) -> (D
 async fn what_is_anothers_takes_as_long_as_what_is_nobodys() {
     let Three { app, ours, theirs, away, .. } = three().await;
     let door = Door::straight(&app).kept().await;
+    // Of a team that has none of the types that the others have.
+    let bare = app.reporting_team("bare", &[]).await.key;
     let mut measured = Vec::new();
     for Guess { rpc: name, request, others, nobodys, .. } in guesses(&theirs, &away) {
         let rpc = Rpc::of(name);
+        // A key of its own, so that no quota is used up.
+        let key = app.key(ours.id, None, Scope::ALL, None).await;
         let time = async |text: &String| {
-            ask_at(&door, &rpc, &request(text), &ours.key, "192.0.2.3").await;
+            ask_at(&door, &rpc, &request(text), &key, "192.0.2.3").await;
         };
         for other in &others {
             let (other, nobodys) =
                 medians(async || time(other).await, async || time(&nobodys).await).await;
             measured.push((name, other, nobodys));
         }
+    }
+    for name in ["Events/GetEventType", "Events/DeleteEventType"] {
+        let rpc = Rpc::of(name);
+        let time = async |kind: &str| {
+            let request = json!({"category": "their category", "name": kind});
+            let outcome = ask_at(&door, &rpc, &request, &bare, "192.0.2.3").await;
+            assert_eq!(outcome.code, Code::NotFound);
+        };
+        let (other, nobodys) =
+            medians(async || time("theirs").await, async || time("nobody").await).await;
+        measured.push((name, other, nobodys));
     }
     for name in ["Tags/GetTag", "TapAnalytics/QueryTaps", "TapAnalytics/RecordTaps"] {
         let rpc = Rpc::of(name);

@@ -344,15 +344,15 @@ async fn readers_and_writers_get_over_a_restart_of_the_store() {
 }
 
 /// The program, serving on fixed ports.
-struct Service {
+pub struct Service {
     url: String,
-    grpc: SocketAddr,
+    pub grpc: SocketAddr,
     admin: SocketAddr,
     child: Child,
 }
 
 impl Service {
-    async fn start(url: &str) -> Self {
+    pub async fn start(url: &str) -> Self {
         let on = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let (grpc, admin) = (on(app::envoy::free_port()), on(app::envoy::free_port()));
         let child = Self::spawn(url, grpc, admin);
@@ -381,7 +381,7 @@ impl Service {
     }
 
     /// SIGKILL, and a new start.
-    async fn kill_and_start(&mut self) {
+    pub async fn kill_and_start(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         self.child = Self::spawn(&self.url, self.grpc, self.admin);

@@ -11,6 +11,7 @@
     clippy::cast_precision_loss,
     reason = "counts are whole numbers, and small"
 )]
+#![expect(clippy::needless_pass_by_value, reason = "a request is written where it is sent")]
 #![expect(unreachable_pub, reason = "there is no outside here")]
 
 mod app;
@@ -23,6 +24,7 @@ mod command;
 mod conformance;
 mod docs;
 mod envoy;
+mod event_json;
 mod events;
 mod faults;
 mod guessing;

@@ -13,6 +13,7 @@ use crate::{
         App, Team, connect,
         report::{record, report},
         rpcs::Rpc,
+        visits::Visits,
         wires::{Call, Door, Wire},
     },
     schema::{TABLES, as_role},
@@ -66,7 +67,8 @@ async fn two_teams() -> (App, [Team; 2]) {
     let app = App::start().await;
     let teams =
         [app.reporting_team("acme", &["a"]).await, app.reporting_team("other", &["a"]).await];
-    for team in &teams {
+    for (number, team) in (1..).zip(&teams) {
+        Visits::of(&app, team.id, &team.key, number).await;
         record(&mut app.client(&team.key), vec![report("a", crate::app::now())]).await;
         let create = Rpc::of("ApiKeys/CreateApiKey");
         let id = "5d1d2e4c-5f0a-4f6e-9d0b-6a1f0c9a7b11";
@@ -133,9 +135,20 @@ async fn the_role_of_requests_may_do_this_and_nothing_else() {
     }
     let expected = [
         "api_keys: select but [\"key_hash\"] | insert | name scopes queries_per_hour expires_at revoked_at rotated_at expires_at_before | ",
+        "event_duplicates: select | insert |  | ",
+        "event_errors: select | insert | replayed_as became_event_id became_error_id | ",
+        "event_heads: select | insert | revision | ",
+        "event_inbox: select | insert | attempts next_try_at | delete",
+        "event_outcomes: select | insert | stored duplicate rejected | ",
+        "event_quarters: select | insert | events | ",
+        "event_received: select | insert | events | ",
+        "event_settings: select | insert | unknown_types unknown_sessions | ",
+        "event_types: select | insert | updated_at schema version | delete",
+        "events: select | insert | session_id category name data occurred_at updated_at deleted_at version | ",
         "key_events: select | insert |  | ",
         "requests: select | insert | answer | ",
         "secrets:  |  |  | ",
+        "sessions: select | insert |  | ",
         "tags: select | insert | label kind destination_url archived_at | ",
         "tap_days: select |  |  | ",
         "taps: select |  |  | ",

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use tap_analytics::{
+    access::model::Scope,
     clock::Clock,
     config,
     db::Db,
@@ -11,7 +12,7 @@ use tap_analytics::{
 };
 use tokio_postgres::error::SqlState;
 
-use crate::app::{self, App, connect, empty_database, root, store, tap};
+use crate::app::{self, App, connect, empty_database, root, store, tap, visits::Visits};
 
 #[tokio::test]
 async fn two_replicas_may_migrate_at_once() {
@@ -56,7 +57,7 @@ async fn every_table_is_guarded_and_explained() {
     let app = App::start().await;
     let sql = app.sql().await;
     let tables = sql.query(TABLES, &[]).await.unwrap();
-    assert_eq!(tables.len(), 8);
+    assert_eq!(tables.len(), 19);
     for table in tables {
         let (name, guarded): (String, bool) = (table.get(0), table.get(1));
         assert!(guarded, "{name} has no row-level security");
@@ -99,7 +100,9 @@ pub fn as_role(url: &str, role: &str) -> String {
 async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
     let app = App::start().await;
     let (acme, other) = (app.team("acme").await, app.team("other").await);
-    for team in [&acme, &other] {
+    for (number, team) in (1..).zip([&acme, &other]) {
+        let key = app.key(team.id, None, Scope::ALL, None).await;
+        Visits::of(&app, team.id, &key, number).await;
         let tag = app.tags(team.id, &["a"]).await[0];
         app.write(team.id, &[tap(tag, "2023-05-01T12:00:00Z")]).await;
         let done = format!(
@@ -135,9 +138,28 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
     }
     assert_eq!(
         seen,
-        ["api_keys", "key_events", "requests", "tags", "tap_days", "taps", "teams"]
-            .map(str::to_owned)
-            .into(),
+        [
+            "api_keys",
+            "event_duplicates",
+            "event_errors",
+            "event_heads",
+            "event_inbox",
+            "event_outcomes",
+            "event_quarters",
+            "event_received",
+            "event_settings",
+            "event_types",
+            "events",
+            "key_events",
+            "requests",
+            "sessions",
+            "tags",
+            "tap_days",
+            "taps",
+            "teams",
+        ]
+        .map(str::to_owned)
+        .into(),
         "what requests may read"
     );
 
@@ -175,8 +197,27 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
         "update teams set revision = 0",
         "delete from taps",
         "truncate tap_days",
+        "update sessions set tap_id = null",
+        "delete from sessions",
+        "update events set event_id = gen_random_uuid()",
+        "update events set revision = 0",
+        "update events set content_hash = ''",
+        "delete from events",
+        "update event_errors set payload = '{}'",
+        "update event_errors set reasons = '{}'",
+        "delete from event_errors",
+        "update event_duplicates set event_id = receipt_id",
+        "delete from event_duplicates",
+        "update event_inbox set payload = '[]'",
+        "update event_inbox set received_at = now()",
+        "delete from event_received",
+        "delete from event_outcomes",
+        "delete from event_heads",
+        "update event_types set name = 'x'",
+        "delete from event_settings",
         "drop table taps",
         "alter table taps disable row level security",
+        "alter table events disable row level security",
         "select make_tap_partition('2023-01-01')",
         "set role tap_system",
         "set role tap_owner",
@@ -212,7 +253,23 @@ async fn the_role_of_requests_changes_one_team_and_no_other() {
              values ({team}, gen_random_uuid(), sha256('{team}'), 'tap', 'x', '{{}}', 1)"
         )
     };
+    let session = |team| {
+        format!(
+            "insert into sessions values ({team}, gen_random_uuid(), now(), null, gen_random_uuid(), 'x')"
+        )
+    };
+    let kind = |team| {
+        format!(
+            "insert into event_types values ({team}, 'a', 'b', now(), now(), '{{}}', gen_random_uuid())"
+        )
+    };
+    let settings = |team| format!("insert into event_settings values ({team}, 'refuse', 'create')");
+    let there = [kind(other.id), settings(other.id)].join(";");
+    app.sql().await.batch_execute(&there).await.unwrap();
     for (ours, theirs) in [
+        (session(acme.id), session(other.id)),
+        (kind(acme.id), kind(other.id)),
+        (settings(acme.id), settings(other.id)),
         (tag(acme.id), tag(other.id)),
         (request(acme.id), request(other.id)),
         (event(acme.id), event(other.id)),
@@ -227,6 +284,9 @@ async fn the_role_of_requests_changes_one_team_and_no_other() {
         ("update tags set label = 'x', kind = 'qr', archived_at = now()", 2),
         ("update tags set destination_url = 'https://a.example/'", 2),
         ("update teams set tags_revision = tags_revision + 1", 1),
+        ("update event_settings set unknown_types = 'accept'", 1),
+        ("update event_types set schema = 'true'", 1),
+        ("delete from event_types", 1),
         ("update requests set answer = 'x'", 1),
         ("update api_keys set name = 'x', revoked_at = now()", 2),
         ("select from teams for update", 1),
@@ -238,6 +298,8 @@ async fn the_role_of_requests_changes_one_team_and_no_other() {
         "select count(*) from tags where label = 'Label of a' and archived_at is null",
         "select count(*) from teams where tags_revision = 0",
         "select count(*) from api_keys where name = 'test' and revoked_at is null",
+        "select count(*) from event_types where schema::text = '{}'",
+        "select count(*) from event_settings where unknown_types = 'refuse'",
     ] {
         let theirs = format!("{untouched} and team_id = {}", other.id);
         assert_eq!(app.scalar::<i64>(&theirs).await, 1, "{untouched}");
@@ -288,6 +350,15 @@ async fn the_role_of_the_system_can_do_its_work_and_no_more() {
         "update key_events set action = 'created'",
         "update requests set answer = ''",
         "insert into requests select team_id, gen_random_uuid(), now(), sha256(''), '' from teams",
+        // Of events it sees who has some waiting, and of these not what they are.
+        "select payload from event_inbox",
+        "select application from event_inbox",
+        "update event_inbox set next_try_at = now()",
+        "delete from event_inbox",
+        "select from events",
+        "select from event_errors",
+        "select from event_types",
+        "select from sessions",
         "drop table taps",
         "alter table taps disable row level security",
         "set role tap_owner",

@@ -284,21 +284,21 @@ async fn what_cannot_go_on_says_what_to_do() {
 }
 
 /// The way to a service, which can be closed: what is on it is lost.
-struct Road {
-    address: SocketAddr,
+pub struct Road {
+    pub address: SocketAddr,
     service: SocketAddr,
     traffic: Option<JoinHandle<()>>,
 }
 
 impl Road {
     /// Closed.
-    async fn new(service: SocketAddr) -> Self {
+    pub async fn new(service: SocketAddr) -> Self {
         let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         Self { address, service, traffic: None }
     }
 
     /// Open to calls, and maybe to answers.
-    async fn open(&mut self, to_answers: bool) {
+    pub async fn open(&mut self, to_answers: bool) {
         let listener = TcpListener::bind(self.address).await.unwrap();
         let service = self.service;
         self.traffic = Some(tokio::spawn(async move {
@@ -326,7 +326,7 @@ impl Road {
         }));
     }
 
-    async fn close(&mut self) {
+    pub async fn close(&mut self) {
         let traffic = self.traffic.take().unwrap();
         traffic.abort();
         let _aborted = traffic.await;

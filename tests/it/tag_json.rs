@@ -163,11 +163,13 @@ async fn any_uid_can_be_written_into_a_path() {
         "a:stream",
         "a:watch",
         "a:batchCreate",
+        "a:group",
+        "a:replay",
     ] {
         let made = door.make(uid).await;
-        let method = ["archive", "rotate", "query", "stream", "watch", "batchCreate"]
-            .iter()
-            .any(|method| uid.ends_with(&format!(":{method}")));
+        let methods =
+            ["archive", "rotate", "query", "stream", "watch", "batchCreate", "group", "replay"];
+        let method = methods.iter().any(|method| uid.ends_with(&format!(":{method}")));
         let last = uid.rfind(':').map(|at| format!("{}%3A{}", &uid[..at], &uid[at + 1..]));
         let mut written = vec![uid.replace(':', "%3A"), uid.replace(':', "%3a")];
         written.extend(last);

@@ -6,6 +6,7 @@ pub mod frames;
 pub mod report;
 pub mod rpcs;
 pub mod scenes;
+pub mod visits;
 pub mod wires;
 
 use std::{

@@ -23,7 +23,7 @@ use tonic::Code;
 use super::{
     App, Options, connect,
     envoy::Envoy,
-    new_database,
+    eventually, new_database,
     rpcs::Rpc,
     store, tap,
     wires::{Answer, Call, Door, Outcome, Wire},
@@ -39,7 +39,10 @@ pub struct Column {
     _envoy: Envoy,
     door: Door,
     clock: Clock,
-    tokens: Tokens,
+    /// Of streams of taps, and of events.
+    tokens: [Tokens; 2],
+    /// Of streams of events of another history of the store.
+    elsewhere: Tokens,
 }
 
 /// What is known in a scene by a name: keys, ids, tokens. In a request `<name>` stands for it, and in an
@@ -58,6 +61,12 @@ pub enum Step {
     Signed(&'static str, &'static str, i64, &'static [Scope]),
     /// As many streams that stay open, by the key of this name.
     Open(&'static str, usize),
+    /// Waits until the event of the receipt of this name is no longer pending.
+    Settled(&'static str),
+    /// Makes a call by the key of this name until its refusal says this.
+    Refused(&'static str, &'static str, Value, &'static str),
+    /// A resume token of this name of a stream of events before the store was restored.
+    Elsewhere(&'static str),
     /// A statement as administrator; `$1` is the team.
     Sql(&'static str),
 }
@@ -107,11 +116,14 @@ impl Column {
         };
         let app = App::on(store, options).await;
         let envoy = Envoy::start(&app).await;
-        let secret = Secrets::load(&app.db).await.unwrap().root();
-        let history = History::new(db::history(&app.db).await.unwrap());
-        let tokens = Tokens::new(secret, history, clock.clone());
+        let secrets = Secrets::load(&app.db).await.unwrap();
+        let history = db::history(&app.db).await.unwrap();
+        let tokens = |secret, history| Tokens::new(secret, History::new(history), clock.clone());
+        let of_events = secrets.derive("tap-analytics 2026-11 resume tokens of events");
+        let elsewhere = tokens(of_events, history ^ 1);
+        let tokens = [tokens(secrets.root(), history), tokens(of_events, history)];
         let door = Door::of(&envoy);
-        Self { wire, app, _envoy: envoy, door, clock: clock.clone(), tokens }
+        Self { wire, app, _envoy: envoy, door, clock: clock.clone(), tokens, elsewhere }
     }
 
     /// Sets up a team of this number: a key `able` that may do everything, two tags that were tapped and one
@@ -211,10 +223,38 @@ impl Scene<'_> {
                     self.held.push(opened.unwrap_or_else(|refused| panic!("{refused:?}")));
                 }
             }
+            Step::Settled(receipt) => self.until_settled(receipt).await,
+            Step::Refused(by, rpc, request, text) => {
+                let asked = Asked { rpc, request, by: By::Key(by), frames: 1 };
+                let door = Door::straight(app);
+                eventually("the call is refused", || async {
+                    let outcome = self.ask_by(&asked, &door, Wire::Grpc).await;
+                    outcome.error.is_some() && outcome.failure().message.contains(text)
+                })
+                .await;
+            }
+            Step::Elsewhere(name) => {
+                self.learn(name, self.column.elsewhere.issue(self.team, 1));
+            }
             Step::Sql(sql) => {
                 app.sql().await.execute(*sql, &[&self.team.0]).await.unwrap();
             }
         }
+    }
+
+    /// By a key of its own, as how often it asks is left to chance, and what is left of quotas is compared.
+    async fn until_settled(&self, receipt: &str) {
+        let app = &self.column.app;
+        let key = app.key(self.team, None, &[Scope::EventsWrite], None).await;
+        let (rpc, request) = (Rpc::of("Events/GetReceipt"), json!({"id": self.known[receipt]}));
+        let call = Call::new(&rpc, &request).key(Some(&key));
+        let door = Door::straight(app);
+        eventually("the event is settled", || async {
+            let outcome = call.outcome(&door, Wire::Grpc, 1).await;
+            // The state of one that is pending is the default, and is left out.
+            outcome.answer().get("state").is_some()
+        })
+        .await;
     }
 
     /// Makes a call by the wire of the column.
@@ -251,7 +291,9 @@ impl Scene<'_> {
         for value in outcome.answers.iter_mut().chain(&mut outcome.error) {
             rewrite(value, &mut |name, text| {
                 if name == "resumeToken" {
-                    *text = format!("{:?}", self.column.tokens.read(self.team, text).unwrap());
+                    let tokens = self.column.tokens.iter();
+                    let read = tokens.map(|tokens| tokens.read(self.team, text));
+                    *text = format!("{:?}", read.flatten().next().unwrap());
                 } else if name == "nextPageToken" && !text.is_empty() {
                     // What is before the place is a signature.
                     let token = BASE64_URL_SAFE_NO_PAD.decode(&*text).unwrap();

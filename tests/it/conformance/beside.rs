@@ -251,7 +251,8 @@ async fn a_stream_ends_for_the_same_reason_by_every_wire() {
         outcome.answer().clone()
     };
     let create = async |more: Value| {
-        let mut request = json!({"name": "a", "scopes": ["taps:read", "taps:write"]});
+        let mut request =
+            json!({"name": "a", "scopes": ["taps:read", "events:read", "taps:write"]});
         request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         let made = ask("ApiKeys/CreateApiKey", request).await;
         let text = |place: &str| made.pointer(place).unwrap().as_str().unwrap().to_owned();

@@ -13,13 +13,14 @@ use crate::app::{
     },
 };
 
-const NOBODY: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
-const REQUEST: &str = "5d1d2e4c-5f0a-4f6e-9d0b-6a1f0c9a7b11";
+pub(super) const NOBODY: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+pub(super) const REQUEST: &str = "5d1d2e4c-5f0a-4f6e-9d0b-6a1f0c9a7b11";
 
 /// What is empty cannot be in a path.
-const EMPTY: Otherwise = Otherwise { in_queries_only: false, reason: "UNKNOWN_PATH" };
+pub(super) const EMPTY: Otherwise = Otherwise { in_queries_only: false, reason: "UNKNOWN_PATH" };
 /// In a body Envoy lets through a number that is none of an enum, in a query it does not.
-const IN_QUERY: Otherwise = Otherwise { in_queries_only: true, reason: "MALFORMED_REQUEST" };
+pub(super) const IN_QUERY: Otherwise =
+    Otherwise { in_queries_only: true, reason: "MALFORMED_REQUEST" };
 
 /// Errors that are not made here, and where they are.
 pub const ELSEWHERE: &[(&str, &str)] = &[
@@ -63,7 +64,10 @@ pub fn sample(rpc: &Rpc) -> Value {
         "Tags/BatchCreateTags" => json!({"tags": [{"uid": "new"}]}),
         "Tags/UpdateTag" => json!({"uid": "nobodys", "label": "b"}),
         "Tags/GetTag" | "Tags/ArchiveTag" | "Tags/GetTagQrCode" => json!({"uid": "nobodys"}),
-        name => panic!("there is no sample of {name}"),
+        name => {
+            let of_events = name.strip_prefix("Events/").and_then(super::events::sample);
+            of_events.unwrap_or_else(|| panic!("there is no sample of {name}"))
+        }
     }
 }
 
@@ -755,7 +759,7 @@ fn tokens() -> Vec<Case> {
     vec![
         issue("for everything", json!({}))
             .by_chance(&["token"])
-            .has(&[("/scopes", json!(["taps:read"]))]),
+            .has(&[("/scopes", json!(["taps:read", "events:read"]))]),
         issue("for a tag", json!({"ttl": "60s", "scopes": ["taps:read"], "tagUids": ["a"]}))
             .by_chance(&["token"])
             .has(&[("/tagUids", json!(["a"]))]),

@@ -6,6 +6,7 @@
 
 mod beside;
 mod cases;
+mod events;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,7 +22,10 @@ use tap_analytics::{
 use tonic::Code;
 
 pub use self::cases::sample;
-use self::cases::{ELSEWHERE, api_keys, tags, taps};
+use self::{
+    cases::{ELSEWHERE, api_keys, tags, taps},
+    events::events,
+};
 use crate::app::{
     description::DESCRIPTION,
     rpcs::{Rpc, rpcs},
@@ -240,6 +244,11 @@ async fn every_wire_says_the_same_of_keys() {
     compare(&api_keys()).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_wire_says_the_same_of_events() {
+    compare(&events()).await;
+}
+
 /// Whom every RPC refuses, before it looks at what is asked.
 fn refusals(rpc: &Rpc) -> Vec<Case> {
     use Code::{PermissionDenied, Unauthenticated};
@@ -264,7 +273,7 @@ fn refusals(rpc: &Rpc) -> Vec<Case> {
         Route::Own(_) => {
             cases.push(by("a token", By::Key("token"), PermissionDenied, "TOKEN_NOT_ENOUGH"));
         }
-        Route::Key(Scope::TapsRead, _) => {
+        Route::Key(scope, _) if scope.reads() => {
             cases.push(by(
                 "a limited token",
                 By::Key("of a"),
@@ -332,7 +341,7 @@ async fn every_wire_refuses_whom_the_others_refuse() {
 /// Every case there is.
 fn all_cases() -> Vec<Case> {
     let refusals: Vec<Case> = rpcs().iter().flat_map(refusals).collect();
-    [taps(), tags(), api_keys(), refusals].concat()
+    [taps(), tags(), events(), api_keys(), refusals].concat()
 }
 
 #[test]

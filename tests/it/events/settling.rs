@@ -1,6 +1,6 @@
 //! What becomes of events that are sent.
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -218,7 +218,7 @@ async fn a_receipt_is_of_its_team_and_of_its_place() {
 
 #[tokio::test]
 async fn an_event_may_be_as_far_ahead_of_when_it_came_and_no_further_however_long_it_waits() {
-    let start = Utc::now();
+    let start = crate::app::now();
     let clock = tap_analytics::clock::Clock::fixed(start);
     let desk = Desk::open_with(Options { clock: clock.clone(), ..Options::default() }).await;
     let session = desk.session().await;
