@@ -687,7 +687,7 @@ fn new_types() -> Vec<Case> {
             .after(std::slice::from_ref(&first))
             .has(&[("/type/schema", json!({}))]),
         made("whatever is there", named(json!({"schema": {}, "etag": "*"})))
-            .after(&[first.clone()]),
+            .after(std::slice::from_ref(&first)),
         put_type("what somebody else has changed", named(json!({"schema": {}, "etag": NOBODY})))
             .after(&[first])
             .error(Code::Aborted, "ETAG_MISMATCH"),
