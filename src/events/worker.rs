@@ -32,6 +32,8 @@ use crate::{
 const TEAMS_AT_A_TIME: usize = 2;
 /// How often to look without being woken.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How much longer than a look to rest after it.
+const LOOK_REST: u32 = 5;
 /// How long what has failed waits before it is tried again: twice as long each time.
 const RETRY_FIRST: TimeDelta = TimeDelta::milliseconds(100);
 const RETRY_LAST: TimeDelta = TimeDelta::seconds(60);
@@ -109,6 +111,7 @@ impl Worker {
     /// Looks for what nobody woke it for, for ever.
     pub async fn run(self) {
         loop {
+            let start = time::Instant::now();
             let backlog = inbox::backlog(&self.0.settler.db, self.0.settler.clock.now()).await;
             match backlog {
                 Ok(backlog) => self.look(&backlog),
@@ -116,7 +119,8 @@ impl Worker {
                     tracing::warn!(cause = error.log_text(), "cannot look for events that wait");
                 }
             }
-            time::sleep(LOOK_INTERVAL).await;
+            // A large backlog takes a while to be looked at: no more than a part of the time.
+            time::sleep(LOOK_INTERVAL.max(start.elapsed() * LOOK_REST)).await;
         }
     }
 
