@@ -32,6 +32,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         tonic_prost_build::configure()
             .extern_path(".google.rpc", "::tonic_types::pb")
             .extern_path(".google.api.HttpBody", "crate::proto::HttpBody")
+            .extern_path(".google.protobuf.Value", "crate::proto::value::Value")
+            .extern_path(".google.protobuf.ListValue", "crate::proto::value::ListValue")
+            .extern_path(".google.protobuf.Struct", "crate::proto::value::Struct")
             // In one order: a request that is repeated has the same bytes.
             .btree_map(".tap.v1.EventPatch")
             .file_descriptor_set_path(&descriptors)

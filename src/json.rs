@@ -7,8 +7,10 @@
 //! Both ways go down one call for each level. What was read from the wire or from text is not deep: prost and
 //! `serde_json` see to that. Whoever is handed a value as such asks [`is_deep`] first.
 
-use prost_types::{ListValue, Struct, Value, value::Kind};
 use serde_json::{Map, Number, Value as Json};
+
+pub use crate::proto::value::Value;
+use crate::proto::value::{Kind, ListValue, Struct};
 
 /// Levels of an event, itself the first. With some more of them a list that it is in cannot be read.
 pub const LEVELS_MAX: usize = 32;
@@ -158,17 +160,21 @@ mod tests {
         }
     }
 
+    fn number_value(number: f64) -> Value {
+        Value { kind: Some(Kind::NumberValue(number)) }
+    }
+
     #[test]
     fn what_json_has_no_number_for_is_a_string() {
         for (number, text) in
             [(f64::NAN, "NaN"), (f64::INFINITY, "Infinity"), (f64::NEG_INFINITY, "-Infinity")]
         {
-            assert_eq!(json_of(&Value::from(number)), json!(text));
+            assert_eq!(json_of(&number_value(number)), json!(text));
         }
         assert_eq!(json_of(&Value { kind: None }), Json::Null);
-        assert_eq!(json_of(&Value::from(3.0)).to_string(), "3");
-        assert_eq!(json_of(&Value::from(-0.0)).to_string(), "-0.0");
-        assert_eq!(json_of(&Value::from(WHOLE_BELOW)).to_string(), "9007199254740992.0");
+        assert_eq!(json_of(&number_value(3.0)).to_string(), "3");
+        assert_eq!(json_of(&number_value(-0.0)).to_string(), "-0.0");
+        assert_eq!(json_of(&number_value(WHOLE_BELOW)).to_string(), "9007199254740992.0");
     }
 
     /// An object in an object, or a list in a list, with this many levels.

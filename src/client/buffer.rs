@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use prost_types::Value;
 use tokio::{
     sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError, watch},
     time::{self, Instant},
@@ -14,6 +13,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{Ended, Options, Why, event::Ready};
+use crate::json::Value;
 
 /// How many events went which way, since the client was made: `sent` is the sum of `accepted`, `dropped` and
 /// `waiting`.

@@ -2,7 +2,6 @@
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use prost::Message as _;
-use prost_types::Value;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
@@ -10,7 +9,7 @@ use super::Why;
 use crate::{
     clock::Clock,
     events::{data::json_len, model::EVENT_BYTES_MAX},
-    json,
+    json::{self, Value},
 };
 
 /// What fields are called that the client fills in: the first name is the one it uses.

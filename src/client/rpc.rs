@@ -2,7 +2,6 @@
 
 use std::{error::Error as _, fmt::Write as _, time::Duration};
 
-use prost_types::Value;
 use tokio::time;
 use tonic::{
     Request, Status,
@@ -12,8 +11,11 @@ use tonic::{
 use tonic_types::StatusExt as _;
 
 use super::Outcome;
-use crate::proto::tap_v1::{
-    GetReceiptRequest, RecordEventsRequest, events_client::EventsClient, receipt_state,
+use crate::{
+    json::Value,
+    proto::tap_v1::{
+        GetReceiptRequest, RecordEventsRequest, events_client::EventsClient, receipt_state,
+    },
 };
 
 /// The service.

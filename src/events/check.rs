@@ -20,14 +20,13 @@ use super::{
 };
 use crate::{
     error::Violation,
+    json::{LEVELS_MAX, is_deep},
     reasons,
     wire::{check_text, excerpt, required, uuid},
 };
 
 /// Violations that are kept of an event, before one that says that there are more.
 pub const VIOLATIONS_MAX: usize = 50;
-/// How often lists and objects of an event may be in each other.
-const DEPTH_MAX: usize = 100;
 /// The field that violations of an event as a whole name.
 const WHOLE: &str = "event";
 
@@ -92,8 +91,8 @@ impl<'a> Draft<'a> {
             let text = format!("is {}, and must be an object", kind_of(payload));
             return refused(Violation::new(WHOLE, reasons::NOT_AN_OBJECT, text));
         };
-        if data::is_deeper(payload, DEPTH_MAX) {
-            let text = format!("nests lists and objects more than {DEPTH_MAX} levels deep");
+        if is_deep(payload, LEVELS_MAX) {
+            let text = format!("has more than {LEVELS_MAX} levels of lists and objects");
             return refused(Violation::new(WHOLE, reasons::TOO_LARGE, text));
         }
         let mut whole = Vec::new();
@@ -716,7 +715,7 @@ mod tests {
         let large = with(&json!({"data": {"a": "x".repeat(fits + 1)}, "more": 1}));
         assert_eq!(said(store.settle(&large)), ["event TOO_LARGE", "more UNKNOWN_FIELD"]);
         let mut deep = json!(1);
-        for _ in 0..DEPTH_MAX {
+        for _ in 0..LEVELS_MAX {
             deep = json!([deep]);
         }
         assert_eq!(wrong(&with(&json!({"data": {"a": deep}}))), ["event TOO_LARGE"]);

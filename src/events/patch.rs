@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::check::{EVENT_ID, OCCURRED_AT, SESSION_ID};
 use crate::{
     error::Violation,
+    json::{self, LEVELS_MAX},
     reasons,
     wire::{excerpt, uuid},
 };
@@ -43,6 +44,16 @@ impl Patch {
         let mut bad = Vec::new();
         check_places("patch.set", set.len(), set.keys(), &mut bad);
         check_places("patch.remove", remove.len(), remove.iter(), &mut bad);
+        for (path, value) in &set {
+            let way = path.split('.').count();
+            if json::is_deep(value, LEVELS_MAX.saturating_sub(way)) {
+                let text = format!(
+                    "{} leads to what would have more than {LEVELS_MAX} levels",
+                    excerpt(path)
+                );
+                bad.push(Violation::new("patch.set", reasons::MALFORMED_VALUE, text));
+            }
+        }
         for spellings in [&OCCURRED_AT[..], &SESSION_ID, &EVENT_ID] {
             let given =
                 spellings.iter().filter(|name| set.keys().any(|path| first(path) == **name));

@@ -277,7 +277,9 @@ reasons! {
     TOO_MANY_EVENTS:
         field("`events`", "a batch has more than 1,000"),
         field("`error_ids`", "more than 1,000 are named");
-    MALFORMED_VALUE: field("`events[i]`", "it is no `google.protobuf.Value`, or has more than 32 levels");
+    MALFORMED_VALUE:
+        field("`events[i]`", "it is no `google.protobuf.Value`, or has more than 32 levels"),
+        field("`patch.set`", "an event would have more than 32 levels");
     MALFORMED_TYPE_NAME: field("`category`, `name` of an event type",
         "it has another character than letters, digits, spaces, or `.` `_` `:` `~` `-`, or is `.` or `..`");
     MALFORMED_FINGERPRINT: field("`filter.fingerprint`", "it is not 32 hexadecimal digits");
@@ -293,7 +295,7 @@ reasons! {
             "it is given in more than one way, and they differ"),
         field("`patch.set`", "two ways of writing one field are set");
     TOO_LARGE:
-        event("`event`", "it has more than 65,536 bytes as JSON, or more than 100 levels");
+        event("`event`", "it has more than 65,536 bytes as JSON, or more than 32 levels");
     SCHEMA_VIOLATION:
         event("`data`, or a place in it such as `data.items[3].price`",
             "it does not fit the schema of its event type");

@@ -26,6 +26,7 @@ use crate::{
             QueryEventsResponse, QueryTapsRequest, ReplaceEventRequest, UpdateEventRequest,
             event_order, group_by, receipt_state,
         },
+        value,
     },
     reasons,
     taps::{
@@ -55,14 +56,17 @@ pub fn readable(batch: &EventBatch) -> Result<Readable, Error> {
     }
     let mut payload = String::from("[");
     for (at, event) in batch.events.iter().enumerate() {
-        let value = prost_types::Value::decode(event.as_ref()).map_err(|_| {
-            let text = "is no value, or has more than 32 levels";
+        let value = value::Value::decode(event.as_ref()).ok().map(|value| json::json_of(&value));
+        // Deeper ones could not be shown.
+        let value = value.filter(|value| !json::is_deep(value, json::LEVELS_MAX));
+        let value = value.ok_or_else(|| {
+            let text = format!("is no value, or has more than {} levels", json::LEVELS_MAX);
             Violation::new(format!("events[{at}]"), reasons::MALFORMED_VALUE, text)
         })?;
         if at > 0 {
             payload.push(',');
         }
-        payload.push_str(&json::json_of(&value).to_string());
+        payload.push_str(&value.to_string());
     }
     payload.push(']');
     Ok(Readable { events, payload })

@@ -24,7 +24,7 @@ use tonic::Code;
 pub use self::cases::sample;
 use self::{
     cases::{ELSEWHERE, api_keys, tags, taps},
-    events::events,
+    events::{changes_of_events, events},
 };
 use crate::app::{
     description::DESCRIPTION,
@@ -249,6 +249,11 @@ async fn every_wire_says_the_same_of_events() {
     compare(&events()).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_wire_says_the_same_of_changes_of_events() {
+    compare(&changes_of_events()).await;
+}
+
 /// Whom every RPC refuses, before it looks at what is asked.
 fn refusals(rpc: &Rpc) -> Vec<Case> {
     use Code::{PermissionDenied, Unauthenticated};
@@ -341,7 +346,7 @@ async fn every_wire_refuses_whom_the_others_refuse() {
 /// Every case there is.
 fn all_cases() -> Vec<Case> {
     let refusals: Vec<Case> = rpcs().iter().flat_map(refusals).collect();
-    [taps(), tags(), events(), api_keys(), refusals].concat()
+    [taps(), tags(), events(), changes_of_events(), api_keys(), refusals].concat()
 }
 
 #[test]

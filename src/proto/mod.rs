@@ -1,5 +1,7 @@
 //! The generated protobuf code, messages that are encoded already, and messages that are read with a bound.
 
+pub mod value;
+
 use bytes::{Buf, BufMut, Bytes};
 use prost::{
     DecodeError, Message,
