@@ -12,7 +12,11 @@ use super::{
         LedgerMinute, Order, Session, Settings, TimePlace,
     },
     settle,
-    store::{Found, errors, events, inbox, setup},
+    store::{
+        Found, errors,
+        events::{self, Counted},
+        inbox, setup,
+    },
 };
 use crate::{
     db::{Db, TeamRead},
@@ -143,22 +147,20 @@ impl Archive {
         let _turn = self.counts.acquire().await.map_err(Error::internal)?;
         let range = settle::quarter_of(query.range.start)..settle::quarter_of(query.range.end);
         let read = self.db.team(team).await?;
-        let quarters = events::count_events(&read, team, range, limit).await?;
+        let width = bounds.len().saturating_sub(1);
+        let starts = bounds.get(..width).unwrap_or_default();
+        let counted = events::count_events(&read, team, range, limit, starts).await?;
         let revision = events::stream_state(&read, team).await?.revision;
         read.end().await?;
 
-        let width = bounds.len().saturating_sub(1);
         let mut counts = vec![0; width];
         // `None`: the rest.
         let mut groups: BTreeMap<Option<String>, Vec<i64>> = BTreeMap::new();
-        for quarter in quarters {
-            // Those that begin before the range does are of the first bucket.
-            let begun = bounds.partition_point(|bound| *bound <= quarter.start);
-            let at = begun.saturating_sub(1).min(width.saturating_sub(1));
-            let group = groups.entry(quarter.category).or_insert_with(|| vec![0; width]);
+        for Counted { bucket, category, events } in counted {
+            let group = groups.entry(category).or_insert_with(|| vec![0; width]);
             for counts in [&mut counts, group] {
-                if let Some(count) = counts.get_mut(at) {
-                    *count += quarter.events;
+                if let Some(count) = counts.get_mut(bucket) {
+                    *count += events;
                 }
             }
         }

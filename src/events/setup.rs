@@ -100,7 +100,11 @@ impl Setup {
     /// [`Error::NotFound`]; as [`crate::db::query`].
     pub async fn delete_type(&self, team: TeamId, category: &str, name: &str) -> Result<(), Error> {
         let write = self.db.team_write(team).await?;
-        let done = store::delete_type(&write, team, category, name).await;
+        let work = async {
+            store::lock_types(&write, team).await?;
+            store::delete_type(&write, team, category, name).await
+        };
+        let done = work.await;
         let there = write.end(done).await?;
         if there { Ok(()) } else { Err(not_found(reasons::EVENT_TYPE_NOT_FOUND, "event type")) }
     }

@@ -294,8 +294,7 @@ reasons! {
         event("`occurred_at`, `session_id`, `event_id`",
             "it is given in more than one way, and they differ"),
         field("`patch.set`", "two ways of writing one field are set");
-    TOO_LARGE:
-        event("`event`", "it has more than 65,536 bytes as JSON, or more than 32 levels");
+    TOO_LARGE: field("`patch.set`", "it has more than 65,536 bytes as JSON"), event("`event`", "it has more than 65,536 bytes as JSON, or more than 32 levels");
     SCHEMA_VIOLATION:
         event("`data`, or a place in it such as `data.items[3].price`",
             "it does not fit the schema of its event type");

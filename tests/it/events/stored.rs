@@ -151,7 +151,15 @@ async fn an_event_is_changed_by_whoever_has_seen_it_last() {
     assert_eq!(now, won[0].answer()["event"]);
 
     // An event that is sent again is what it was when it was sent, whatever was made of it.
-    desk.balance().await;
+    let sent = with(event(&session, "page", "view"), json!({"event_id": new_id()}));
+    let id = desk.store(std::slice::from_ref(&sent)).await.remove(0);
+    let other = json!({"event_id": id, "etag": "*", "name": "other"});
+    desk.answer("UpdateEvent", other).await;
+    let again = desk.settle(&[sent]).await.remove(0);
+    assert_eq!((&again["state"], &again["duplicate"]), (&json!("STORED"), &json!(true)));
+    let now = desk.answer("GetEvent", json!({"event_id": id})).await["event"].clone();
+    assert_eq!(now["name"], "other", "and nothing is taken back");
+    assert_eq!(desk.balance().await, [3, 2, 1, 0, 0]);
 }
 
 #[tokio::test]
