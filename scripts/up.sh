@@ -2,8 +2,8 @@
 # make up: everything on this machine, in the foreground; Ctrl-C stops all of it.
 #
 # Builds the web page and the service, starts PostgreSQL (unless DATABASE_URL is set), makes the schema,
-# loads the sample data, starts the service and Envoy, has some taps simulated, and says how to use them.
-# The first time the two weeks before are filled with simulated taps too.
+# loads the sample data, starts the service and Envoy, has some taps and visits simulated, and says how to use
+# them. The first time the two weeks before are filled with simulated taps and visits too.
 # All that it makes is in .local: the database (pg), logs (log), and demo.env with addresses and keys for
 # scripts to source.
 #
@@ -11,7 +11,7 @@
 #   TAP_GRPC_PORT=50051         the service itself
 #   TAP_ADMIN_PORT=9464         the service's health and metrics
 #   TAP_ENVOY_ADMIN_PORT=9901   Envoy's own pages
-#   TAP_SIMULATE_RATE=0.5       simulated taps a second, on average
+#   TAP_SIMULATE_RATE=0.5       simulated taps a second, on average; after one of four comes a visit
 #   TAP_SIMULATE=0              simulate none
 #   TAP_PUBLIC=1                let other machines reach Envoy; otherwise only this one can
 set -euo pipefail
@@ -260,9 +260,9 @@ until status=$(http_status "http://127.0.0.1:$http_port/v1/taps:query") && [ "$s
 done 2>/dev/null
 envoy_alive
 
-# --- taps, for something to look at -----------------------------------------------------------------
+# --- taps and visits, for something to look at -------------------------------------------------------
 
-simulation_alive() { [ -z "$simulation" ] || alive "$simulation" "the simulation of taps" .local/log/simulate.log; }
+simulation_alive() { [ -z "$simulation" ] || alive "$simulation" "the simulation" .local/log/simulate.log; }
 
 # Two weeks to look at, where this run has made the team: a database that was there before is left as it is.
 since=()

@@ -3,7 +3,7 @@
 //! * [`Db::team`] is how a request reads: one snapshot, as `tap_app`, seeing one team's rows.
 //! * [`Db::system`] is for what spans teams, as `tap_system`: the key directory, the writer, seeding.
 
-use std::{str::FromStr as _, time::Duration};
+use std::{str::FromStr as _, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use deadpool_postgres::{
@@ -300,11 +300,21 @@ fn inserted(sql: Sql, done: Result<u64, PgError>) -> Result<Inserted, Error> {
 /// The same, and the log will say which statement it was.
 fn failed(sql: Sql, error: PgError) -> Error {
     match sql_error(error) {
-        Error::Internal(cause) => {
-            Error::internal(anyhow::anyhow!("sql/{}.sql: {cause:#}", sql.name))
-        }
+        Error::Internal(cause) => match Arc::try_unwrap(cause) {
+            Ok(cause) => Error::internal(cause.context(format!("sql/{}.sql", sql.name))),
+            Err(shared) => Error::Internal(shared),
+        },
         other => other,
     }
+}
+
+/// Whether a statement failed for what it was given: that will not change, however often it is tried.
+#[must_use]
+pub fn is_of_the_data(error: &Error) -> bool {
+    let Error::Internal(cause) = error else { return false };
+    let state = cause.downcast_ref::<PgError>().and_then(PgError::code);
+    // Values that do not fit, constraints, limits of PostgreSQL.
+    state.is_some_and(|state| matches!(state.code().get(..2), Some("22" | "23" | "54")))
 }
 
 /// What a failed statement means to the caller.

@@ -248,6 +248,9 @@ impl Error {
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::TooManyGuesses { wait } => Some(*wait),
+            Self::LimitReached { reason, .. } if *reason == reasons::EVENT_BACKLOG => {
+                Some(STORE_RETRY)
+            }
             Self::StoreUnavailable(_) | Self::Busy | Self::Draining => Some(STORE_RETRY),
             _ => None,
         }

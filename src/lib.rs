@@ -56,6 +56,7 @@ pub mod docs;
 pub mod page;
 
 pub mod client;
+pub mod simulate;
 
 pub mod admin;
 pub mod chores;

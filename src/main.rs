@@ -14,7 +14,8 @@ use tap_analytics::{
     migrate,
     proto::DESCRIPTORS,
     server::{self, Parts},
-    taps::{seed, simulate},
+    simulate,
+    taps::seed,
     telemetry,
 };
 use tokio::net::TcpListener;
@@ -54,10 +55,11 @@ enum Command {
         #[command(flatten)]
         files: seed::Files,
     },
-    /// Record made-up taps as a client would, until stopped: for trying things out.
+    /// Record made-up taps, and send the events of made-up visits, as clients would, until stopped: for
+    /// trying things out.
     ///
-    /// About one tap in a hundred is sent twice and one in two hundred is wrong, on purpose: so that
-    /// duplicates and rejected taps are seen too.
+    /// About one tap in a hundred is sent twice and one in two hundred is wrong, and so is one event in
+    /// fifty, on purpose: so that duplicates, rejected taps and event errors are seen too.
     Simulate {
         #[command(flatten)]
         options: simulate::Options,

@@ -83,6 +83,9 @@ const SETTINGS_BYTES_MAX: usize = 64 * 1024;
 const SMALL_BYTES_MAX: usize = 4096;
 /// Batches of events that are read at a time.
 const EVENT_BATCHES_READ: usize = 3;
+/// Sessions that are made, and counts of events that are under way, at a time.
+const SESSIONS_MADE: usize = 3;
+const EVENT_COUNTS: usize = 3;
 const START_RETRY: Duration = Duration::from_secs(1);
 /// How long the last taps of the tap URL may take to be written when the service stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
@@ -325,7 +328,7 @@ impl EventParts<'_> {
         let backlog_max = serve.event_backlog_max.into();
         let intake = Intake::new(db.clone(), clock.clone(), worker, backlog_max);
         Events {
-            archive: Archive { db: db.clone() },
+            archive: Archive { db: db.clone(), counts: Arc::new(Semaphore::new(EVENT_COUNTS)) },
             editor: Editor { db: db.clone(), clock: clock.clone(), types: types.clone() },
             feeds,
             pages: pages.clone(),
@@ -337,7 +340,11 @@ impl EventParts<'_> {
                 intake: intake.clone(),
             },
             intake,
-            setup: Setup { db: db.clone(), clock: clock.clone() },
+            setup: Setup {
+                db: db.clone(),
+                clock: clock.clone(),
+                sessions: Arc::new(Semaphore::new(SESSIONS_MADE)),
+            },
             streams: streams.clone(),
             tokens,
             clock: clock.clone(),

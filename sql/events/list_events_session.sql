@@ -5,9 +5,7 @@
 -- $5 from this instant on; null: from any  $6 before this instant; null: before any
 -- $7 occurred_at of the last of the page before; null: the first page  $8 its revision  $9 at most
 with page as (
-    select
-        event_id, revision, receipt_id, key_id, application, session_id, category, name, data::text as data, occurred_at,
-        received_at, stored_at, updated_at, version
+    select event_id, occurred_at, revision, bytes
     from events
     where
         team_id = $1
@@ -22,14 +20,15 @@ with page as (
     limit $9
 ), measured as (
     select
-        *,
+        event_id,
         count(*) over () as found,
-        sum(octet_length(data)) over (order by occurred_at, revision) - octet_length(data) as before
+        sum(bytes) over (order by occurred_at, revision) - bytes as before
     from page
 )
 select
-    found, event_id, revision, receipt_id, key_id, application, session_id, category, name, data, occurred_at,
+    found, event_id, revision, receipt_id, key_id, application, session_id, category, name, data::text, occurred_at,
     received_at, stored_at, updated_at, version
 from measured
-where before < 2097152
+join events using (event_id)
+where team_id = $1 and before < 2097152
 order by occurred_at, revision

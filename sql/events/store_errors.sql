@@ -10,7 +10,7 @@ select
     $1, error_id, received_at, $2, key_id, application, fingerprint,
     array(select json_array_elements_text(reasons::json)),
     array(select json_array_elements_text(fields::json)),
-    violations::json, octet_length(payload), payload::json, replay_of
+    violations::json, octet_length(payload) + octet_length(violations), payload::json, replay_of
 from unnest(
     $3::uuid[], $4::timestamptz[], $5::uuid[], $6::text[], $7::bytea[], $8::text[], $9::text[], $10::text[],
     $11::text[], $12::uuid[]

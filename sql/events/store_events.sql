@@ -5,11 +5,11 @@
 -- $14 occurred_ats
 insert into events (
     team_id, event_id, revision, received_at, stored_at, receipt_id, key_id, application, content_hash,
-    session_id, category, name, data, occurred_at
+    session_id, category, name, bytes, data, occurred_at
 )
 select
     $1, event_id, $2 + nth, received_at, $3, receipt_id, key_id, application, content_hash,
-    session_id, category, name, data::jsonb, occurred_at
+    session_id, category, name, octet_length(data), data::json, occurred_at
 from unnest(
     $4::uuid[], $5::uuid[], $6::timestamptz[], $7::uuid[], $8::text[], $9::bytea[], $10::uuid[], $11::text[],
     $12::text[], $13::text[], $14::timestamptz[]

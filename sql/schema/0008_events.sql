@@ -115,7 +115,8 @@ create table events (
     session_id   uuid        not null,
     category     text        not null,
     name         text        not null,
-    data         jsonb       not null,
+    bytes        integer     not null,
+    data         json        not null,
     occurred_at  timestamptz not null,
     updated_at   timestamptz,
     deleted_at   timestamptz,
@@ -124,15 +125,15 @@ create table events (
     constraint events_pkey primary key (team_id, event_id),
     constraint events_category_check check (length(category) between 1 and 50),
     constraint events_name_check check (length(name) between 1 and 150),
-    constraint events_data_check check (jsonb_typeof(data) = 'object' and (data <> '{}' or deleted_at is not null)),
+    constraint events_data_check check (json_typeof(data) = 'object' and (data::text <> '{}' or deleted_at is not null)),
     constraint events_content_hash_check check (octet_length(content_hash) = 16)
 );
 
 create unique index events_revision_idx on events (team_id, revision);
 create index events_receipt_idx on events (team_id, receipt_id);
-create index events_occurred_at_idx on events (team_id, occurred_at, revision);
-create index events_session_idx on events (team_id, session_id, occurred_at, revision);
-create index events_category_idx on events (team_id, category, occurred_at, revision);
+create index events_occurred_at_idx on events (team_id, occurred_at, revision) where deleted_at is null;
+create index events_session_idx on events (team_id, session_id, occurred_at, revision) where deleted_at is null;
+create index events_category_idx on events (team_id, category, occurred_at, revision) where deleted_at is null;
 
 comment on table events is 'every event; a deleted one stays as a row without data, so that its id stays taken';
 comment on column events.event_id is 'chosen by whoever sends it, or the receipt';
@@ -140,6 +141,8 @@ comment on column events.revision is 'of event_heads when it was stored';
 comment on column events.received_at is 'when it was taken';
 comment on column events.content_hash is 'the first half of blake3 of what was sent: the same event_id with the same is a duplicate';
 comment on column events.session_id is 'of sessions; not a foreign key, as sessions are never deleted and it was just looked up';
+comment on column events.bytes is 'length of data';
+comment on column events.data is 'in one form, with sorted names; json, as jsonb writes 1e308 in 309 digits';
 comment on column events.version is 'raised with each change';
 
 create table event_duplicates (
@@ -186,7 +189,7 @@ comment on column event_errors.fingerprint is 'of the application, and of fields
 comment on column event_errors.reasons is 'of the violations, in their order';
 comment on column event_errors.fields is 'of the violations, in their order';
 comment on column event_errors.violations is 'an array of {field, reason, description}';
-comment on column event_errors.bytes is 'length of payload';
+comment on column event_errors.bytes is 'length of payload and violations';
 comment on column event_errors.payload is 'the event as it was sent; json, as jsonb takes no text with a zero in it';
 comment on column event_errors.replay_of is 'the error whose event this is, sent again; null: it was sent by an application';
 comment on column event_errors.replayed_as is 'the receipt with which it was sent again; set once';
@@ -276,13 +279,13 @@ create policy event_quarters_of_app on event_quarters to tap_app
 
 grant select, insert, update (unknown_types, unknown_sessions) on event_settings to tap_app;
 grant select, insert, update (revision) on event_heads to tap_app;
-grant select, insert on sessions to tap_app;
+grant select, insert, update (tap_id) on sessions to tap_app;
 grant select, insert, update (schema, version, updated_at), delete on event_types to tap_app;
 grant select, insert, update (attempts, next_try_at), delete on event_inbox to tap_app;
 grant
     select,
     insert,
-    update (session_id, category, name, data, occurred_at, updated_at, deleted_at, version)
+    update (session_id, category, name, bytes, data, occurred_at, updated_at, deleted_at, version)
     on events to tap_app;
 grant select, insert on event_duplicates to tap_app;
 grant select, insert, update (replayed_as, became_event_id, became_error_id) on event_errors to tap_app;

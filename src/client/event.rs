@@ -12,35 +12,45 @@ use crate::{
     json::{self, Value},
 };
 
+/// What fields are called that the client fills in: the first name is the one it uses.
+const EVENT_ID: [&str; 2] = ["event_id", "eventId"];
+const OCCURRED_AT: [&str; 3] = ["occurred_at", "occurredAt", "timestamp"];
+
 /// An event: something that happened in a session.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
     id: Option<Uuid>,
-    session: Uuid,
-    category: String,
-    name: String,
-    data: Json,
-    occurred_at: Option<DateTime<Utc>>,
+    /// As it is sent, but for the id and the time that it gets if it has none.
+    json: Json,
 }
 
 impl Event {
     /// Something of this category (1 to 50 characters) and name (1 to 150) happened in a session.
     pub fn new(session: Uuid, category: impl Into<String>, name: impl Into<String>) -> Self {
-        let (category, name) = (category.into(), name.into());
-        Self { id: None, session, category, name, data: json!({}), occurred_at: None }
+        let (category, name): (String, String) = (category.into(), name.into());
+        let session = session.to_string();
+        Self::json(json!({ "session_id": session, "category": category, "name": name, "data": {} }))
+    }
+
+    /// What is JSON already, in any of the forms that the service reads, such as what is passed on for somebody
+    /// else. An object gets an id and a time if it has none. It is not looked at: what is wrong with it the
+    /// service finds, and keeps as an event error.
+    #[must_use]
+    pub fn json(json: Json) -> Self {
+        Self { id: None, json }
     }
 
     /// The particulars: an object that is not empty, as the service wants it of every event.
     #[must_use]
     pub fn data(mut self, data: Json) -> Self {
-        self.data = data;
+        self.set(&["data"], data);
         self
     }
 
     /// When it happened. Otherwise it is of the moment at which it is sent.
     #[must_use]
     pub fn occurred_at(mut self, at: impl Into<DateTime<Utc>>) -> Self {
-        self.occurred_at = Some(at.into());
+        self.set(&OCCURRED_AT, instant(at.into()));
         self
     }
 
@@ -52,31 +62,52 @@ impl Event {
         self
     }
 
+    /// Sets a field under the first of its names, and under no other.
+    fn set(&mut self, names: &[&str], value: Json) {
+        let Json::Object(fields) = &mut self.json else { return };
+        for name in names {
+            fields.remove(*name);
+        }
+        if let Some(name) = names.first() {
+            fields.insert((*name).to_owned(), value);
+        }
+    }
+
+    fn has(&self, names: &[&str]) -> bool {
+        names.iter().any(|name| self.json.get(name).is_some_and(|value| !value.is_null()))
+    }
+
+    /// The id that it is sent with, if it is one.
+    fn own_id(&self) -> Option<Uuid> {
+        EVENT_ID.iter().find_map(|name| self.json.get(name)?.as_str()?.parse().ok())
+    }
+
     /// The event as it is sent, each time.
     pub(super) fn ready(&self, clock: &Clock) -> Result<Ready, Why> {
-        // Itself an object: one level.
-        if json::is_deep(&self.data, json::LEVELS_MAX - 1) {
+        if json::is_deep(&self.json, json::LEVELS_MAX) {
             return Err(Why::TooDeep);
         }
-        let id = self.id.unwrap_or_else(Uuid::now_v7);
-        let occurred_at = self.occurred_at.unwrap_or_else(|| clock.now());
-        let event = json!({
-            "event_id": id.to_string(),
-            "session_id": self.session.to_string(),
-            "category": self.category,
-            "name": self.name,
-            "occurred_at": occurred_at.to_rfc3339_opts(SecondsFormat::Micros, true),
-            "data": self.data,
-        });
-        let text = json_len(&event);
+        let mut event = self.clone();
+        let id = self.id.or_else(|| self.own_id()).unwrap_or_else(Uuid::now_v7);
+        if self.id.is_some() || !self.has(&EVENT_ID) {
+            event.set(&EVENT_ID, id.to_string().into());
+        }
+        if !self.has(&OCCURRED_AT) {
+            event.set(&OCCURRED_AT, instant(clock.now()));
+        }
+        let text = json_len(&event.json);
         if text > EVENT_BYTES_MAX {
             return Err(Why::TooLarge { bytes: text });
         }
-        let value = json::value_of(&event);
+        let value = json::value_of(&event.json);
         // Either may be the longer one.
         let bytes = text.max(value.encoded_len());
         Ok(Ready { id, value, bytes })
     }
+}
+
+fn instant(at: DateTime<Utc>) -> Json {
+    at.to_rfc3339_opts(SecondsFormat::Micros, true).into()
 }
 
 /// An event as it is sent.
@@ -116,6 +147,34 @@ mod tests {
         let sent = json::json_of(&ready.value);
         assert_eq!((ready.id, &sent["event_id"]), (id, &json!(id.to_string())));
         assert_eq!(sent["occurred_at"], "2020-09-13T12:26:40.000000Z");
+    }
+
+    #[test]
+    fn what_is_json_already_goes_as_it_is() {
+        let at = DateTime::from_timestamp_micros(1_700_000_000_000_000).unwrap();
+        let sent = |event: Event| {
+            let ready = event.ready(&Clock::fixed(at)).unwrap();
+            (ready.id, json::json_of(&ready.value))
+        };
+        let id = Uuid::from_u128(7);
+        let whole = json!({
+            "eventId": id.to_string(),
+            "session": { "id": "a" },
+            "timestamp": "2021-01-01 09:15:27.243860",
+            "more": [null, 1],
+        });
+        assert_eq!(sent(Event::json(whole.clone())), (id, whole.clone()));
+        let (other, again) = sent(Event::json(whole).id(Uuid::from_u128(8)));
+        assert_eq!(other, Uuid::from_u128(8));
+        assert_eq!((&again["event_id"], again.get("eventId")), (&json!(other.to_string()), None));
+
+        let (id, filled) = sent(Event::json(json!({ "occurredAt": null })));
+        let expected =
+            json!({ "event_id": id.to_string(), "occurred_at": "2023-11-14T22:13:20.000000Z" });
+        assert_eq!(filled, expected);
+        // An id that is none is the caller's to mend, and what is no object has no room for one.
+        assert_eq!(sent(Event::json(json!({ "event_id": "x" }))).1["event_id"], json!("x"));
+        assert_eq!(sent(Event::json(json!("text")).id(id)).1, json!("text"));
     }
 
     #[test]

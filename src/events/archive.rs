@@ -1,8 +1,9 @@
 //! Looks at what is stored: one thing, or a page of them.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use chrono::{DateTime, Utc};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
@@ -11,7 +12,11 @@ use super::{
         LedgerMinute, Order, Session, Settings, TimePlace,
     },
     settle,
-    store::{Found, errors, events, inbox, setup},
+    store::{
+        Found, errors,
+        events::{self, Counted},
+        inbox, setup,
+    },
 };
 use crate::{
     db::{Db, TeamRead},
@@ -28,6 +33,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Archive {
     pub db: Db,
+    /// Counts that are under way at a time: queries are let in as they come.
+    pub counts: Arc<Semaphore>,
 }
 
 /// Where a page begins, and how many entries it has at most.
@@ -137,24 +144,23 @@ impl Archive {
             GroupBy::Tag { limit } => i64::try_from(limit).map_err(Error::internal)?,
             _ => 0,
         };
+        let _turn = self.counts.acquire().await.map_err(Error::internal)?;
         let range = settle::quarter_of(query.range.start)..settle::quarter_of(query.range.end);
         let read = self.db.team(team).await?;
-        let quarters = events::count_events(&read, team, range, limit).await?;
+        let width = bounds.len().saturating_sub(1);
+        let starts = bounds.get(..width).unwrap_or_default();
+        let counted = events::count_events(&read, team, range, limit, starts).await?;
         let revision = events::stream_state(&read, team).await?.revision;
         read.end().await?;
 
-        let width = bounds.len().saturating_sub(1);
         let mut counts = vec![0; width];
         // `None`: the rest.
         let mut groups: BTreeMap<Option<String>, Vec<i64>> = BTreeMap::new();
-        for quarter in quarters {
-            // Those that begin before the range does are of the first bucket.
-            let begun = bounds.partition_point(|bound| *bound <= quarter.start);
-            let at = begun.saturating_sub(1).min(width.saturating_sub(1));
-            let group = groups.entry(quarter.category).or_insert_with(|| vec![0; width]);
+        for Counted { bucket, category, events } in counted {
+            let group = groups.entry(category).or_insert_with(|| vec![0; width]);
             for counts in [&mut counts, group] {
-                if let Some(count) = counts.get_mut(at) {
-                    *count += quarter.events;
+                if let Some(count) = counts.get_mut(bucket) {
+                    *count += events;
                 }
             }
         }

@@ -30,7 +30,7 @@ pub const VIOLATIONS_MAX: usize = 50;
 /// The field that violations of an event as a whole name.
 const WHOLE: &str = "event";
 
-/// The two spellings of fields that have two, and what else they are called.
+/// The names of fields that have more than one; the first is that of the proto file.
 pub const OCCURRED_AT: [&str; 3] = ["occurred_at", "occurredAt", "timestamp"];
 pub const SESSION_ID: [&str; 3] = ["session_id", "sessionId", "session"];
 pub const EVENT_ID: [&str; 2] = ["event_id", "eventId"];
@@ -440,7 +440,7 @@ mod tests {
     }
 
     /// The good event with these fields instead; null takes one out.
-    fn with(fields: Value) -> Value {
+    fn with(fields: &Value) -> Value {
         let mut event = good();
         let map = event.as_object_mut().unwrap();
         for (name, value) in fields.as_object().unwrap() {
@@ -510,7 +510,7 @@ mod tests {
         assert_eq!(draft.session_id(), Some(SESSION.parse().unwrap()));
         assert_eq!(draft.event_id(), Some(EVENT.parse().unwrap()));
         assert_eq!(draft.kind(), Some(("shop", "buy")));
-        assert_eq!(settle(&with(json!({"event_id": null}))).unwrap().event_id, None);
+        assert_eq!(settle(&with(&json!({"event_id": null}))).unwrap().event_id, None);
     }
 
     #[test]
@@ -581,7 +581,7 @@ mod tests {
 
     #[test]
     fn an_event_may_be_five_seconds_ahead() {
-        let ahead = |text: &str| wrong(&with(json!({"occurred_at": text})));
+        let ahead = |text: &str| wrong(&with(&json!({"occurred_at": text})));
         assert!(ahead("2023-06-01T12:00:05Z").is_empty());
         assert_eq!(ahead("2023-06-01T12:00:05.000001Z"), ["occurred_at TIMESTAMP_IN_FUTURE"]);
         assert_eq!(ahead("9999-12-31T23:59:59Z"), ["occurred_at TIMESTAMP_IN_FUTURE"]);
@@ -652,7 +652,7 @@ mod tests {
                 ],
             ),
         ] {
-            assert_eq!(wrong(&with(fields.clone())), bad, "{fields}");
+            assert_eq!(wrong(&with(&fields)), bad, "{fields}");
         }
         let unset = json!({"session": null, "session_id": SESSION, "sessionId": null, "event_id": null,
             "eventId": null, "timestamp": null});
@@ -687,7 +687,7 @@ mod tests {
             "properties": {"price": {"type": "string"}},
             "required": ["currency"],
         }));
-        let event = with(json!({"session_id": EVENT, "occurred_at": "x", "more": 1}));
+        let event = with(&json!({"session_id": EVENT, "occurred_at": "x", "more": 1}));
         let bad = [
             "data.price SCHEMA_VIOLATION",
             "data SCHEMA_VIOLATION",
@@ -700,9 +700,9 @@ mod tests {
         said_so[..2].sort_by(|one, other| other.cmp(one));
         assert_eq!(said_so, bad);
         store.settings = Settings { refuse_unknown_types: true, create_unknown_sessions: true };
-        let event = with(json!({"session_id": EVENT, "name": "sell", "data": {"price": "3"}}));
+        let event = with(&json!({"session_id": EVENT, "name": "sell", "data": {"price": "3"}}));
         assert_eq!(said(store.settle(&event)), ["name UNKNOWN_EVENT_TYPE"]);
-        let event = with(json!({"session_id": EVENT, "data": {"price": "3", "currency": "EUR"}}));
+        let event = with(&json!({"session_id": EVENT, "data": {"price": "3", "currency": "EUR"}}));
         assert_eq!(store.settle(&event).unwrap().content.session_id.to_string(), EVENT);
     }
 
@@ -710,22 +710,22 @@ mod tests {
     fn an_event_has_a_size() {
         let rest = good().to_string().len() - r#"{"plan":"free","price":3}"#.len();
         let fits = EVENT_BYTES_MAX - rest - r#"{"a":""}"#.len();
-        assert_eq!(wrong(&with(json!({"data": {"a": "x".repeat(fits)}}))), [""; 0]);
+        assert_eq!(wrong(&with(&json!({"data": {"a": "x".repeat(fits)}}))), [""; 0]);
         let store = Store::new().schema(&json!({"required": ["b"]}));
-        let large = with(json!({"data": {"a": "x".repeat(fits + 1)}, "more": 1}));
+        let large = with(&json!({"data": {"a": "x".repeat(fits + 1)}, "more": 1}));
         assert_eq!(said(store.settle(&large)), ["event TOO_LARGE", "more UNKNOWN_FIELD"]);
         let mut deep = json!(1);
         for _ in 0..LEVELS_MAX {
             deep = json!([deep]);
         }
-        assert_eq!(wrong(&with(json!({"data": {"a": deep}}))), ["event TOO_LARGE"]);
+        assert_eq!(wrong(&with(&json!({"data": {"a": deep}}))), ["event TOO_LARGE"]);
     }
 
     #[test]
     fn only_so_many_violations_are_kept() {
         let fields = |n: usize| -> Value {
             let names = (0..n).map(|at| (format!("x{at:03}.y"), json!(1)));
-            with(Value::Object(names.collect()))
+            with(&Value::Object(names.collect()))
         };
         assert_eq!(wrong(&fields(50)).len(), 50);
         for n in [51, 2_000] {
@@ -734,12 +734,12 @@ mod tests {
             assert_eq!(bad[50], "x049 MORE_VIOLATIONS");
         }
         let texts: Vec<&str> = vec!["\0"; 100];
-        assert_eq!(wrong(&with(json!({"data": {"a": texts}}))).len(), 51);
+        assert_eq!(wrong(&with(&json!({"data": {"a": texts}}))).len(), 51);
     }
 
     #[test]
     fn an_event_can_be_sent_again_as_it_was_kept() {
-        let event = settle(&with(json!({"occurred_at": "2021-01-01 09:15:27.243860"}))).unwrap();
+        let event = settle(&with(&json!({"occurred_at": "2021-01-01 09:15:27.243860"}))).unwrap();
         let payload = payload_of(event.event_id, &event.content);
         assert_eq!(payload["occurred_at"], "2021-01-01T09:15:27.243860Z");
         assert_eq!(settle(&payload), Ok(event.clone()));
@@ -750,7 +750,7 @@ mod tests {
     #[test]
     fn no_key_is_repeated() {
         let key = format!("tap_1{}", "a".repeat(40));
-        let event = with(json!({&key: 1, "name": 1, "session_id": &key, "occurred_at": &key,
+        let event = with(&json!({&key: 1, "name": 1, "session_id": &key, "occurred_at": &key,
             "category": format!("{key}{key}"), "data": {&key: "\0"}}));
         let bad = settle(&event).unwrap_err();
         assert_eq!(bad.len(), 6);

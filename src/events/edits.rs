@@ -7,7 +7,7 @@ use super::{
     archive::not_found,
     check::{self, Draft},
     model::{Application, Content, Event, Expected},
-    settle::quarter_of,
+    settle::{off_the_runtime, quarter_of},
     setup::etag_mismatch,
     store::{
         events as store,
@@ -108,7 +108,10 @@ impl Editor {
         let mut asked = Asked::default();
         asked.about(&draft);
         let facts = self.types.facts(write, team, &asked).await?;
-        let content = draft.settle(&facts.known()).map_err(Error::Invalid)?.content;
+        let payload = payload.clone();
+        let judge = move || (Draft::read(&payload, now).settle(&facts.known()), facts);
+        let (judged, facts) = off_the_runtime(judge).await?;
+        let content = judged.map_err(Error::Invalid)?.content;
         let id = content.session_id;
         if !facts.sessions.contains(&id) {
             let new = [NewSession { id, tap_id: None, application: by }];

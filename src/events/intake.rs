@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::{
     model::{Application, BatchId, Readable},
     store::inbox::{self, NewBatch},
-    worker::Worker,
+    worker::{Waits, Worker},
 };
 use crate::{
     clock::Clock,
@@ -34,6 +34,8 @@ use crate::{
 const COMMIT_BYTES: usize = 8 * 1024 * 1024;
 /// Commits that are under way at a time.
 const COMMITS_MAX: usize = 4;
+/// Bytes of a team that may wait to be stored, as they were last counted.
+const BACKLOG_BYTES_MAX: i64 = 4 * 1024 * 1024 * 1024;
 /// How long a batch is tried to be taken while the store is down for a moment.
 const RETRY_FOR: Duration = Duration::from_secs(5);
 const RETRY_WAIT: Duration = Duration::from_millis(100);
@@ -71,7 +73,7 @@ impl Intake {
         Self(Arc::new(Inner { db, clock, worker, backlog_max, commits, lines }))
     }
 
-    /// Takes events, and gives a receipt for each. Goes on when the caller goes away.
+    /// Takes events, and gives a receipt for each. What waits for its turn is dropped when the caller goes away.
     ///
     /// # Errors
     /// [`Error::LimitReached`] when too many wait to be stored; as [`crate::db::query`]: then nobody knows
@@ -82,8 +84,8 @@ impl Intake {
         application: Application,
         events: Readable,
     ) -> Result<Vec<Uuid>, Error> {
-        let waiting = self.0.worker.backlog(team);
-        if waiting >= self.0.backlog_max {
+        let Waits { events: waiting, bytes } = self.0.worker.backlog(team);
+        if waiting >= self.0.backlog_max || bytes >= BACKLOG_BYTES_MAX {
             return Err(Error::LimitReached {
                 reason: reasons::EVENT_BACKLOG,
                 message: format!(
@@ -150,6 +152,8 @@ impl Inner {
         let mut lines = self.lines();
         let line = lines.get_mut(&team)?;
         let (mut group, mut bytes) = (Vec::new(), 0);
+        // Whoever has gone was told that it failed: what is in the line is not sent yet.
+        line.retain(|waiting| !waiting.done.is_closed());
         while let Some(next) = line.front() {
             bytes += next.batch.payload.len();
             if bytes > COMMIT_BYTES && !group.is_empty() {

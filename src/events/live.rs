@@ -29,7 +29,7 @@ impl Followed for LiveEvents {
     const EXPIRED: &'static str = "this resume_token is of another history of the store: list what there is, and stream without a token";
 
     // Each may have 64 KiB.
-    const PAGE: usize = 100;
+    const PAGE: usize = 20;
 
     type Stored = Event;
     type Item = Event;

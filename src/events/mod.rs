@@ -22,6 +22,7 @@ pub mod intake;
 pub mod live;
 pub mod model;
 pub mod patch;
+pub mod pattern;
 pub mod replay;
 pub mod rpc;
 pub mod schema;

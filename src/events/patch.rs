@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::check::{EVENT_ID, OCCURRED_AT, SESSION_ID};
+use super::{
+    check::{EVENT_ID, OCCURRED_AT, SESSION_ID},
+    data,
+    model::EVENT_BYTES_MAX,
+};
 use crate::{
     error::Violation,
     json::{self, LEVELS_MAX},
@@ -44,6 +48,11 @@ impl Patch {
         let mut bad = Vec::new();
         check_places("patch.set", set.len(), set.keys(), &mut bad);
         check_places("patch.remove", remove.len(), remove.iter(), &mut bad);
+        // It goes into each event, of which there are up to a thousand.
+        if set.values().map(data::json_len).sum::<usize>() > EVENT_BYTES_MAX {
+            let text = format!("has more than {EVENT_BYTES_MAX} bytes: no event can hold that");
+            bad.push(Violation::new("patch.set", reasons::TOO_LARGE, text));
+        }
         for (path, value) in &set {
             let way = path.split('.').count();
             if json::is_deep(value, LEVELS_MAX.saturating_sub(way)) {

@@ -2,7 +2,7 @@
 //!
 //! The errors are marked and the events are taken in one transaction, so that either both are there or neither.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Instant};
 
 use prost::Message;
 use serde_json::Value;
@@ -10,10 +10,11 @@ use uuid::Uuid;
 
 use super::{
     check::Draft,
+    data,
     intake::Intake,
     model::{Application, BatchId, ErrorFilter, EventError},
     patch::Patch,
-    settle::conflict,
+    settle::{JUDGE_FOR, conflict, off_the_runtime, too_slow},
     store::{errors, events, inbox::NewBatch},
     types::{Asked, Types},
 };
@@ -24,6 +25,9 @@ use crate::{
     ids::TeamId,
     requests::{self, Once},
 };
+
+/// Bytes that are sent again at a time.
+const BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Sends refused events again.
 #[derive(Clone, Debug)]
@@ -88,17 +92,17 @@ impl Replayer {
             let Replay { filter, ids, patch, validate_only, limit } = replay;
             let (ids, limit) = (ids.as_deref(), i64::try_from(limit).map_err(Error::internal)?);
             let open = errors::open_errors(&write, team, &filter, ids, limit).await?;
-            let patched = open.iter().map(|error| patched(error, &patch));
-            let patched: Vec<Patched> = patched.collect::<Result<_, _>>()?;
-            let count = i64::try_from(patched.len()).map_err(Error::internal)?;
-            let (outcomes, done) = if validate_only {
-                (self.check(&write, team, patched).await?, count)
+            let patched = off_the_runtime(move || patched(&open, &patch)).await??;
+            // Before anything is taken: from then on others wait for the end of this.
+            let all = errors::count_open_errors(&write, team, &filter, ids).await?;
+            let remaining = all - i64::try_from(patched.len()).map_err(Error::internal)?;
+            let outcomes = if validate_only {
+                self.check(&write, team, patched).await?
             } else {
                 sent = patched.len();
-                (self.send(&write, team, patched).await?, 0)
+                self.send(&write, team, patched).await?
             };
-            let all = errors::count_open_errors(&write, team, &filter, ids).await?;
-            Ok(answer(Replays { outcomes, remaining: all - done }))
+            Ok(answer(Replays { outcomes, remaining }))
         };
         let done = requests::once(once, &write, work).await;
         let answer = write.end(done).await?;
@@ -166,26 +170,43 @@ impl Replayer {
             .filter(|event| !event.deleted)
             .map(|event| (event.id, event.content_hash))
             .collect();
-        let would_be = |patched: Patched| {
-            let event = Draft::read(&patched.payload, now).settle(&facts.known());
-            let outcome = event.and_then(|event| {
-                let hash = event.content.hash().to_vec();
-                match event.event_id {
-                    Some(id) if *there.entry(id).or_insert(hash.clone()) != hash => {
-                        Err(vec![conflict()])
+        let would_be = move || {
+            let start = Instant::now();
+            let would_be = |patched: Patched| {
+                let event = if start.elapsed() < JUDGE_FOR {
+                    Draft::read(&patched.payload, now).settle(&facts.known())
+                } else {
+                    Err(vec![too_slow()])
+                };
+                let outcome = event.and_then(|event| {
+                    let hash = event.content.hash().to_vec();
+                    match event.event_id {
+                        Some(id) if *there.entry(id).or_insert(hash.clone()) != hash => {
+                            Err(vec![conflict()])
+                        }
+                        _ => Ok(()),
                     }
-                    _ => Ok(()),
-                }
-            });
-            (patched.error, Outcome::WouldBe(outcome))
+                });
+                (patched.error, Outcome::WouldBe(outcome))
+            };
+            patched.into_iter().map(would_be).collect()
         };
-        Ok(patched.into_iter().map(would_be).collect())
+        off_the_runtime(would_be).await
     }
 }
 
-fn patched(error: &EventError, patch: &Patch) -> Result<Patched, Error> {
-    let mut payload = serde_json::from_str(&error.payload).map_err(Error::internal)?;
-    patch.apply(&mut payload);
-    let application = error.application.clone();
-    Ok(Patched { error: error.id, application, payload })
+/// The events of errors as they are sent again: as many as are not too large together, and at least one.
+fn patched(open: &[EventError], patch: &Patch) -> Result<Vec<Patched>, Error> {
+    let (mut all, mut bytes) = (Vec::new(), 0);
+    for error in open {
+        let mut payload = serde_json::from_str(&error.payload).map_err(Error::internal)?;
+        patch.apply(&mut payload);
+        bytes += data::json_len(&payload);
+        if bytes > BYTES_MAX && !all.is_empty() {
+            break;
+        }
+        let application = error.application.clone();
+        all.push(Patched { error: error.id, application, payload });
+    }
+    Ok(all)
 }

@@ -155,6 +155,8 @@ impl events_server::Events for Events {
         let caller = Caller::of(&request)?;
         let query = events::query(request.into_inner())?;
 
+        // The team's own turn first: who waits for that must not hold what others need.
+        let _turn = caller.share.calls.acquire().await.map_err(Error::internal)?;
         let counts = self.archive.count(caller.team, &query).await?;
 
         let resume_token = self.tokens.issue(caller.team, counts.revision);
@@ -291,7 +293,10 @@ impl events_server::Events for Events {
         request: Request<PutEventTypeRequest>,
     ) -> Reply<PutEventTypeResponse> {
         let caller = Caller::of(&request)?;
-        let new = setup::put_type_request(request.into_inner())?;
+        // To compile a schema takes a while.
+        let request = request.into_inner();
+        let new = tokio::task::spawn_blocking(move || setup::put_type_request(request));
+        let new = new.await.map_err(Error::internal)??;
 
         let set = self.setup.put_type(caller.team, &new).await?;
 

@@ -8,6 +8,7 @@
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -30,7 +31,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    db::{Db, Write},
+    db::{self, Db, Write},
     error::{Error, Violation},
     ids::TeamId,
     reasons,
@@ -39,6 +40,8 @@ use crate::{
 /// Events and bytes of one transaction, unless a single batch has more.
 const EVENTS_AT_A_TIME: i64 = 2_000;
 const BYTES_AT_A_TIME: i64 = 4 * 1024 * 1024;
+/// How long the events of one transaction may be looked at. Mostly it is milliseconds.
+pub(super) const JUDGE_FOR: Duration = Duration::from_secs(10);
 /// The grain of what is counted.
 const QUARTER: TimeDelta = TimeDelta::minutes(15);
 /// The grain of the ledger.
@@ -94,6 +97,7 @@ struct Taken {
     received_at: DateTime<Utc>,
     application: Arc<Application>,
     replay_of: Option<Uuid>,
+    session: Option<Uuid>,
     /// As it was sent, as JSON.
     payload: Box<RawValue>,
     /// The same, read.
@@ -140,8 +144,10 @@ impl Settler {
         let (taken, asked) = off_the_runtime(move || unpack(batches)).await??;
         let now = self.clock.now();
         let facts = self.types.facts(write, team, &asked).await?;
-        create_sessions(write, team, &taken, &asked, &facts, now).await?;
-        off_the_runtime(move || judge(taken, &facts)).await
+        let (judged, facts) = off_the_runtime(move || (judge(taken, &facts), facts)).await?;
+        // Late, as others wait for whom these sessions are new, too.
+        create_sessions(write, team, &judged, &asked, &facts, now).await?;
+        Ok(judged)
     }
 
     /// Stores what became of events.
@@ -184,7 +190,8 @@ impl Settler {
             let done = write.part(self.store(write, team, vec![(taken, judgement)])).await;
             let one = match done {
                 Ok(one) => one,
-                Err(error @ (Error::Internal(_) | Error::TooSlow)) => {
+                // Any other fault may pass, and is not the event's.
+                Err(error) if db::is_of_the_data(&error) => {
                     let cause = error.log_text();
                     tracing::error!(team = team.0, receipt = %again.receipt, cause, "an event cannot be stored");
                     self.store(write, team, vec![(again, Err(vec![cannot_be_stored()]))]).await?
@@ -213,6 +220,7 @@ impl Taken {
             received_at: self.received_at,
             application: Arc::clone(&self.application),
             replay_of: self.replay_of,
+            session: self.session,
             payload: self.payload.clone(),
             value: Value::Null,
         }
@@ -233,8 +241,11 @@ fn unpack(batches: Vec<Batch>) -> Result<(Vec<Taken>, Asked), Error> {
         let application = Arc::new(batch.application);
         for (place, payload) in payloads.into_iter().enumerate() {
             let value: Value = serde_json::from_str(payload.get()).map_err(Error::internal)?;
-            asked.about(&Draft::read(&value, batch.received_at));
+            let draft = Draft::read(&value, batch.received_at);
+            asked.about(&draft);
+            let session = draft.session_id();
             all.push(Taken {
+                session,
                 receipt: batch.id.receipt(place),
                 received_at: batch.received_at,
                 application: Arc::clone(&application),
@@ -247,21 +258,30 @@ fn unpack(batches: Vec<Batch>) -> Result<(Vec<Taken>, Asked), Error> {
     Ok((all, asked))
 }
 
-/// Looks at each event.
+/// Looks at each event, but not for ever: schemas and data at their limits, made for it, take seconds.
 fn judge(taken: Vec<Taken>, facts: &Facts) -> Vec<Judged> {
-    let known = facts.known();
+    let (known, start) = (facts.known(), Instant::now());
     let judge = |taken: Taken| {
-        let judged = Draft::read(&taken.value, taken.received_at).settle(&known);
+        let judged = if start.elapsed() < JUDGE_FOR {
+            Draft::read(&taken.value, taken.received_at).settle(&known)
+        } else {
+            Err(vec![too_slow()])
+        };
         (taken, judged)
     };
     taken.into_iter().map(judge).collect()
+}
+
+pub(super) fn too_slow() -> Violation {
+    let text = "was not checked in time: its event type takes too long for events sent with it; make the schema simpler, or send fewer at a time";
+    Violation::new("event", reasons::CHECK_TOO_SLOW, text)
 }
 
 /// Makes the sessions that are not there, where the team wants that, for whoever named them first.
 async fn create_sessions(
     write: &Write,
     team: TeamId,
-    taken: &[Taken],
+    judged: &[Judged],
     asked: &Asked,
     facts: &Facts,
     now: DateTime<Utc>,
@@ -270,10 +290,9 @@ async fn create_sessions(
         return Ok(());
     }
     let mut missing = BTreeMap::new();
-    for taken in taken {
-        let session = Draft::read(&taken.value, taken.received_at).session_id();
+    for (taken, _) in judged {
         // Of an event that is refused for something else, too: the visit took place.
-        if let Some(id) = session.filter(|id| !facts.sessions.contains(id)) {
+        if let Some(id) = taken.session.filter(|id| !facts.sessions.contains(id)) {
             let application = taken.application.as_ref();
             missing.entry(id).or_insert(NewSession { id, tap_id: None, application });
         }
@@ -438,7 +457,7 @@ fn floor(at: DateTime<Utc>, span: TimeDelta) -> DateTime<Utc> {
 }
 
 /// Does what takes some milliseconds without an `await` where it keeps no call waiting.
-async fn off_the_runtime<T: Send + 'static>(
+pub(super) async fn off_the_runtime<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Error> {
     tokio::task::spawn_blocking(work).await.map_err(Error::internal)

@@ -1,6 +1,9 @@
 //! Sets up what a team takes: sessions, event types, settings.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
@@ -15,6 +18,8 @@ use crate::{clock::Clock, db::Db, error::Error, ids::TeamId, reasons};
 pub struct Setup {
     pub db: Db,
     pub clock: Clock,
+    /// Sessions that are made at a time: writes are let in by the dozen, and each would hold a connection.
+    pub sessions: Arc<Semaphore>,
 }
 
 /// An event type to be set.
@@ -40,6 +45,7 @@ impl Setup {
         tap_id: Option<Uuid>,
         application: &Application,
     ) -> Result<Session, Error> {
+        let _turn = self.sessions.acquire().await.map_err(Error::internal)?;
         let write = self.db.team_write(team).await?;
         let work = async {
             let new = [NewSession { id, tap_id, application }];
@@ -94,7 +100,11 @@ impl Setup {
     /// [`Error::NotFound`]; as [`crate::db::query`].
     pub async fn delete_type(&self, team: TeamId, category: &str, name: &str) -> Result<(), Error> {
         let write = self.db.team_write(team).await?;
-        let done = store::delete_type(&write, team, category, name).await;
+        let work = async {
+            store::lock_types(&write, team).await?;
+            store::delete_type(&write, team, category, name).await
+        };
+        let done = work.await;
         let there = write.end(done).await?;
         if there { Ok(()) } else { Err(not_found(reasons::EVENT_TYPE_NOT_FOUND, "event type")) }
     }

@@ -32,6 +32,8 @@ use crate::{
 const TEAMS_AT_A_TIME: usize = 2;
 /// How often to look without being woken.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+/// How much longer than a look to rest after it.
+const LOOK_REST: u32 = 5;
 /// How long what has failed waits before it is tried again: twice as long each time.
 const RETRY_FIRST: TimeDelta = TimeDelta::milliseconds(100);
 const RETRY_LAST: TimeDelta = TimeDelta::seconds(60);
@@ -51,8 +53,16 @@ struct Inner {
     turns: Arc<Semaphore>,
     /// Teams that are worked for, or have to be again.
     teams: Mutex<HashMap<TeamId, Work>>,
-    /// Events that wait, by team: as they were counted last, and what was taken and settled here since.
-    waiting: Mutex<HashMap<TeamId, i64>>,
+    /// What waits, by team: as it was counted last, and what was taken and settled here since.
+    waiting: Mutex<HashMap<TeamId, Waits>>,
+}
+
+/// What waits, of a team.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Waits {
+    pub events: i64,
+    /// As they were counted last.
+    pub bytes: i64,
 }
 
 /// What there is to do for a team.
@@ -83,10 +93,10 @@ impl Worker {
         }))
     }
 
-    /// Events of a team that wait, as far as is known here: at most a second old.
+    /// What waits, of a team, as far as is known here.
     #[must_use]
-    pub fn backlog(&self, team: TeamId) -> i64 {
-        lock(&self.0.waiting).get(&team).copied().unwrap_or(0)
+    pub fn backlog(&self, team: TeamId) -> Waits {
+        lock(&self.0.waiting).get(&team).copied().unwrap_or_default()
     }
 
     /// So many events of a team were taken.
@@ -109,6 +119,7 @@ impl Worker {
     /// Looks for what nobody woke it for, for ever.
     pub async fn run(self) {
         loop {
+            let start = time::Instant::now();
             let backlog = inbox::backlog(&self.0.settler.db, self.0.settler.clock.now()).await;
             match backlog {
                 Ok(backlog) => self.look(&backlog),
@@ -116,7 +127,8 @@ impl Worker {
                     tracing::warn!(cause = error.log_text(), "cannot look for events that wait");
                 }
             }
-            time::sleep(LOOK_INTERVAL).await;
+            // A large backlog takes a while to be looked at: no more than a part of the time.
+            time::sleep(LOOK_INTERVAL.max(start.elapsed() * LOOK_REST)).await;
         }
     }
 
@@ -129,7 +141,7 @@ impl Worker {
         metrics::gauge!("tap_event_backlog_bytes").set(as_gauge(bytes));
         metrics::gauge!("tap_event_backlog_age_seconds")
             .set(oldest.to_std().unwrap_or_default().as_secs_f64());
-        *lock(&self.0.waiting) = backlog.iter().map(|team| (team.team, team.events)).collect();
+        *lock(&self.0.waiting) = backlog.iter().map(waits).collect();
         for team in backlog.iter().filter(|team| team.due) {
             self.serve(team.team);
         }
@@ -209,17 +221,22 @@ impl Inner {
         if let Err(error) = postponed.await {
             let cause = error.log_text();
             tracing::warn!(team = team.0, cause, "cannot note that events could not be stored");
+            time::sleep(REST).await;
         }
     }
 
     fn add(&self, team: TeamId, events: i64) {
         let mut waiting = lock(&self.waiting);
-        let count = waiting.entry(team).or_default();
-        *count = count.saturating_add(events).max(0);
-        if *count == 0 {
+        let waits = waiting.entry(team).or_default();
+        waits.events = waits.events.saturating_add(events).max(0);
+        if waits.events == 0 {
             waiting.remove(&team);
         }
     }
+}
+
+fn waits(backlog: &Backlog) -> (TeamId, Waits) {
+    (backlog.team, Waits { events: backlog.events, bytes: backlog.bytes })
 }
 
 /// Forgets a team that is no longer worked for. What comes then begins anew.

@@ -194,6 +194,7 @@ reasons! {
     DUPLICATE_CONFLICT:
         tap("`tap_id`", "another tap has this `tap_id` and `tapped_at`, and differs from this one"),
         event("`event_id`", "another event has this `event_id`, and differs from this one");
+    CHECK_TOO_SLOW: event("`event`", "checking it and what was sent with it took more than ten seconds, by a schema that is made so");
     PROCESSING_FAILED: event("`event`", "it could not be stored in five tries; the log has the cause");
     MALFORMED_DATE:
         field("`start_date`, `end_date`",
@@ -293,8 +294,7 @@ reasons! {
         event("`occurred_at`, `session_id`, `event_id`",
             "it is given in more than one way, and they differ"),
         field("`patch.set`", "two ways of writing one field are set");
-    TOO_LARGE:
-        event("`event`", "it has more than 65,536 bytes as JSON, or more than 32 levels");
+    TOO_LARGE: field("`patch.set`", "it has more than 65,536 bytes as JSON"), event("`event`", "it has more than 65,536 bytes as JSON, or more than 32 levels");
     SCHEMA_VIOLATION:
         event("`data`, or a place in it such as `data.items[3].price`",
             "it does not fit the schema of its event type");

@@ -20,7 +20,6 @@ pub mod queue;
 pub mod record;
 pub mod rpc;
 pub mod seed;
-pub mod simulate;
 pub mod store;
 pub mod tally;
 pub mod visitor;

@@ -9,7 +9,10 @@ use std::{
 
 use chrono::TimeDelta;
 use tap_analytics::{
-    access::{key::ApiKey, model::Preset},
+    access::{
+        key::ApiKey,
+        model::{Preset, Scope},
+    },
     clock::Clock,
     ids::TeamId,
 };
@@ -20,7 +23,8 @@ use tokio::{
 };
 
 use crate::{
-    app::{App, Team, now, program, query, stderr, stdout},
+    app::{App, Team, eventually, now, program, query, stderr, stdout},
+    events::balance,
     taps::assert_roll_up_equals_raw,
 };
 
@@ -65,10 +69,20 @@ impl Simulation {
     }
 }
 
-/// The number before a word of the last line.
+/// The number before a word of what it says of taps at the end.
 fn told(output: &Output, word: &str) -> i64 {
+    number(output, 0, word)
+}
+
+/// The same of visits.
+fn told_of_visits(output: &Output, word: &str) -> i64 {
+    number(output, 1, word)
+}
+
+fn number(output: &Output, line: usize, word: &str) -> i64 {
     let text = stdout(output);
-    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.lines().count() <= 2, "{text}");
+    let text = text.lines().nth(line).unwrap_or_default();
     let words: Vec<&str> = text.split([' ', ',', '\n']).filter(|part| !part.is_empty()).collect();
     let at = words.iter().position(|part| *part == word);
     at.map_or(0, |at| words[at - 1].parse().unwrap())
@@ -169,6 +183,7 @@ async fn the_past_is_recorded_once() {
     let days: Vec<i64> = days.iter().map(|day| day.get(0)).collect();
     assert_eq!(days.len(), 4);
     assert!(days[0] > 7_000 && days[3] < 13_000, "as many each day: {days:?}");
+    let visited = settled(&app, &team, &first).await;
 
     let second = Simulation::start(app.grpc, &key, &arguments).end().await;
     assert!(second.status.success(), "what is there already is no failure: {}", stderr(&second));
@@ -179,6 +194,92 @@ async fn the_past_is_recorded_once() {
     let distinct: i64 = app.scalar("select count(distinct tap_id) from taps").await;
     assert_eq!(distinct, accepted + more);
     assert_roll_up_equals_raw(&app).await;
+    eventually("nothing waits", || async { balance(&app, team.id.0).await[4] == 0 }).await;
+    let [received, stored, duplicate, rejected, _] = balance(&app, team.id.0).await;
+    let [first_stored, first_rejected] = visited;
+    assert!(received > first_stored * 2, "events come again: {received}");
+    assert!(duplicate > first_stored - 300, "{duplicate} of {first_stored}");
+    assert!(stored < first_stored + 300, "{stored} and {first_stored}");
+    assert!(rejected < first_rejected + 10, "{rejected} and {first_rejected}");
+}
+
+/// Waits until the events of visits are settled, looks at them, and says how many were stored and refused.
+async fn settled(app: &App, team: &Team, output: &Output) -> [i64; 2] {
+    eventually("nothing waits", || async { balance(app, team.id.0).await[4] == 0 }).await;
+    let [received, stored, duplicate, rejected, _] = balance(app, team.id.0).await;
+    assert_eq!(received, told_of_visits(output, "taken"));
+    assert_eq!(received, told_of_visits(output, "events"));
+    assert_eq!((duplicate, rejected), (0, told_of_visits(output, "wrong")));
+    let count = async |sql| app.scalar::<i64>(sql).await;
+    let sessions = count("select count(*) from sessions").await;
+    assert_eq!(sessions, told_of_visits(output, "visits"));
+    let of_taps = "select count(*) from sessions join taps using (team_id, tap_id)";
+    assert_eq!(count(of_taps).await, sessions, "each comes from a tap that there is");
+    let early = "select count(*) from events join sessions using (team_id, session_id)
+        join taps using (team_id, tap_id)
+        where occurred_at < tapped_at or occurred_at > tapped_at + interval '1 minute'";
+    assert_eq!(count(early).await, 0, "within a minute after the tap");
+    [stored, rejected]
+}
+
+#[tokio::test]
+async fn visits_follow_taps() {
+    let app = App::start().await;
+    let (team, key) = team(&app).await;
+    let arguments = ["--rate", "40", "--since", "3d", "--duration", "8s", "--seed", "1"];
+    let output = Simulation::start(app.grpc, &key, &arguments).end().await;
+    assert!(output.status.success());
+    assert!(stderr(&output).contains("after some of them come visits"), "{}", stderr(&output));
+    let [stored, rejected] = settled(&app, &team, &output).await;
+    assert!((10..40).contains(&(rejected * 1000 / stored)), "{rejected} of {stored}");
+    let count = async |sql| app.scalar::<i64>(sql).await;
+    let present = "select count(*) from sessions join taps using (team_id, tap_id)
+        where tapped_at > now() - interval '30 seconds'";
+    assert!(count(present).await > 10, "also of people of now");
+    let days = "select count(distinct date_trunc('day', occurred_at)) from events";
+    assert!(count(days).await >= 3, "a chart");
+    for what in ["category", "(category, name)"] {
+        let kinds = format!("select count(distinct {what}) from events");
+        assert_eq!(app.scalar::<i64>(&kinds).await, 4);
+    }
+    assert_eq!(count("select count(*) from event_types").await, 3);
+    let sql = app.sql().await;
+    let groups = "select reasons[1], fields[1], count(*), count(*) filter (where payload -> 'session' is not null)
+        from event_errors group by 1, 2 order by 1, 2";
+    let groups = sql.query(groups, &[]).await.unwrap();
+    let groups: Vec<(String, String, i64, i64)> =
+        groups.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect();
+    let kinds: Vec<_> = groups.iter().map(|(reason, field, ..)| (&**reason, &**field)).collect();
+    for expected in [
+        ("REQUIRED", "category"),
+        ("REQUIRED", "data"),
+        ("SCHEMA_VIOLATION", "data"),
+        ("TIMESTAMP_IN_FUTURE", "occurred_at"),
+        ("UNKNOWN_SESSION", "session_id"),
+    ] {
+        assert!(kinds.contains(&expected), "{expected:?} is not in {groups:?}");
+    }
+    let nested: i64 = groups.iter().map(|(.., nested)| nested).sum();
+    assert!(nested > 0 && nested < rejected, "in both forms: {groups:?}");
+}
+
+#[tokio::test]
+async fn without_the_scope_there_are_taps_only() {
+    let app = App::start().await;
+    let (team, _) = team(&app).await;
+    let key = app.key(team.id, None, &[Scope::TapsWrite], None).await;
+    let arguments = ["--rate", "200", "--since", "1d", "--duration", "2s"];
+    for (more, said) in [(&[][..], 1), (&["--taps-only"], 0)] {
+        let arguments = [&arguments[..], more].concat();
+        let output = Simulation::start(app.grpc, &key, &arguments).end().await;
+        assert!(output.status.success());
+        assert!(told(&output, "accepted") > 0);
+        assert_eq!(stdout(&output).lines().count(), 1, "nothing is said of visits");
+        assert_eq!(stderr(&output).matches("there are no events, only taps").count(), said);
+        assert_eq!(stderr(&output).matches("events:write").count(), said);
+    }
+    assert_eq!(balance(&app, team.id.0).await, [0; 5]);
+    assert_eq!(app.scalar::<i64>("select count(*) from sessions").await, 0);
 }
 
 #[tokio::test]

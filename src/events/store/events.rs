@@ -266,16 +266,17 @@ pub async fn stream_state(read: &TeamRead, team: TeamId) -> Result<StreamState, 
     Ok(StreamState { revision, replay_after: 0 })
 }
 
-/// How many events of a category happened in a quarter of an hour.
+/// How many events of a category happened in a bucket.
 #[derive(Clone, Debug)]
-pub struct Quarter {
-    pub start: DateTime<Utc>,
+pub struct Counted {
+    /// From 0 on.
+    pub bucket: usize,
     /// `None`: one beyond the busiest.
     pub category: Option<String>,
     pub events: i64,
 }
 
-/// The quarters of an hour of a range, by the busiest categories and the rest.
+/// How many events happened in each bucket of whole quarters of an hour, by the busiest categories and the rest.
 ///
 /// # Errors
 /// As [`db::query`].
@@ -284,15 +285,15 @@ pub async fn count_events(
     team: TeamId,
     range: std::ops::Range<DateTime<Utc>>,
     categories: i64,
-) -> Result<Vec<Quarter>, Error> {
-    let params: db::Params<'_> = &[&team.0, &range.start, &range.end, &categories];
+    buckets: &[DateTime<Utc>],
+) -> Result<Vec<Counted>, Error> {
+    let params: db::Params<'_> = &[&team.0, &range.start, &range.end, &categories, &buckets];
     let rows = read.query(sql!("events/count_events"), params).await?;
-    let quarter = |row: &Row| Quarter {
-        start: row.get("quarter"),
-        category: row.get("category"),
-        events: row.get("events"),
+    let counted = |row: &Row| {
+        let bucket = usize::try_from(row.get::<_, i32>("bucket") - 1).map_err(Error::internal)?;
+        Ok(Counted { bucket, category: row.get("category"), events: row.get("events") })
     };
-    Ok(rows.iter().map(quarter).collect())
+    rows.iter().map(counted).collect()
 }
 
 fn event(row: &Row) -> Event {

@@ -245,7 +245,8 @@ pub fn update_request(request: UpdateEventRequest) -> Result<Change, Error> {
     }
     let data = request.data.map(|data| Value::Object(json::object_of(&data)));
     set.extend(data.map(|data| ("data".to_owned(), data)));
-    if let Some(mask) = request.update_mask {
+    // One that names nothing is none.
+    if let Some(mask) = request.update_mask.filter(|mask| !mask.paths.is_empty()) {
         let mut named = Map::new();
         for path in mask.paths {
             if path == "event_id" {

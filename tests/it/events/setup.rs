@@ -61,7 +61,14 @@ async fn an_unknown_session_is_made_with_its_own_id_where_the_team_wants_that() 
     let third = new_id();
     let moved = json!({"event_id": ids[0], "etag": "*", "session_id": third});
     desk.answer("UpdateEvent", moved).await;
-    desk.answer("GetSession", json!({"id": third})).await;
+    // Whoever knows the tap that it came from may say so later, once.
+    let made = desk.answer("GetSession", json!({"id": third})).await;
+    assert_eq!(made["session"].get("tapId"), None);
+    let tap = json!({"id": third, "tap_id": new_id()});
+    let known = desk.answer("CreateSession", tap.clone()).await;
+    assert_eq!(known["session"]["tapId"], tap["tap_id"]);
+    let other = desk.refusal("CreateSession", json!({"id": third, "tap_id": new_id()})).await;
+    assert_eq!(other, (Code::AlreadyExists, "SESSION_EXISTS".to_owned()));
     desk.balance().await;
 }
 

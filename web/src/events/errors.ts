@@ -121,7 +121,8 @@ class Row {
     this.item.dataset["fingerprint"] = group.fingerprint;
     this.#replay.setAttribute("aria-label", `Replay ${events(group.count)} of ${group.application}, ${group.reason}`);
     const [first, last] = [when(group.firstSeen), when(group.lastSeen)];
-    setText(this.#meta, `${group.application} · ${first === last ? first : `${first} – ${last}`}`);
+    const seen = first === last ? `seen ${first}` : `first seen ${first}, last ${last}`;
+    setText(this.#meta, `${group.application} · ${seen}`);
     const changed = before?.newestErrorId !== group.newestErrorId;
     if (changed) this.#violations.replaceChildren(...group.violations.map(violationItem));
     return !this.#some.hidden && (changed || before?.count !== group.count);

@@ -95,13 +95,13 @@ async function makeEvents(installation: Installation, team: Team, zone: string, 
   const order = { category: "order", name: "order.placed" };
   const lost = randomUUID();
   await installation.send(kiosk, Array.from({ length: 23 }, () => one(lately(), { session_id: lost })));
-  await installation.send(shop, Array.from({ length: 6 }, () => one(lately(), { ...order, data: { items: "two", total: 7.4 } })));
+  await installation.send(shop, Array.from({ length: 3 }, () => one(lately(), { ...order, data: { items: "two", total: 7.4 } })));
   await installation.send(shop, [one(lately(), { ...order, data: { items: 1 } })]);
   return () => installation.send(kiosk, [one(new Date().toISOString())]);
 }
 
-async function open(browser: Browser, url: string, zone: string, key: string): Promise<Page> {
-  const page = await visit(browser, url, { width: Number(width), height: Number(height), zone, scale: 1.5 });
+async function open(browser: Browser, url: string, zone: string, key: string, scale: number): Promise<Page> {
+  const page = await visit(browser, url, { width: Number(width), height: Number(height), zone, scale });
   await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
   await enter(page, key);
   await page.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
@@ -124,7 +124,7 @@ try {
     Math.abs(civilOf(now, other).hour - 15) < Math.abs(civilOf(now, one).hour - 15) ? other : one,
   );
   await makeTaps(team, zone, now);
-  const taps = await open(browser, installation.url, zone, key);
+  const taps = await open(browser, installation.url, zone, key, 1.5);
   for (let tap = 0; tap < 18; tap++) {
     const one: NewTap = { tagUid: weighed(TAGS).uid, country: pick(COUNTRIES), device: pick(DEVICES) };
     await sleep(300 + 900 * random());
@@ -135,7 +135,7 @@ try {
   await keep(taps, "page.png");
 
   const more = await makeEvents(installation, team, zone, now);
-  const events = await open(browser, installation.url, zone, key);
+  const events = await open(browser, installation.url, zone, key, 1);
   await events.click("#tab-events");
   await live(events);
   await says(events, "event-total", /\d/);

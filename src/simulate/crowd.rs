@@ -11,6 +11,7 @@ use chrono::{DateTime, Datelike as _, SecondsFormat, TimeDelta, Timelike as _, U
 use fastrand::Rng;
 use uuid::Uuid;
 
+use super::visit::Tapped;
 use crate::proto::tap_v1::{NewTap, kind};
 
 /// Of 1,000 taps, how many are one of before once more, and how many cannot be taken.
@@ -37,6 +38,8 @@ pub struct Crowd {
     random: Rng,
     habits: Habits,
     recent: VecDeque<NewTap>,
+    /// Of how many taps a visit comes.
+    visits: f64,
 }
 
 /// Which tags are tapped how often, and with what.
@@ -53,13 +56,16 @@ pub struct Made {
     pub tap: NewTap,
     /// It was made before, and comes once more.
     pub repeat: bool,
+    /// It leads to a visit, once it is recorded.
+    pub visit: Option<Tapped>,
 }
 
 impl Crowd {
-    /// People who tap these tags. There must be a tag.
+    /// People who tap these tags, of whom this share goes on to a visit. There must be a tag.
     #[must_use]
-    pub fn new(uids: Vec<String>, random: Rng) -> Self {
-        Self { random, habits: Habits::new(uids), recent: VecDeque::with_capacity(RECENT) }
+    pub fn new(uids: Vec<String>, random: Rng, visits: f64) -> Self {
+        let recent = VecDeque::with_capacity(RECENT);
+        Self { random, habits: Habits::new(uids), recent, visits }
     }
 
     /// What these people do.
@@ -80,10 +86,12 @@ impl Crowd {
         if chance < REPEATS
             && let Some(tap) = self.random.choice(&self.recent)
         {
-            return Made { tap: tap.clone(), repeat: true };
+            return Made { tap: tap.clone(), repeat: true, visit: None };
         }
         // Not from the seed: a second run makes other taps, though of the same people.
-        let mut tap = self.habits.tap(&mut self.random, Uuid::now_v7(), at);
+        let id = Uuid::now_v7();
+        let mut tap = self.habits.tap(&mut self.random, id, at);
+        let mut visit = None;
         if chance > 1.0 - BAD {
             if self.random.bool() {
                 UNKNOWN_UID.clone_into(&mut tap.tag_uid);
@@ -93,8 +101,10 @@ impl Crowd {
         } else {
             self.recent.truncate(RECENT - 1);
             self.recent.push_front(tap.clone());
+            let goes_on = self.random.f64() < self.visits;
+            visit = goes_on.then(|| Tapped { tap: id, at, seed: self.random.u64(..) });
         }
-        Made { tap, repeat: false }
+        Made { tap, repeat: false, visit }
     }
 }
 
@@ -166,7 +176,7 @@ mod tests {
     }
 
     fn crowd(seed: u64) -> Crowd {
-        Crowd::new((1..=90).map(|n| format!("tag-{n}")).collect(), Rng::with_seed(seed))
+        Crowd::new((1..=90).map(|n| format!("tag-{n}")).collect(), Rng::with_seed(seed), 0.25)
     }
 
     fn made(seed: u64) -> Vec<Made> {
@@ -244,9 +254,27 @@ mod tests {
     }
 
     #[test]
+    fn a_share_of_the_good_goes_on_to_a_visit() {
+        let made = made(6);
+        let visits: Vec<_> = made.iter().filter(|made| made.visit.is_some()).collect();
+        assert!((0.24..0.26).contains(&share(visits.len())), "{}", visits.len());
+        for made in visits {
+            let visit = made.visit.unwrap();
+            assert_eq!(
+                (&made.tap.tap_id, &made.tap.tapped_at),
+                (&visit.tap.to_string(), &instant(visit.at))
+            );
+            assert!(!made.repeat && made.tap.tag_uid != UNKNOWN_UID);
+        }
+    }
+
+    #[test]
     fn from_the_same_seed_come_the_same_people() {
         let look = |seed| {
-            let anonymous = |made: Made| NewTap { tap_id: String::new(), ..made.tap };
+            let anonymous = |made: Made| {
+                let tap = NewTap { tap_id: String::new(), ..made.tap };
+                (tap, made.visit.map(|visit| visit.seed))
+            };
             made(seed).into_iter().map(anonymous).collect::<Vec<_>>()
         };
         assert!(look(4) == look(4));

@@ -8,7 +8,7 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::crowd::Made;
+use super::{crowd::Made, visit::Tapped};
 use crate::{
     proto::tap_v1::{NewTap, RecordTapsResponse},
     taps::model::BATCH_TAPS_MAX,
@@ -39,6 +39,8 @@ pub struct Batch {
     pub taps: Vec<NewTap>,
     /// How many of them come for a second time.
     pub repeats: u32,
+    /// Those that lead to a visit, by their places.
+    pub visits: Vec<(usize, Tapped)>,
 }
 
 /// What became of the taps so far.
@@ -84,8 +86,11 @@ impl Outbox {
                     state.under_way = len;
                     let made: Vec<Made> = state.waiting.drain(..len).collect();
                     let repeats = made.iter().map(|made| u32::from(made.repeat)).sum();
+                    let visits = made.iter().enumerate();
+                    let visits = visits.filter_map(|(place, made)| Some((place, made.visit?)));
+                    let visits = visits.collect();
                     let taps = made.into_iter().map(|made| made.tap).collect();
-                    return Some(Batch { taps, repeats });
+                    return Some(Batch { taps, repeats, visits });
                 }
                 if state.closed {
                     return None;
@@ -98,7 +103,7 @@ impl Outbox {
     /// Notes the answer to a call. `retried` is how many of its taps came for a second time, if the call
     /// was not the first one with them: when there are more duplicates than that, an earlier call had
     /// stored them and its answer was lost.
-    pub fn note(&self, answer: RecordTapsResponse, retried: Option<u32>) {
+    pub fn note(&self, answer: &RecordTapsResponse, retried: Option<u32>) {
         let stored_before =
             retried.map_or(0.0, |repeats| (answer.duplicates - f64::from(repeats)).max(0.0));
         let mut state = self.state();
@@ -106,10 +111,10 @@ impl Outbox {
         let tally = &mut state.tally;
         tally.accepted += answer.accepted + stored_before;
         tally.duplicates += answer.duplicates - stored_before;
-        for rejected in answer.rejected {
+        for rejected in &answer.rejected {
             tally.rejected += 1.0;
-            for violation in rejected.violations {
-                *tally.reasons.entry(violation.reason).or_default() += 1;
+            for violation in &rejected.violations {
+                *tally.reasons.entry(violation.reason.clone()).or_default() += 1;
             }
         }
     }
@@ -157,10 +162,10 @@ mod tests {
     use fastrand::Rng;
 
     use super::*;
-    use crate::taps::simulate::crowd::Crowd;
+    use crate::simulate::crowd::Crowd;
 
     fn put(outbox: &Outbox, count: usize) -> Vec<Made> {
-        let mut crowd = Crowd::new(vec!["a".to_owned()], Rng::with_seed(1));
+        let mut crowd = Crowd::new(vec!["a".to_owned()], Rng::with_seed(1), 0.5);
         let taps: Vec<Made> =
             (0..count).map(|_| crowd.tap(DateTime::UNIX_EPOCH + TimeDelta::days(20_000))).collect();
         for made in &taps {
@@ -176,7 +181,7 @@ mod tests {
         let first = outbox.take().await.unwrap();
         assert_eq!(first.taps.len(), BATCH_TAPS_MAX);
         assert_eq!(outbox.tally().waiting, taps.len(), "it has no answer yet");
-        outbox.note(RecordTapsResponse { accepted: 5000.0, ..Default::default() }, None);
+        outbox.note(&RecordTapsResponse { accepted: 5000.0, ..Default::default() }, None);
         assert_eq!(outbox.tally().waiting, 7);
         outbox.close();
         let second = outbox.take().await.unwrap();
@@ -184,6 +189,13 @@ mod tests {
         assert_eq!(first.repeats + second.repeats, u32::try_from(repeats).unwrap());
         let sent = first.taps.iter().chain(&second.taps);
         assert!(sent.eq(taps.iter().map(|made| &made.tap)), "all of them, in their order");
+        for (batch, from) in [(&first, 0), (&second, BATCH_TAPS_MAX)] {
+            assert!(
+                batch.visits.iter().all(|(place, visit)| taps[from + place].visit == Some(*visit))
+            );
+        }
+        let visits = taps.iter().filter(|made| made.visit.is_some()).count();
+        assert_eq!(first.visits.len() + second.visits.len(), visits);
         assert!(outbox.take().await.is_none());
     }
 
@@ -201,9 +213,9 @@ mod tests {
     fn what_a_lost_answer_had_accepted_is_accepted() {
         let outbox = Outbox::default();
         let answer = RecordTapsResponse { accepted: 1.0, duplicates: 9.0, ..Default::default() };
-        outbox.note(answer.clone(), None);
+        outbox.note(&answer, None);
         assert_eq!(outbox.tally().to_string(), "1 accepted, 9 duplicates, 0 rejected");
-        outbox.note(answer, Some(2));
+        outbox.note(&answer, Some(2));
         assert_eq!(outbox.tally().to_string(), "9 accepted, 11 duplicates, 0 rejected");
     }
 }

@@ -17,7 +17,7 @@ const TERMINAL_INTERVAL: Duration = Duration::from_millis(250);
 const RATE_WINDOW: Duration = Duration::from_secs(4);
 
 /// Speaks of what goes on, on standard error.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Progress {
     bar: ProgressBar,
     started: Instant,
@@ -41,8 +41,13 @@ impl Progress {
         self.bar.suspend(|| eprintln!("{text}"));
     }
 
-    /// Shows how it goes on, for ever: how far it is, and how many there are.
-    pub async fn follow(&self, stage: impl Fn() -> String, tally: impl Fn() -> Tally) {
+    /// Shows how it goes on, for ever: how far it is, how many taps there are, and what goes on beside them.
+    pub async fn follow(
+        &self,
+        stage: impl Fn() -> String,
+        tally: impl Fn() -> Tally,
+        beside: impl Fn() -> String,
+    ) {
         let terminal = std::io::stderr().is_terminal();
         let mut look = time::interval(if terminal { TERMINAL_INTERVAL } else { PROGRESS_INTERVAL });
         look.tick().await;
@@ -58,7 +63,9 @@ impl Progress {
                 (since, sent_then, rate) = (Instant::now(), tally.sent(), Some(per_second));
             }
             per_second = rate.unwrap_or(per_second);
-            let line = format!("{}{} taps sent, {per_second:.1}/s: {tally}", stage(), tally.sent());
+            let (stage, beside) = (stage(), beside());
+            let line = format!("{stage}{} taps sent, {per_second:.1}/s: {tally}", tally.sent());
+            let line = if beside.is_empty() { line } else { format!("{line}; {beside}") };
             if terminal {
                 self.bar.set_message(line);
                 self.bar.tick();
@@ -76,11 +83,14 @@ impl Progress {
         }
     }
 
-    /// Says on standard output what became of it all.
-    pub fn finish(&self, tally: &Tally) {
+    /// Says on standard output what became of it all: of taps, and of what there was beside them.
+    pub fn finish(&self, tally: &Tally, beside: &str) {
         self.bar.finish_and_clear();
         let seconds = self.started.elapsed().as_secs_f64();
         let rate = tally.sent() / seconds;
         println!("{} taps sent in {seconds:.1} s, {rate:.1}/s: {tally}", tally.sent());
+        if !beside.is_empty() {
+            println!("{beside}");
+        }
     }
 }

@@ -5,8 +5,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use uuid::Uuid;
 
-use super::crowd::{Habits, rhythm};
-use crate::{ids::TeamId, proto::tap_v1::NewTap, taps::model::BATCH_TAPS_MAX};
+use super::{
+    crowd::{Habits, Made, rhythm},
+    visit::Tapped,
+};
+use crate::{ids::TeamId, taps::model::BATCH_TAPS_MAX};
 
 /// How many taps a day has on average.
 const PER_DAY: f64 = 10_000.0;
@@ -14,6 +17,8 @@ const SLOT: TimeDelta = TimeDelta::minutes(1);
 const SLOTS_A_DAY: f64 = 1_440.0;
 /// How many taps a slot may have: each is made or not, by the rhythm.
 const PER_SLOT: u8 = 30;
+/// Of how many taps a visit comes.
+const VISITS: f64 = 0.05;
 
 /// The taps of a span, in the order of time.
 #[derive(Debug)]
@@ -24,6 +29,7 @@ pub struct Past<'a> {
     until: DateTime<Utc>,
     /// The start of the slot that comes next.
     slot: DateTime<Utc>,
+    with_visits: bool,
 }
 
 impl<'a> Past<'a> {
@@ -34,19 +40,20 @@ impl<'a> Past<'a> {
         team: TeamId,
         from: DateTime<Utc>,
         until: DateTime<Utc>,
+        with_visits: bool,
     ) -> Self {
         let into_slot = from.timestamp().rem_euclid(SLOT.num_seconds());
         let slot = DateTime::from_timestamp(from.timestamp() - into_slot, 0).unwrap_or(from);
-        Self { habits, team, from, until, slot }
+        Self { habits, team, from, until, slot, with_visits }
     }
 
     /// The next taps, as many as a call takes; none at the end.
-    pub fn batch(&mut self) -> Vec<NewTap> {
+    pub fn batch(&mut self) -> Vec<Made> {
         let mut batch = Vec::new();
         while self.slot < self.until && batch.len() + usize::from(PER_SLOT) <= BATCH_TAPS_MAX {
             let mut taps: Vec<_> = (0..PER_SLOT).filter_map(|number| self.tap(number)).collect();
             taps.sort_by_key(|(at, _)| *at);
-            batch.extend(taps.into_iter().map(|(_, tap)| tap));
+            batch.extend(taps.into_iter().map(|(_, made)| made));
             self.slot += SLOT;
         }
         batch
@@ -60,21 +67,26 @@ impl<'a> Past<'a> {
     }
 
     /// A tap of this slot, if there is one with this number in the span.
-    fn tap(&self, number: u8) -> Option<(DateTime<Utc>, NewTap)> {
+    fn tap(&self, number: u8) -> Option<(DateTime<Utc>, Made)> {
         let name = format!("simulated tap {} {} {number}", self.team, self.slot.timestamp());
         let mut hash = blake3::Hasher::new().update(name.as_bytes()).finalize_xof();
         let (mut id, mut instant, mut chance, mut seed) = ([0; 16], [0; 4], [0; 4], [0; 8]);
-        for part in [&mut id[..], &mut instant, &mut chance, &mut seed] {
+        let (mut visit, mut visit_seed) = ([0; 4], [0; 8]);
+        for part in [&mut id[..], &mut instant, &mut chance, &mut seed, &mut visit, &mut visit_seed]
+        {
             hash.fill(part);
         }
+        let share = |bytes| f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX);
         // A share of the slot, in parts of 2^32.
         let into_slot = i64::from(u32::from_le_bytes(instant)) * SLOT.num_seconds() * 1_000_000;
         let at = self.slot + TimeDelta::microseconds(into_slot >> 32);
         let wanted = PER_DAY / SLOTS_A_DAY / f64::from(PER_SLOT) * rhythm(at);
-        let is_made = f64::from(u32::from_le_bytes(chance)) < wanted * f64::from(u32::MAX);
-        (is_made && at >= self.from && at < self.until).then(|| {
-            let mut random = Rng::with_seed(u64::from_le_bytes(seed));
-            (at, self.habits.tap(&mut random, Uuid::new_v8(id), at))
+        (share(chance) < wanted && at >= self.from && at < self.until).then(|| {
+            let (mut random, id) = (Rng::with_seed(u64::from_le_bytes(seed)), Uuid::new_v8(id));
+            let seed = u64::from_le_bytes(visit_seed);
+            let goes_on = self.with_visits && share(visit) < VISITS;
+            let visit = goes_on.then_some(Tapped { tap: id, at, seed });
+            (at, Made { tap: self.habits.tap(&mut random, id, at), repeat: false, visit })
         })
     }
 }
@@ -84,10 +96,10 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::taps::simulate::crowd::Crowd;
+    use crate::{proto::tap_v1::NewTap, simulate::crowd::Crowd};
 
     fn crowd() -> Crowd {
-        Crowd::new((1..=9).map(|n| format!("tag-{n}")).collect(), Rng::new())
+        Crowd::new((1..=9).map(|n| format!("tag-{n}")).collect(), Rng::new(), 0.0)
     }
 
     fn at(text: &str) -> DateTime<Utc> {
@@ -97,16 +109,18 @@ mod tests {
     /// From then until then, by instants and ids.
     fn made(team: i32, from: &str, until: &str) -> Vec<NewTap> {
         let crowd = crowd();
-        let mut past = Past::new(crowd.habits(), TeamId(team), at(from), at(until));
-        let mut all = Vec::new();
+        let mut past = Past::new(crowd.habits(), TeamId(team), at(from), at(until), true);
+        let (mut all, mut visits) = (Vec::new(), 0);
         loop {
             let batch = past.batch();
             assert!(batch.len() <= BATCH_TAPS_MAX);
             if batch.is_empty() {
                 assert!((past.done() - 1.0).abs() < f64::EPSILON);
+                assert!((all.len() / 25..=all.len() / 17).contains(&visits), "{visits}");
                 return all;
             }
-            all.extend(batch);
+            visits += batch.iter().filter(|made| made.visit.is_some()).count();
+            all.extend(batch.into_iter().map(|made| made.tap));
         }
     }
 
