@@ -152,6 +152,53 @@ async fn whatever_is_taken_can_be_read_however_deep_it_is() {
 }
 
 #[tokio::test]
+async fn whatever_is_stored_can_be_read_however_deep_it_is() {
+    let counter = Counter::open().await;
+    let session = counter.session().await;
+    let rpc = Rpc::of("Events/StreamEvents");
+    let door = Door::of(&counter.envoy);
+    let stream = |request: Value| Call::new(&rpc, &request).key(Some(&counter.key));
+    let hello = stream(json!({})).outcome(&door, Wire::Json(0), 1).await;
+    let token = hello.answer()["hello"]["resumeToken"].clone();
+    let (mut stored, mut refused) = (Vec::new(), 0);
+    for levels in 25..=40 {
+        let data = nested(levels, "1", false);
+        let event = format!(
+            r#"{{"events": [{{"session_id": "{session}", "category": "a", "name": "b", "occurred_at": "2023-01-01T00:00:00Z", "data": {data}}}]}}"#
+        );
+        let (status, answer) = counter.ask(Method::POST, "/v1/events", event).await;
+        if status == 200 {
+            let path = format!("/v1/events/{}", answer["receipts"][0].as_str().unwrap());
+            eventually("the event is stored", || async {
+                counter.ask(Method::GET, &path, "").await.0 == 200
+            })
+            .await;
+            stored.push(path);
+        } else {
+            assert_eq!(status, 400, "{levels}: {answer}");
+            refused += 1;
+        }
+        // Nor is one made deeper than can be shown, or a type.
+        let change = format!(r#"{{"etag": "*", "data": {data}}}"#);
+        let (status, answer) = counter.ask(Method::PATCH, &stored[0], change).await;
+        assert!([200, 400].contains(&status), "{levels}: {answer}");
+        let kind = format!(r#"{{"schema": {{"default": {data}}}}}"#);
+        let path = format!("/v1/eventTypes/deep/{levels}");
+        let (status, answer) = counter.ask(Method::PUT, &path, kind).await;
+        assert!([200, 400].contains(&status), "{levels}: {answer}");
+    }
+    assert!(stored.len() >= 3 && refused >= 3, "{stored:?} {refused}");
+    let listed = counter.get("/v1/events").await;
+    assert_eq!(listed["events"].as_array().unwrap().len(), stored.len());
+    counter.get("/v1/eventTypes?pageSize=100").await;
+    for wire in [Wire::Json(0), Wire::Events(0)] {
+        let resumed = stream(json!({"resumeToken": token}));
+        let frames = resumed.outcome(&door, wire, stored.len() + 1).await.answers;
+        assert!(frames.iter().skip(1).all(|frame| frame["event"].is_object()), "{frames:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_read_is_refused_and_nothing_of_it_is_taken() {
     let counter = Counter::open().await;
     for events in [
