@@ -175,7 +175,7 @@ async fn what_cannot_be_read_is_refused_and_nothing_of_it_is_taken() {
 #[tokio::test]
 async fn batches_of_events_may_have_4_mib_and_nothing_else_of_events_more_than_one() {
     let counter = Counter::open().await;
-    let large = |field: &str| json!({field: "x".repeat(1_100_000)}).to_string();
+    let large = |field: &str| json!({field: "x".repeat(3_000_000)}).to_string();
     let event = json!({"x": "x".repeat(60_000)}).to_string();
     let many = |events: usize| format!("[{}]", vec![event.as_str(); events].join(","));
     assert_eq!(counter.settle(&many(65)).await.len(), 65);
