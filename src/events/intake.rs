@@ -88,9 +88,9 @@ impl Intake {
         if waiting >= self.0.backlog_max || bytes >= BACKLOG_BYTES_MAX {
             return Err(Error::LimitReached {
                 reason: reasons::EVENT_BACKLOG,
-                message: format!(
-                    "{waiting} events of this team wait to be stored: try again later"
-                ),
+                // Not how many: it may be few that are large.
+                message: "too many events of this team wait to be stored: try again later"
+                    .to_owned(),
             });
         }
         let Readable { events, payload } = events;
