@@ -23,7 +23,7 @@ const SUBSCHEMAS_MAX: u64 = 2_000;
 const WIDTH_MAX: u64 = 300;
 /// Places of a pattern in which it can be at once, and of all of them.
 const PATTERN_PLACES_MAX: u64 = 1_000;
-const PATTERNS_PLACES_MAX: u64 = 5_000;
+const PATTERNS_PLACES_MAX: u64 = 2_000;
 
 /// Keywords that lead elsewhere by other means than a JSON pointer.
 const REFERENCES: [&str; 2] = ["$dynamicRef", "$recursiveRef"];

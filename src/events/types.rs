@@ -19,6 +19,9 @@ use crate::{db::TeamRead, error::Error, ids::TeamId};
 /// Bytes of schemas that are kept compiled, by their text.
 const KEPT_BYTES: u64 = 16 * 1024 * 1024;
 
+/// What a schema counts at least.
+const BYTES_MIN: u32 = 64 * 1024;
+
 /// What has to be asked of the store about events.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
@@ -64,7 +67,8 @@ pub struct Types {
 
 impl Default for Types {
     fn default() -> Self {
-        let weigher = |_: &Uuid, (_, bytes): &(Arc<Schema>, u32)| *bytes;
+        // A short text with large patterns takes some megabytes.
+        let weigher = |_: &Uuid, (_, bytes): &(Arc<Schema>, u32)| (*bytes).max(BYTES_MIN);
         Self {
             compiled: moka::sync::Cache::builder()
                 .weigher(weigher)
