@@ -268,7 +268,9 @@ pub fn ledger_request(
 ) -> Result<Listing<Range<DateTime<Utc>>, DateTime<Utc>>, Error> {
     let mut bad = Vec::new();
     let asked = format!("GetIngestLedger {:?} {:?}", request.start, request.end);
-    let end = instant_of("end", &request.end, &mut bad).unwrap_or(now);
+    // With the minute that is now, also in its first moment.
+    let end = instant_of("end", &request.end, &mut bad);
+    let end = end.unwrap_or(now + TimeDelta::microseconds(1));
     let start = instant_of("start", &request.start, &mut bad).unwrap_or(end - LEDGER_SPAN);
     if bad.is_empty() && start >= end {
         let text = "must be after start: the range is empty";
