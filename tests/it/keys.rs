@@ -557,13 +557,13 @@ async fn a_token_reads_and_nothing_else_until_it_ends() {
     let issued = own.issue_token(ttl(600)).await.unwrap().into_inner();
     assert_eq!(
         (&issued.scopes[..], &issued.tag_uids[..]),
-        (&["taps:read".to_owned()][..], &[][..])
+        (&["taps:read".to_owned(), "events:read".to_owned()][..], &[][..])
     );
     can_query(&app, &issued.token).await.unwrap();
     let mut by_token = keys(&app, &issued.token);
     let who = by_token.who_am_i(WhoAmIRequest {}).await.unwrap().into_inner();
     assert_eq!(who.team.unwrap().slug, team.slug);
-    assert_eq!(who.scopes, ["taps:read"]);
+    assert_eq!(who.scopes, ["taps:read", "events:read"]);
     assert_eq!(who.expires_at, Some(issued.expires_at.clone()));
     assert!(who.token.unwrap().tag_uids.is_empty());
     // It spends what its key has.
