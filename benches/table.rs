@@ -13,7 +13,8 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
 use measure::{
-    admission, cached, link, live, postgres::Postgres, process, query, report::Report, writing,
+    admission, cached, events, link, live, postgres::Postgres, process, query, report::Report,
+    writing,
 };
 
 /// Measures tap-analytics beside what it is built on.
@@ -55,6 +56,8 @@ enum Part {
     Admission,
     /// Writing taps.
     Writing,
+    /// Taking and storing events.
+    Events,
     /// Streams.
     Live,
     /// The tap URL.
@@ -74,6 +77,7 @@ struct Plan {
     rounds: u32,
     round: Duration,
     write_batches: u32,
+    events: events::Size,
 }
 
 impl Plan {
@@ -90,6 +94,11 @@ impl Plan {
             rounds: if args.quick { 3 } else { 7 },
             round: Duration::from_millis(if args.quick { 500 } else { 2000 }),
             write_batches: if args.quick { 10 } else { 60 },
+            events: if args.quick {
+                events::Size { events: 10_000, singles: 2_000, slow: Duration::from_secs(2) }
+            } else {
+                events::Size { events: 200_000, singles: 40_000, slow: Duration::from_secs(30) }
+            },
         }
     }
 
@@ -142,6 +151,9 @@ async fn run(postgres: &Postgres, plan: &Plan) -> anyhow::Result<()> {
     }
     if plan.has(Part::Writing) {
         writing::measure(postgres, plan.write_batches, &handle, &mut report).await?;
+    }
+    if plan.has(Part::Events) {
+        events::measure(postgres, plan.events, &mut report).await?;
     }
     if plan.has(Part::Live) {
         live::measure(postgres, plan.round * 5, &mut report).await?;

@@ -1,6 +1,7 @@
 //! Streams: from the commit to the reader, how many messages a second, and what idle ones hold.
 
 use std::{
+    marker::PhantomData,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -11,7 +12,8 @@ use std::{
 use anyhow::{Context as _, ensure};
 use bytes::{Buf as _, Bytes};
 use chrono::{DateTime, Utc};
-use prost::Message as _;
+use http::uri::PathAndQuery;
+use prost::Message;
 use tap_analytics::{
     access::model::Preset,
     clock::Clock,
@@ -241,14 +243,24 @@ async fn open_one(
     channel: &Channel,
     key: &MetadataValue<Ascii>,
 ) -> anyhow::Result<Streaming<Bytes>> {
-    let mut grpc = tonic::client::Grpc::new(channel.clone());
-    grpc.ready().await?;
-    let mut request = Request::new(StreamTapsRequest::default());
-    request.metadata_mut().insert("x-api-key", key.clone());
-    let path = http::uri::PathAndQuery::from_static("/tap.v1.TapAnalytics/StreamTaps");
-    let mut reader = grpc.server_streaming(request, path, Raw).await?.into_inner();
+    let path = PathAndQuery::from_static("/tap.v1.TapAnalytics/StreamTaps");
+    let mut reader = read_raw(channel, key, path, StreamTapsRequest::default()).await?;
     reader.message().await?.context("a stream without a first frame")?;
     Ok(reader)
+}
+
+/// Opens a stream whose messages are left as they come.
+pub(crate) async fn read_raw<M: Message + Default + 'static>(
+    channel: &Channel,
+    key: &MetadataValue<Ascii>,
+    path: PathAndQuery,
+    message: M,
+) -> anyhow::Result<Streaming<Bytes>> {
+    let mut grpc = tonic::client::Grpc::new(channel.clone());
+    grpc.ready().await?;
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("x-api-key", key.clone());
+    Ok(grpc.server_streaming(request, path, Raw(PhantomData)).await?.into_inner())
 }
 
 /// Waits until the service has heard of a key.
@@ -269,24 +281,24 @@ async fn until_known(channel: &Channel, key: &MetadataValue<Ascii>) -> anyhow::R
 
 /// Leaves messages as they come: a reader that looks at each would be measured rather than the service.
 #[derive(Clone, Copy, Debug)]
-struct Raw;
+struct Raw<M>(PhantomData<M>);
 
-impl Codec for Raw {
-    type Encode = StreamTapsRequest;
+impl<M: Message + Default + 'static> Codec for Raw<M> {
+    type Encode = M;
     type Decode = Bytes;
-    type Encoder = <tonic_prost::ProstCodec<StreamTapsRequest, ()> as Codec>::Encoder;
-    type Decoder = Self;
+    type Encoder = <tonic_prost::ProstCodec<M, ()> as Codec>::Encoder;
+    type Decoder = Raw<()>;
 
     fn encoder(&mut self) -> Self::Encoder {
-        tonic_prost::ProstCodec::<StreamTapsRequest, ()>::default().encoder()
+        tonic_prost::ProstCodec::<M, ()>::default().encoder()
     }
 
-    fn decoder(&mut self) -> Self {
-        Self
+    fn decoder(&mut self) -> Self::Decoder {
+        Raw(PhantomData)
     }
 }
 
-impl Decoder for Raw {
+impl Decoder for Raw<()> {
     type Item = Bytes;
     type Error = Status;
 

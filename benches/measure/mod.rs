@@ -2,6 +2,7 @@
 
 pub(crate) mod admission;
 pub(crate) mod cached;
+pub(crate) mod events;
 pub(crate) mod link;
 pub(crate) mod live;
 pub(crate) mod load;
@@ -10,6 +11,7 @@ pub(crate) mod process;
 pub(crate) mod query;
 pub(crate) mod report;
 pub(crate) mod serve;
+pub(crate) mod visits;
 pub(crate) mod writing;
 
 use std::time::Duration;

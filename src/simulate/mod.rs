@@ -3,7 +3,7 @@
 //!
 //! One call with taps is under way at a time; what is made meanwhile waits for the next. A call that failed is
 //! made again with the same taps, which have ids: none is counted twice. While the service is away the taps
-//! wait, and beyond a bound the oldest are dropped. Visits go beside that: see `visits`.
+//! wait, and beyond a bound the oldest are dropped. Visits go beside that: see `visits.rs`.
 //!
 //! What has been before now can be made up first: see [`past`].
 
