@@ -28,7 +28,7 @@ use tonic::{
 };
 
 use super::{
-    Times, live, millis, per_second,
+    TEAM, Times, live, millis, per_second,
     postgres::{Postgres, connect},
     process, progress,
     report::{Report, Row},
@@ -224,8 +224,8 @@ async fn until_stored(admin: &tokio_postgres::Client, events: i64) -> anyhow::Re
 }
 
 async fn stored(admin: &tokio_postgres::Client) -> anyhow::Result<i64> {
-    let row = admin.query_one("select coalesce(max(revision), 0) from events", &[]).await?;
-    Ok(row.get(0))
+    let newest = "select coalesce(max(revision), 0) from events where team_id = $1";
+    Ok(admin.query_one(newest, &[&TEAM.0]).await?.get(0))
 }
 
 /// How long a call takes. One that is refused as too much waits is made again: that is waiting, too.
