@@ -8,13 +8,13 @@ use uuid::Uuid;
 use super::Why;
 use crate::{
     clock::Clock,
-    events::{data::json_len, model::EVENT_BYTES_MAX},
+    events::{
+        check::{EVENT_ID, OCCURRED_AT},
+        data::json_len,
+        model::EVENT_BYTES_MAX,
+    },
     json::{self, Value},
 };
-
-/// What fields are called that the client fills in: the first name is the one it uses.
-const EVENT_ID: [&str; 2] = ["event_id", "eventId"];
-const OCCURRED_AT: [&str; 3] = ["occurred_at", "occurredAt", "timestamp"];
 
 /// An event: something that happened in a session.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,7 +62,7 @@ impl Event {
         self
     }
 
-    /// Sets a field under the first of its names, and under no other.
+    /// Sets a field under the first of its names, the one that the client uses, and under no other.
     fn set(&mut self, names: &[&str], value: Json) {
         let Json::Object(fields) = &mut self.json else { return };
         for name in names {

@@ -10,10 +10,12 @@ use super::{
     pattern::places,
     schema::BadSchema,
 };
-use crate::{reasons, wire::excerpt};
+use crate::{
+    json::{self, LEVELS_MAX},
+    reasons,
+    wire::excerpt,
+};
 
-/// Levels of lists and objects in a schema.
-const JSON_DEPTH_MAX: usize = 120;
 /// Levels of subschemas, once every reference is followed.
 const DEPTH_MAX: u64 = 50;
 /// Subschemas, once every reference is followed.
@@ -39,8 +41,9 @@ type Refused<'a> = (&'a Value, &'static str, String);
 /// # Errors
 /// When it is.
 pub fn check_depth(schema: &Value) -> Result<(), BadSchema> {
-    if data::is_deeper(schema, JSON_DEPTH_MAX) {
-        let description = format!("nests lists and objects more than {JSON_DEPTH_MAX} levels deep");
+    // Deeper ones could not be shown.
+    if json::is_deep(schema, LEVELS_MAX) {
+        let description = format!("has more than {LEVELS_MAX} levels of lists and objects");
         return Err(BadSchema { reason: reasons::SCHEMA_TOO_COMPLEX, description });
     }
     Ok(())
@@ -574,8 +577,8 @@ mod tests {
         assert_eq!(refused(&chain("prefixItems", 25, 1)).0, reasons::SCHEMA_TOO_COMPLEX);
         assert_eq!(refused(&chain("allOf", 1_000, 1)).0, reasons::SCHEMA_TOO_COMPLEX);
         let json = |levels: usize| (0..levels).fold(json!(1), |value, _| Value::Array(vec![value]));
-        assert!(check_depth(&json(120)).is_ok());
-        assert_eq!(check_depth(&json(1_000)).unwrap_err().reason, reasons::SCHEMA_TOO_COMPLEX);
+        assert!(check_depth(&json(LEVELS_MAX - 1)).is_ok());
+        assert_eq!(check_depth(&json(LEVELS_MAX)).unwrap_err().reason, reasons::SCHEMA_TOO_COMPLEX);
     }
 
     #[test]

@@ -66,17 +66,6 @@ pub fn make_whole(value: &mut Value) {
     }
 }
 
-/// Whether lists and objects are in each other more often than this.
-#[must_use]
-pub fn is_deeper(value: &Value, depth: usize) -> bool {
-    let within = |child| depth == 0 || is_deeper(child, depth - 1);
-    match value {
-        Value::Array(items) => depth == 0 || items.iter().any(within),
-        Value::Object(map) => depth == 0 || map.values().any(within),
-        _ => false,
-    }
-}
-
 /// The length of the shortest JSON text of a value.
 #[must_use]
 pub fn json_len(value: &Value) -> usize {
@@ -276,15 +265,6 @@ pub(super) mod tests {
         let map = json!({"b": 1, "a": 2, "ä": 3, "B": 4, "": 5});
         let names: Vec<&str> = map.as_object().unwrap().keys().map(String::as_str).collect();
         assert_eq!(names, ["", "B", "a", "b", "ä"]);
-    }
-
-    #[test]
-    fn depth_is_that_of_lists_and_objects() {
-        assert!(!is_deeper(&json!("a"), 0));
-        assert!(is_deeper(&json!([]), 0));
-        assert!(!is_deeper(&json!({"a": 1}), 1));
-        assert!(is_deeper(&json!([1, {"a": {}}]), 2));
-        assert!(!is_deeper(&json!([1, {"a": {}}]), 3));
     }
 
     #[test]

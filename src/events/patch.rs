@@ -93,12 +93,6 @@ impl Patch {
         if bad.is_empty() { Ok(Self { set, remove, sessions: mapped }) } else { Err(bad) }
     }
 
-    /// Whether it changes nothing.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.set.is_empty() && self.remove.is_empty() && self.sessions.is_empty()
-    }
-
     /// Changes an event: clears, then sets, then maps its session.
     pub fn apply(&self, payload: &mut Value) {
         for path in &self.remove {

@@ -11,6 +11,7 @@ use super::{
     edits::Editor,
     intake::Intake,
     live::LiveEvents,
+    model::Event,
     replay::Replayer,
     setup::Setup,
     wire::{self, errors, events, frames, setup},
@@ -204,9 +205,7 @@ impl events_server::Events for Events {
         let caller = Caller::of(&request)?;
         let change = events::update_request(request.into_inner())?;
 
-        let events::Change { id, expected, edit } = change;
-        let application = wire::application(&caller);
-        let changed = self.editor.change(caller.team, id, expected, edit, &application).await?;
+        let changed = self.change(&caller, change).await?;
 
         Ok(Response::new(UpdateEventResponse { event: Some(events::event(&changed)) }))
     }
@@ -218,9 +217,7 @@ impl events_server::Events for Events {
         let caller = Caller::of(&request)?;
         let change = events::replace_request(request.into_inner())?;
 
-        let events::Change { id, expected, edit } = change;
-        let application = wire::application(&caller);
-        let changed = self.editor.change(caller.team, id, expected, edit, &application).await?;
+        let changed = self.change(&caller, change).await?;
 
         Ok(Response::new(ReplaceEventResponse { event: Some(events::event(&changed)) }))
     }
@@ -378,5 +375,13 @@ impl events_server::Events for Events {
         let settings = self.setup.put_settings(caller.team, types, sessions).await?;
 
         Ok(Response::new(UpdateEventSettingsResponse { settings: Some(setup::settings(settings)) }))
+    }
+}
+
+impl Events {
+    async fn change(&self, caller: &Caller, change: events::Change) -> Result<Event, Error> {
+        let events::Change { id, expected, edit } = change;
+        let application = wire::application(caller);
+        self.editor.change(caller.team, id, expected, edit, &application).await
     }
 }

@@ -469,7 +469,9 @@ mod tests {
         for keyword in ["properties", "allOf", "anyOf", "not", "$ref"] {
             let mut schema = json!({"properties": {"a": {"type": "string"}}});
             let mut defs = Map::new();
-            for at in 0..24 {
+            // As JSON each is two levels more, of which 32 can be sent; references go on beside each other.
+            let steps = if keyword == "$ref" { 24 } else { 14 };
+            for at in 0..steps {
                 schema = match keyword {
                     "properties" => json!({"properties": {"a": schema}}),
                     "allOf" | "anyOf" => json!({keyword: [schema]}),
