@@ -35,6 +35,7 @@ pub mod telemetry;
 pub mod wire;
 
 pub mod db;
+pub mod group_commit;
 pub mod hints;
 pub mod migrate;
 pub mod paging;

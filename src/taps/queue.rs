@@ -1,13 +1,10 @@
 //! What waits to be written: callers hand over batches and wait until they are durable.
 //!
-//! Each team has a line of its own and one commit under way at a time; whatever comes meanwhile goes into
-//! the next commit together. So a lone caller waits for nothing, and many share the cost of a commit.
-//! What may wait is bounded, for all and for each team: beyond that, callers wait outside, and then are
-//! told to come back.
+//! Batches of a team that come together are committed together ([`crate::group_commit`]). What may wait is
+//! bounded, for all and for each team: beyond that, callers wait outside, and then are told to come back.
 
 use std::{
-    collections::{HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -26,6 +23,7 @@ use crate::{
         live::{Committed, Feeds},
         revisions::{Revisions, TEAMS_MAX},
     },
+    group_commit::{Commits, Lines},
     hints::Notices,
     ids::TeamId,
 };
@@ -50,7 +48,7 @@ const RETRY_WAIT: Duration = Duration::from_millis(100);
 
 /// The lines of all teams.
 #[derive(Clone, Debug)]
-pub struct Queue(Arc<Inner>);
+pub struct Queue(Arc<Lines<Inner>>);
 
 #[derive(Debug)]
 struct Inner {
@@ -62,8 +60,6 @@ struct Inner {
     room: Arc<Semaphore>,
     rooms: moka::sync::Cache<TeamId, Arc<Semaphore>>,
     commits: Arc<Semaphore>,
-    /// The lines of the teams that have a commit under way.
-    lines: Mutex<HashMap<TeamId, VecDeque<Waiting>>>,
 }
 
 /// A batch and who waits for it.
@@ -94,7 +90,8 @@ impl Queue {
         feeds: Feeds<LiveTaps>,
         notices: Notices,
     ) -> Self {
-        Self(Arc::new(Inner {
+        let commits = Arc::new(Semaphore::new(COMMITS_MAX));
+        let inner = Inner {
             writer,
             clock,
             revisions,
@@ -102,9 +99,9 @@ impl Queue {
             notices,
             room: Arc::new(Semaphore::new(WAITING_TAPS_MAX)),
             rooms: moka::sync::Cache::new(TEAMS_MAX),
-            commits: Arc::new(Semaphore::new(COMMITS_MAX)),
-            lines: Mutex::default(),
-        }))
+            commits: Arc::clone(&commits),
+        };
+        Self(Lines::new(inner, commits))
     }
 
     /// Writes a batch of at most [`BATCH_TAPS_MAX`] taps. On return it is durable, counted, and whoever
@@ -121,11 +118,11 @@ impl Queue {
     /// # Errors
     /// [`Error::Busy`] when too much waits.
     pub async fn enter(&self, team: TeamId, taps: Vec<NewTap>) -> Result<Entered, Error> {
-        let entering = self.0.room_for(team, weight(&taps));
+        let entering = self.0.commits().room_for(team, weight(&taps));
         let room =
             tokio::time::timeout(ROOM_TIMEOUT, entering).await.map_err(|_| Error::Busy)??;
         let (done, answer) = oneshot::channel();
-        self.0.join_line(team, Waiting { taps, since: Instant::now(), done, room });
+        self.0.join(team, Waiting { taps, since: Instant::now(), done, room });
         Ok(Entered(answer))
     }
 }
@@ -157,81 +154,6 @@ impl Inner {
         let own = own.acquire_many_owned(permits).await.map_err(Error::internal)?;
         let all = Arc::clone(&self.room).acquire_many_owned(permits).await;
         Ok([own, all.map_err(Error::internal)?])
-    }
-
-    fn join_line(self: &Arc<Self>, team: TeamId, waiting: Waiting) {
-        let mut lines = self.lines();
-        if let Some(line) = lines.get_mut(&team) {
-            line.push_back(waiting);
-            return;
-        }
-        lines.insert(team, VecDeque::from([waiting]));
-        drop(lines);
-        tokio::spawn(Arc::clone(self).serve_line(team));
-    }
-
-    /// Commits until nobody waits.
-    async fn serve_line(self: Arc<Self>, team: TeamId) {
-        // Should this ever panic, who waits is told, and the next one begins a new line.
-        let gone = Gone(&self, team);
-        loop {
-            // First the turn, then the group: it grows while it waits for its turn.
-            let Ok(turn) = Arc::clone(&self.commits).acquire_owned().await else { break };
-            let Some(group) = self.next_group(team) else { break };
-            self.commit(team, group, turn).await;
-        }
-        std::mem::forget(gone);
-    }
-
-    /// What is committed together next; `None`, and the line is gone, when nobody waits.
-    fn next_group(&self, team: TeamId) -> Option<Vec<Waiting>> {
-        let mut lines = self.lines();
-        let line = lines.get_mut(&team)?;
-        let (mut group, mut taps) = (Vec::new(), 0);
-        while let Some(next) = line.front() {
-            taps += next.taps.len();
-            if taps > COMMIT_TAPS && !group.is_empty() {
-                break;
-            }
-            group.extend(line.pop_front());
-        }
-        if group.is_empty() {
-            lines.remove(&team);
-            return None;
-        }
-        Some(group)
-    }
-
-    async fn commit(&self, team: TeamId, group: Vec<Waiting>, turn: OwnedSemaphorePermit) {
-        let since = group.iter().map(|one| one.since).min().unwrap_or_else(Instant::now);
-        let mut taps = Vec::new();
-        let mut callers = Vec::new();
-        for one in group {
-            let from = taps.len();
-            taps.extend(one.taps);
-            callers.push((from..taps.len(), one.done, one.room));
-        }
-
-        match self.write_patiently(team, &taps, since, Some(turn)).await {
-            // One of them may be what the store cannot take: the others must not suffer for it.
-            Err(Error::Internal(_)) if callers.len() > 1 => {
-                for (range, done, _room) in callers {
-                    let _caller_gone =
-                        done.send(self.write_patiently(team, &taps[range], since, None).await);
-                }
-            }
-            Err(error) => {
-                for (_, done, _room) in callers {
-                    let _caller_gone = done.send(Err(error.clone()));
-                }
-            }
-            Ok(Recorded { outcomes, revision }) => {
-                for (range, done, _room) in callers {
-                    let outcomes = outcomes[range].to_vec();
-                    let _caller_gone = done.send(Ok(Recorded { outcomes, revision }));
-                }
-            }
-        }
     }
 
     /// Writes taps, again and again while the store is down for a moment, and tells who listens.
@@ -271,10 +193,51 @@ impl Inner {
         self.notices.tell(team, written.revision);
         Ok(Recorded { outcomes: written.outcomes, revision: written.revision })
     }
+}
 
-    fn lines(&self) -> MutexGuard<'_, HashMap<TeamId, VecDeque<Waiting>>> {
-        // Nothing can be half done under the lock.
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+impl Commits for Inner {
+    type Waiting = Waiting;
+    const WEIGHT_MAX: usize = COMMIT_TAPS;
+
+    fn weight(waiting: &Waiting) -> usize {
+        waiting.taps.len()
+    }
+
+    /// Taps are recorded also when their caller has gone.
+    fn is_given_up(_: &Waiting) -> bool {
+        false
+    }
+
+    async fn commit(&self, team: TeamId, group: Vec<Waiting>, turn: OwnedSemaphorePermit) {
+        let since = group.iter().map(|one| one.since).min().unwrap_or_else(Instant::now);
+        let mut taps = Vec::new();
+        let mut callers = Vec::new();
+        for one in group {
+            let from = taps.len();
+            taps.extend(one.taps);
+            callers.push((from..taps.len(), one.done, one.room));
+        }
+
+        match self.write_patiently(team, &taps, since, Some(turn)).await {
+            // One of them may be what the store cannot take: the others must not suffer for it.
+            Err(Error::Internal(_)) if callers.len() > 1 => {
+                for (range, done, _room) in callers {
+                    let _caller_gone =
+                        done.send(self.write_patiently(team, &taps[range], since, None).await);
+                }
+            }
+            Err(error) => {
+                for (_, done, _room) in callers {
+                    let _caller_gone = done.send(Err(error.clone()));
+                }
+            }
+            Ok(Recorded { outcomes, revision }) => {
+                for (range, done, _room) in callers {
+                    let outcomes = outcomes[range].to_vec();
+                    let _caller_gone = done.send(Ok(Recorded { outcomes, revision }));
+                }
+            }
+        }
     }
 }
 
@@ -284,15 +247,6 @@ fn weight(taps: &[NewTap]) -> usize {
         tap.attributes.iter().map(|(key, value)| key.len() + value.len()).sum()
     };
     taps.iter().map(|tap| 1 + attributes(tap) / ATTRIBUTES_OF_A_TAP).sum()
-}
-
-/// Removes a line that is no longer served.
-struct Gone<'a>(&'a Inner, TeamId);
-
-impl Drop for Gone<'_> {
-    fn drop(&mut self) {
-        self.0.lines().remove(&self.1);
-    }
 }
 
 /// What a commit added.
