@@ -33,7 +33,7 @@ pub struct Store {
     #[arg(long, env = "TAP_DB_SYSTEM_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     pub db_system_password: Option<String>,
 
-    /// Connections that each of the two roles keeps at most.
+    /// Connections that each of the two roles keeps at most, and eight more for events.
     #[arg(long, env = "TAP_DB_POOL_SIZE", default_value_t = 16, value_name = "COUNT",
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub db_pool_size: u16,
