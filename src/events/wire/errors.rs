@@ -55,7 +55,9 @@ fn fingerprint(text: &str) -> Result<Option<[u8; 16]>, Violation> {
     if text.is_empty() {
         return Ok(None);
     }
-    let number = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32);
+    // By its digits, as a number may begin with a plus.
+    let digits = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let number = u128::from_str_radix(text, 16).ok().filter(|_| digits);
     number.map(|number| Some(number.to_be_bytes())).ok_or_else(|| {
         let text = format!("{} is not the fingerprint of an event error", excerpt(text));
         Violation::new("filter.fingerprint", reasons::MALFORMED_FINGERPRINT, text)

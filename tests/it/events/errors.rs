@@ -91,10 +91,11 @@ async fn errors_are_found_by_every_condition_and_counted_by_what_is_wrong() {
         ids(&desk, json!({"fingerprint": largest["fingerprint"]})).await[0]
     );
     assert!(largest["firstSeen"].as_str().unwrap() <= largest["lastSeen"].as_str().unwrap());
-    let malformed = desk
-        .violations("GroupEventErrors", json!({"filter": {"fingerprint": "x"}, "limit": -1}))
-        .await;
-    assert_eq!(malformed.len(), 2);
+    let plus = format!("+{}", "0".repeat(31));
+    for fingerprint in ["x", "00", &plus] {
+        let asked = json!({"filter": {"fingerprint": fingerprint}, "limit": -1});
+        assert_eq!(desk.violations("GroupEventErrors", asked).await.len(), 2, "{fingerprint}");
+    }
 }
 
 #[tokio::test]
