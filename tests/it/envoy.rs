@@ -99,6 +99,8 @@ async fn errors_of_envoy_itself_have_the_same_shape() {
     let team = app.team("acme").await;
     let http = Client::new();
     let large = json!({"startDate": "x".repeat(4_200_000)}).to_string();
+    let larger = json!({"tagIds": vec!["a-tag"; 132_000]}).to_string();
+    assert!((1_048_577..1_100_000).contains(&larger.len()));
     let post = |body: &str| http.post(envoy.url("/v1/taps:query")).body(body.to_owned());
     let get = |path: &str| http.get(envoy.url(path));
     let chunked =
@@ -136,6 +138,7 @@ async fn errors_of_envoy_itself_have_the_same_shape() {
         ("a gRPC path by JSON", get("/tap.v1.TapAnalytics/QueryTaps"), 404, 5, "UNKNOWN_PATH"),
         ("method of a path", http.delete(envoy.url("/v1/taps:query")), 405, 12, "WRONG_METHOD"),
         ("too large", post(&large), 413, 11, "REQUEST_TOO_LARGE"),
+        ("too large for no batch", post(&larger), 413, 11, "REQUEST_TOO_LARGE"),
         (
             "long headers",
             get("/v1/taps:query").header("x-long", "x".repeat(70_000)),

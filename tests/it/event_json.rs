@@ -228,8 +228,7 @@ async fn batches_of_events_may_have_4_mib_and_what_is_no_batch_one() {
     let too_many = format!("{{\"events\": {}}}", many(75));
     let (status, answer) = counter.ask(Method::POST, "/v1/events", too_many).await;
     assert_eq!((status, json_failure(&answer).1.reason.as_str()), (413, "REQUEST_TOO_LARGE"));
-    // Of what is no batch of events Envoy keeps 1 MiB: many ids rather than one that is long, as it reads on
-    // until a value is whole.
+    // What is no batch may have 1 MiB.
     let ids = json!({"errorIds": vec![new_id(); 30_000]}).to_string();
     let (status, answer) = counter.ask(Method::POST, "/v1/eventErrors:replay", ids).await;
     assert_eq!((status, json_failure(&answer).1.reason.as_str()), (413, "REQUEST_TOO_LARGE"));
