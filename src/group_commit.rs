@@ -24,7 +24,7 @@ pub trait Commits: Send + Sync + 'static {
     /// How heavy one is.
     fn weight(waiting: &Self::Waiting) -> usize;
 
-    /// Whether nobody waits for it any more, so that it can be left out.
+    /// Whether nobody waits for it any more, so that it can be left out. Asked often.
     fn is_given_up(waiting: &Self::Waiting) -> bool;
 
     /// Commits a group, and tells who waits. The turn is one of those that there are at a time: not to be held
@@ -39,7 +39,7 @@ pub trait Commits: Send + Sync + 'static {
 
 /// The lines of all teams.
 pub struct Lines<C: Commits> {
-    commits: C,
+    committer: C,
     turns: Arc<Semaphore>,
     /// Of the teams that have a commit under way.
     waiting: Mutex<HashMap<TeamId, VecDeque<C::Waiting>>>,
@@ -47,27 +47,29 @@ pub struct Lines<C: Commits> {
 
 impl<C: Commits + fmt::Debug> fmt::Debug for Lines<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lines").field("commits", &self.commits).finish_non_exhaustive()
+        f.debug_struct("Lines").field("committer", &self.committer).finish_non_exhaustive()
     }
 }
 
 impl<C: Commits> Lines<C> {
     /// Empty lines; as many commits at a time as there are turns.
     #[must_use]
-    pub fn new(commits: C, turns: Arc<Semaphore>) -> Arc<Self> {
-        Arc::new(Self { commits, turns, waiting: Mutex::default() })
+    pub fn new(committer: C, turns: Arc<Semaphore>) -> Arc<Self> {
+        Arc::new(Self { committer, turns, waiting: Mutex::default() })
     }
 
     /// What commits.
     #[must_use]
-    pub fn commits(&self) -> &C {
-        &self.commits
+    pub fn committer(&self) -> &C {
+        &self.committer
     }
 
     /// Joins the line of a team: what joins later is committed later.
     pub fn join(self: &Arc<Self>, team: TeamId, waiting: C::Waiting) {
         let mut lines = self.lines();
         if let Some(line) = lines.get_mut(&team) {
+            // While a commit takes long, those who come and go must not pile up.
+            line.retain(|waiting| !C::is_given_up(waiting));
             line.push_back(waiting);
             return;
         }
@@ -82,9 +84,9 @@ impl<C: Commits> Lines<C> {
         let gone = Gone(&self, team);
         loop {
             // First the turn, then the group: it grows while it waits for its turn.
-            let Ok(turn) = Arc::clone(&self.turns).acquire_owned().await else { break };
+            let Ok(turn) = Arc::clone(&self.turns).acquire_owned().await else { return };
             let Some(group) = self.next_group(team) else { break };
-            self.commits.commit(team, group, turn).await;
+            self.committer.commit(team, group, turn).await;
         }
         std::mem::forget(gone);
     }
@@ -167,10 +169,10 @@ mod tests {
 
     /// Joins, and waits until the commit of the first has begun.
     async fn begin(lines: &Arc<Lines<Noted>>, team: i32, number: usize) -> oneshot::Receiver<()> {
-        let before = lines.commits().groups.lock().unwrap().len();
+        let before = lines.committer().groups.lock().unwrap().len();
         let (done, answer) = oneshot::channel();
         lines.join(TeamId(team), (number, done));
-        while lines.commits().groups.lock().unwrap().len() == before {
+        while lines.committer().groups.lock().unwrap().len() == before {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
         answer
@@ -185,12 +187,26 @@ mod tests {
             lines.join(TeamId(1), (number, done));
             answers.push(answer);
         }
-        lines.commits().go.add_permits(100);
+        lines.committer().go.add_permits(100);
         for answer in answers {
             answer.await.unwrap();
         }
-        let groups = lines.commits().groups.lock().unwrap().clone();
+        let groups = lines.committer().groups.lock().unwrap().clone();
         assert_eq!(groups, [vec![1], vec![2, 3, 4], vec![5], vec![20], vec![1]]);
+    }
+
+    #[tokio::test]
+    async fn those_who_come_and_go_do_not_pile_up() {
+        let lines = lines();
+        let first = begin(&lines, 1, 1).await;
+        for _ in 0..100 {
+            let (done, answer) = oneshot::channel();
+            lines.join(TeamId(1), (1, done));
+            drop(answer);
+        }
+        assert_eq!(lines.lines()[&TeamId(1)].len(), 1);
+        lines.committer().go.add_permits(100);
+        first.await.unwrap();
     }
 
     #[tokio::test]
@@ -205,13 +221,13 @@ mod tests {
             }
         }
         let other = begin(&lines, 2, 7).await;
-        lines.commits().go.add_permits(100);
+        lines.committer().go.add_permits(100);
         first.await.unwrap();
         other.await.unwrap();
         while !lines.lines().is_empty() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        let groups = lines.commits().groups.lock().unwrap().clone();
+        let groups = lines.committer().groups.lock().unwrap().clone();
         assert_eq!(groups, [vec![1], vec![7], vec![3]]);
     }
 }

@@ -39,8 +39,16 @@ use crate::{
     docs,
     error::Error,
     events::{
-        archive::Archive, edits::Editor, intake::Intake, live::LiveEvents, replay::Replayer,
-        rpc::Events, settle::Settler, setup::Setup, types::Types, worker::Worker,
+        archive::Archive,
+        edits::Editor,
+        intake::{self, Intake},
+        live::LiveEvents,
+        replay::Replayer,
+        rpc::Events,
+        settle::Settler,
+        setup::Setup,
+        types::Types,
+        worker::{self, Worker},
     },
     feeds::{
         Followed as _,
@@ -86,8 +94,8 @@ const EVENT_BATCHES_READ: usize = 3;
 /// Sessions that are made, and counts of events that are under way, at a time.
 const SESSIONS_MADE: usize = 3;
 const EVENT_COUNTS: usize = 3;
-/// Connections of each role for taking and storing events: as many as there are commits at a time.
-const EVENT_CONNECTIONS: u16 = 8;
+/// Connections for taking and storing events: one for each commit that is under way, and two for notes of what failed.
+const EVENT_CONNECTIONS: usize = intake::COMMITS_MAX + worker::TEAMS_AT_A_TIME + 2;
 const START_RETRY: Duration = Duration::from_secs(1);
 /// How long the last taps of the tap URL may take to be written when the service stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
@@ -240,10 +248,10 @@ impl Start<'_> {
         let feeds = Feeds::new(db.clone(), live, Arc::clone(&revisions), reads.clone());
         let pages = Pages::new(&secrets);
         let streams = Streams { clock: clock.clone(), draining, history: history.changes() };
-        let background =
-            Db::new(&config::Store { db_pool_size: EVENT_CONNECTIONS, ..store.clone() })?;
+        let db_pool_size = u16::try_from(EVENT_CONNECTIONS)?;
+        let commits = Db::new(&config::Store { db_pool_size, ..store.clone() })?;
         let parts =
-            EventParts { db: &db, background, clock: &clock, pages: &pages, streams: &streams };
+            EventParts { db: &db, commits, clock: &clock, pages: &pages, streams: &streams };
         let events = parts.start(tasks, reads, event_tokens(&secrets, &history, &clock), serve);
         let hints = Hints {
             db: db.clone(),
@@ -307,8 +315,8 @@ impl Start<'_> {
 /// What the work on events is started from.
 struct EventParts<'a> {
     db: &'a Db,
-    /// What takes and stores events does not wait for a connection behind those who look.
-    background: Db,
+    /// What takes events by `RecordEvents`, and what stores them, does not wait for a connection behind those who look.
+    commits: Db,
     clock: &'a Clock,
     pages: &'a Pages,
     streams: &'a Streams,
@@ -323,18 +331,17 @@ impl EventParts<'_> {
         tokens: Arc<Tokens>,
         serve: &config::Serve,
     ) -> Events {
-        let Self { db, ref background, clock, pages, streams } = *self;
+        let Self { db, ref commits, clock, pages, streams } = *self;
         let revisions = Arc::new(Revisions::default());
         let feeds = Feeds::new(db.clone(), LiveEvents, Arc::clone(&revisions), reads);
         let notices = Notices::on(LiveEvents::NAME);
         tasks.spawn(notices.clone().run(db.clone()));
         let types = Types::default();
-        let settler =
-            Settler { db: background.clone(), clock: clock.clone(), types: types.clone() };
+        let settler = Settler { db: commits.clone(), clock: clock.clone(), types: types.clone() };
         let worker = Worker::new(settler, revisions, feeds.clone(), notices);
         tasks.spawn(worker.clone().run());
         let backlog_max = serve.event_backlog_max.into();
-        let intake = Intake::new(background.clone(), clock.clone(), worker, backlog_max);
+        let intake = Intake::new(commits.clone(), clock.clone(), worker, backlog_max);
         Events {
             archive: Archive { db: db.clone(), counts: Arc::new(Semaphore::new(EVENT_COUNTS)) },
             editor: Editor { db: db.clone(), clock: clock.clone(), types: types.clone() },

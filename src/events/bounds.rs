@@ -43,7 +43,7 @@ type Refused<'a> = (&'a Value, &'static str, String);
 pub fn check_depth(schema: &Value) -> Result<(), BadSchema> {
     // Deeper ones could not be shown.
     if json::is_deep(schema, LEVELS_MAX) {
-        let description = format!("has more than {LEVELS_MAX} levels of lists and objects");
+        let description = format!("has more than {LEVELS_MAX} levels");
         return Err(BadSchema { reason: reasons::SCHEMA_TOO_COMPLEX, description });
     }
     Ok(())

@@ -92,7 +92,7 @@ impl<'a> Draft<'a> {
             return refused(Violation::new(WHOLE, reasons::NOT_AN_OBJECT, text));
         };
         if is_deep(payload, LEVELS_MAX) {
-            let text = format!("has more than {LEVELS_MAX} levels of lists and objects");
+            let text = format!("has more than {LEVELS_MAX} levels");
             return refused(Violation::new(WHOLE, reasons::TOO_LARGE, text));
         }
         let mut whole = Vec::new();

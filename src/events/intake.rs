@@ -1,7 +1,7 @@
 //! Takes batches of events into the inbox: on return they are durable, and answered for.
 //!
-//! Batches of a team that come together are committed together ([`crate::group_commit`]). How much may come at a time is bounded by [`crate::limits`], and how much may wait to
-//! be stored is bounded here.
+//! Batches of a team that come together are committed together ([`crate::group_commit`]). How much may come at a
+//! time is bounded by [`crate::limits`], and how much may wait to be stored is bounded here.
 
 use std::{
     sync::Arc,
@@ -32,7 +32,7 @@ use crate::{
 /// Bytes of one commit, unless a single batch has more.
 const COMMIT_BYTES: usize = 8 * 1024 * 1024;
 /// Commits that are under way at a time.
-const COMMITS_MAX: usize = 4;
+pub const COMMITS_MAX: usize = 4;
 /// Bytes of a team that may wait to be stored, as they were last counted.
 const BACKLOG_BYTES_MAX: i64 = 4 * 1024 * 1024 * 1024;
 /// How long a batch is tried to be taken while the store is down for a moment.
@@ -52,7 +52,7 @@ struct Inner {
     worker: Worker,
     /// Events of a team that may wait to be stored.
     backlog_max: i64,
-    commits: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
 }
 
 /// A batch and who waits for it.
@@ -66,12 +66,12 @@ impl Intake {
     /// Empty lines before this store.
     #[must_use]
     pub fn new(db: Db, clock: Clock, worker: Worker, backlog_max: i64) -> Self {
-        let commits = Arc::new(Semaphore::new(COMMITS_MAX));
-        let inner = Inner { db, clock, worker, backlog_max, commits: Arc::clone(&commits) };
-        Self(Lines::new(inner, commits))
+        let turns = Arc::new(Semaphore::new(COMMITS_MAX));
+        let inner = Inner { db, clock, worker, backlog_max, turns: Arc::clone(&turns) };
+        Self(Lines::new(inner, turns))
     }
 
-    /// Takes events, and gives a receipt for each. What waits for its turn is dropped when the caller goes away.
+    /// Takes events, and gives a receipt for each. What waits for its first turn is dropped when the caller goes away.
     ///
     /// # Errors
     /// [`Error::LimitReached`] when too many wait to be stored; as [`crate::db::query`]: then nobody knows
@@ -82,8 +82,8 @@ impl Intake {
         application: Application,
         events: Readable,
     ) -> Result<Vec<Uuid>, Error> {
-        let Waits { events: waiting, bytes } = self.0.commits().worker.backlog(team);
-        if waiting >= self.0.commits().backlog_max || bytes >= BACKLOG_BYTES_MAX {
+        let Waits { events: waiting, bytes } = self.0.committer().worker.backlog(team);
+        if waiting >= self.0.committer().backlog_max || bytes >= BACKLOG_BYTES_MAX {
             return Err(Error::LimitReached {
                 reason: reasons::EVENT_BACKLOG,
                 // Not how many: it may be few that are large.
@@ -111,12 +111,12 @@ impl Intake {
         team: TeamId,
         batches: &[NewBatch],
     ) -> Result<(), Error> {
-        inbox::accept_events(write, team, self.0.commits().clock.now(), batches).await
+        inbox::accept_events(write, team, self.0.committer().clock.now(), batches).await
     }
 
     /// Events of a team were taken.
     pub fn taken(&self, team: TeamId, events: usize) {
-        self.0.commits().worker.wake(team, events);
+        self.0.committer().worker.wake(team, events);
     }
 }
 
@@ -129,12 +129,14 @@ impl Inner {
         batches: &[NewBatch],
         turn: OwnedSemaphorePermit,
     ) -> Result<(), Error> {
-        let (since, mut turn) = (Instant::now(), Some(turn));
+        let (until, mut turn) = (time::Instant::now() + RETRY_FOR, Some(turn));
         loop {
             let turn = if let Some(turn) = turn.take() {
                 turn
             } else {
-                Arc::clone(&self.commits).acquire_owned().await.map_err(Error::internal)?
+                // No later: callers that have gone by then may have sent it again.
+                let turn = time::timeout_at(until, Arc::clone(&self.turns).acquire_owned()).await;
+                turn.map_err(Error::store_unavailable)?.map_err(Error::internal)?
             };
             let now: DateTime<Utc> = self.clock.now();
             let prepared = async {
@@ -146,7 +148,7 @@ impl Inner {
             };
             match prepared.await {
                 Ok(write) => return write.end(Ok(())).await,
-                Err(Error::StoreUnavailable(_)) if since.elapsed() < RETRY_FOR => {
+                Err(Error::StoreUnavailable(_)) if time::Instant::now() < until => {
                     // Others have theirs while we wait.
                     drop(turn);
                     time::sleep(RETRY_WAIT).await;

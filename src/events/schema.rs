@@ -469,7 +469,7 @@ mod tests {
         for keyword in ["properties", "allOf", "anyOf", "not", "$ref"] {
             let mut schema = json!({"properties": {"a": {"type": "string"}}});
             let mut defs = Map::new();
-            // As JSON each is two levels more, of which 32 can be sent; references go on beside each other.
+            // As JSON each is two levels more, of which 32 are taken; references go on beside each other.
             let steps = if keyword == "$ref" { 24 } else { 14 };
             for at in 0..steps {
                 schema = match keyword {

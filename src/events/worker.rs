@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Teams whose events are settled at a time.
-const TEAMS_AT_A_TIME: usize = 2;
+pub const TEAMS_AT_A_TIME: usize = 2;
 /// How often to look without being woken.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How much longer than a look to rest after it.

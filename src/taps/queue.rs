@@ -59,7 +59,7 @@ struct Inner {
     notices: Notices,
     room: Arc<Semaphore>,
     rooms: moka::sync::Cache<TeamId, Arc<Semaphore>>,
-    commits: Arc<Semaphore>,
+    turns: Arc<Semaphore>,
 }
 
 /// A batch and who waits for it.
@@ -90,7 +90,7 @@ impl Queue {
         feeds: Feeds<LiveTaps>,
         notices: Notices,
     ) -> Self {
-        let commits = Arc::new(Semaphore::new(COMMITS_MAX));
+        let turns = Arc::new(Semaphore::new(COMMITS_MAX));
         let inner = Inner {
             writer,
             clock,
@@ -99,9 +99,9 @@ impl Queue {
             notices,
             room: Arc::new(Semaphore::new(WAITING_TAPS_MAX)),
             rooms: moka::sync::Cache::new(TEAMS_MAX),
-            commits: Arc::clone(&commits),
+            turns: Arc::clone(&turns),
         };
-        Self(Lines::new(inner, commits))
+        Self(Lines::new(inner, turns))
     }
 
     /// Writes a batch of at most [`BATCH_TAPS_MAX`] taps. On return it is durable, counted, and whoever
@@ -118,7 +118,7 @@ impl Queue {
     /// # Errors
     /// [`Error::Busy`] when too much waits.
     pub async fn enter(&self, team: TeamId, taps: Vec<NewTap>) -> Result<Entered, Error> {
-        let entering = self.0.commits().room_for(team, weight(&taps));
+        let entering = self.0.committer().room_for(team, weight(&taps));
         let room =
             tokio::time::timeout(ROOM_TIMEOUT, entering).await.map_err(|_| Error::Busy)??;
         let (done, answer) = oneshot::channel();
@@ -169,7 +169,7 @@ impl Inner {
             let turn = if let Some(turn) = turn.take() {
                 turn
             } else {
-                Arc::clone(&self.commits).acquire_owned().await.map_err(Error::internal)?
+                Arc::clone(&self.turns).acquire_owned().await.map_err(Error::internal)?
             };
             let written = self.writer.write(team, taps, received_at).await;
             // Others have theirs while we wait.
