@@ -382,8 +382,17 @@ impl Service {
 
     /// SIGKILL, and a new start.
     pub async fn kill_and_start(&mut self) {
+        self.kill();
+        self.start_again().await;
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    pub async fn start_again(&mut self) {
         self.child = Self::spawn(&self.url, self.grpc, self.admin);
         self.until_ready().await;
     }
