@@ -28,6 +28,8 @@ use crate::{
 
 /// Bytes that are sent again at a time.
 const BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of what is wrong with them that are told at a time, unless a single one has more.
+const TOLD_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Sends refused events again.
 #[derive(Clone, Debug)]
@@ -67,6 +69,14 @@ pub enum Outcome {
     WouldBe(Result<(), Vec<Violation>>),
 }
 
+impl Outcome {
+    /// Bytes of what is told of it.
+    fn told_bytes(&self) -> usize {
+        let Self::WouldBe(Err(wrong)) = self else { return 0 };
+        wrong.iter().map(|wrong| wrong.field.len() + wrong.description.len()).sum()
+    }
+}
+
 /// A refused event as it is sent again.
 struct Patched {
     error: Uuid,
@@ -95,13 +105,13 @@ impl Replayer {
             let patched = off_the_runtime(move || patched(&open, &patch)).await??;
             // Before anything is taken: from then on others wait for the end of this.
             let all = errors::count_open_errors(&write, team, &filter, ids).await?;
-            let remaining = all - i64::try_from(patched.len()).map_err(Error::internal)?;
             let outcomes = if validate_only {
                 self.check(&write, team, patched).await?
             } else {
                 sent = patched.len();
                 self.send(&write, team, patched).await?
             };
+            let remaining = all - i64::try_from(outcomes.len()).map_err(Error::internal)?;
             Ok(answer(Replays { outcomes, remaining }))
         };
         let done = requests::once(once, &write, work).await;
@@ -148,7 +158,7 @@ impl Replayer {
         Ok(sent.into_iter().map(|(error, receipt)| (error, Outcome::Sent(receipt))).collect())
     }
 
-    /// What would become of them.
+    /// What would become of them: of as many as can be told of.
     async fn check(
         &self,
         write: &Write,
@@ -189,7 +199,13 @@ impl Replayer {
                 });
                 (patched.error, Outcome::WouldBe(outcome))
             };
-            patched.into_iter().map(would_be).collect()
+            let mut told = 0;
+            let fits = |(_, outcome): &(Uuid, Outcome)| {
+                let before = told;
+                told += outcome.told_bytes();
+                before == 0 || told <= TOLD_BYTES_MAX
+            };
+            patched.into_iter().map(would_be).take_while(fits).collect()
         };
         off_the_runtime(would_be).await
     }

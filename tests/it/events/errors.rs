@@ -99,6 +99,24 @@ async fn errors_are_found_by_every_condition_and_counted_by_what_is_wrong() {
 }
 
 #[tokio::test]
+async fn a_check_tells_of_as_many_as_can_be_told_of() {
+    let desk = Desk::open().await;
+    let session = desk.session().await;
+    let mut wrong = event(&session, "page", "view");
+    for field in 0..50 {
+        wrong[format!("{field}{}", "x".repeat(100))] = json!(1);
+    }
+    let many = vec![wrong; 400];
+    desk.settle(&many).await;
+    let answer = desk.answer("ReplayEventErrors", json!({"validate_only": true})).await;
+    let told = answer["results"].as_array().unwrap();
+    let bytes = answer.to_string().len();
+    assert!((1..400).contains(&told.len()) && bytes < 4 * 1024 * 1024, "{} {bytes}", told.len());
+    assert_eq!(answer["remaining"], json!((400 - told.len()) as f64));
+    assert_eq!(told[0]["violations"].as_array().unwrap().len(), 50);
+}
+
+#[tokio::test]
 async fn a_patch_turns_errors_into_events_once() {
     let desk = Desk::open().await;
     let session = desk.session().await;
