@@ -16,6 +16,7 @@ const PROTO_FILES: &[&str] = &[
     "tap/v1/tags.proto",
     "tap/v1/tap_analytics.proto",
     "tap/v1/events.proto",
+    "tap/v1/coupons.proto",
 ];
 
 #[expect(clippy::disallowed_methods, reason = "how cargo tells where to write")]
@@ -37,6 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             .extern_path(".google.protobuf.Struct", "crate::proto::value::Struct")
             // In one order: a request that is repeated has the same bytes.
             .btree_map(".tap.v1.EventPatch")
+            .btree_map(".tap.v1.NewCoupon")
             .file_descriptor_set_path(&descriptors)
             .skip_protoc_run()
     };
