@@ -39,6 +39,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             // In one order: a request that is repeated has the same bytes.
             .btree_map(".tap.v1.EventPatch")
             .btree_map(".tap.v1.NewCoupon")
+            .btree_map(".tap.v1.Coupon")
+            .btree_map(".tap.v1.CouponEdit")
             .file_descriptor_set_path(&descriptors)
             .skip_protoc_run()
     };
@@ -57,6 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .extern_path(".tap.v1.StreamEventsResponse", "crate::proto::Encoded")
         .extern_path(".tap.v1.RecordEventsRequest", "crate::proto::EventBatch")
         .extern_path(".tap.v1.BatchCreateTagsRequest", "crate::proto::TagBatch")
+        .extern_path(".tap.v1.BatchCreateCouponsRequest", "crate::proto::CouponBatch")
         .compile_protos(PROTO_FILES, &["proto"])?;
     page(&out.join("page"))?;
     Ok(())

@@ -102,6 +102,11 @@ pub struct Serve {
           value_parser = clap::value_parser!(u32).range(1..))]
     pub event_backlog_max: u32,
 
+    /// Coupons that a team may have, archived ones included. seed is not held to it.
+    #[arg(long, env = "TAP_TEAM_COUPONS_MAX", default_value_t = 100_000, value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub team_coupons_max: u32,
+
     /// Proxies in front of Envoy, each of which adds the address of its caller to x-forwarded-for. By that
     /// address whoever tries keys is slowed down.
     #[arg(long, env = "TAP_PROXIES", default_value_t = 0, value_name = "COUNT")]

@@ -16,8 +16,8 @@ use crate::{reasons, wire::excerpt};
 /// Whose `reason`s these are, in every `ErrorInfo`.
 pub const DOMAIN: &str = "tap-analytics";
 
-/// How many of the tags that there are, or are not, are named.
-const TAGS_NAMED_MAX: usize = 10;
+/// How many of the tags or coupons that there are, or are not, are named.
+const NAMED_MAX: usize = 10;
 /// How much is kept of the message of an error that is not ours.
 const MESSAGE_CHARS_MAX: usize = 300;
 /// How many violations an error names.
@@ -133,12 +133,12 @@ fn summary(violations: &[Violation]) -> String {
     lines.join("; ")
 }
 
-/// The first of these uids, and how many more there are. One that looks like a key is not repeated.
-fn some_of(uids: &[&str]) -> String {
-    let named: Vec<String> = uids.iter().take(TAGS_NAMED_MAX).map(|uid| excerpt(uid)).collect();
-    let more = uids.len().saturating_sub(TAGS_NAMED_MAX);
+/// The first of these, and how many more there are. One that looks like a key is not repeated.
+fn some_of(named: &[&str]) -> String {
+    let first: Vec<String> = named.iter().take(NAMED_MAX).map(|name| excerpt(name)).collect();
+    let more = named.len().saturating_sub(NAMED_MAX);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{}{more}", named.join(", "))
+    format!("{}{more}", first.join(", "))
 }
 
 /// As many violations as an error has room for, which has to fit into headers: Envoy gives up the connection
@@ -166,6 +166,12 @@ impl Error {
         Self::Invalid(vec![Violation::new(field, reason, description)])
     }
 
+    /// The team has no such thing, or another team has it: callers cannot tell.
+    #[must_use]
+    pub fn not_found(reason: &'static str, what: &str) -> Self {
+        Self::NotFound { reason, message: format!("no such {what}") }
+    }
+
     /// Tags that are not the team's, or not there at all.
     #[must_use]
     pub fn tags_not_found(uids: &[&str]) -> Self {
@@ -181,6 +187,15 @@ impl Error {
         Self::AlreadyExists {
             reason: reasons::TAG_EXISTS,
             message: format!("the team has this tag already: {}", some_of(uids)),
+        }
+    }
+
+    /// Codes that coupons were to have, and that other coupons of the team have.
+    #[must_use]
+    pub fn couponcodes_taken(codes: &[&str]) -> Self {
+        Self::AlreadyExists {
+            reason: reasons::COUPONCODE_TAKEN,
+            message: format!("a coupon of the team has this code already: {}", some_of(codes)),
         }
     }
 

@@ -35,6 +35,7 @@ pub mod telemetry;
 pub mod wire;
 
 pub mod db;
+pub mod etag;
 pub mod group_commit;
 pub mod hints;
 pub mod migrate;
@@ -43,6 +44,7 @@ pub mod requests;
 
 pub mod access;
 pub mod auth;
+pub mod coupons;
 pub mod directory;
 pub mod events;
 pub mod feeds;

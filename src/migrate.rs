@@ -18,6 +18,7 @@ pub const MIGRATIONS: &[(&str, &str)] = &[
     ("V6__live", include_str!("../sql/schema/0006_live.sql")),
     ("V7__access", include_str!("../sql/schema/0007_access.sql")),
     ("V8__events", include_str!("../sql/schema/0008_events.sql")),
+    ("V9__coupons", include_str!("../sql/schema/0009_coupons.sql")),
 ];
 
 /// Migrates the database, and says what it did.

@@ -4,8 +4,10 @@
 //! is good for nothing else. It lets nobody in.
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
-use crate::{error::Violation, ids::TeamId, reasons, secrets::Secrets};
+use crate::{error::Violation, ids::TeamId, reasons, secrets::Secrets, wire::or_none};
 
 const VERSION: u8 = 1;
 const SIGNATURE_BYTES: usize = 16;
@@ -97,6 +99,116 @@ pub fn size(asked: i32, default: usize, max: usize) -> Result<usize, Violation> 
             format!("{asked} is below 0: use 1 to {max}, or 0 for {default}"),
         )),
     }
+}
+
+/// Where a page begins, and how many entries it has at most.
+#[derive(Clone, Debug)]
+pub struct Page<P> {
+    /// The last of the page before; `None` for the first page.
+    pub after: Option<P>,
+    pub size: usize,
+}
+
+/// A page, and whether there are more.
+#[derive(Clone, Debug)]
+pub struct Listed<T> {
+    pub entries: Vec<T>,
+    pub more: bool,
+}
+
+impl<P> Page<P> {
+    /// One more than asked for shows whether there is a next page.
+    #[must_use]
+    pub fn limit(&self) -> i64 {
+        i64::try_from(self.size + 1).unwrap_or(i64::MAX)
+    }
+
+    /// What was found with that limit.
+    #[must_use]
+    pub fn cut<T>(&self, entries: Vec<T>) -> Listed<T> {
+        let found = entries.len();
+        self.cut_of(entries, found)
+    }
+
+    /// The same where more were found than are there.
+    #[must_use]
+    pub fn cut_of<T>(&self, mut entries: Vec<T>, found: usize) -> Listed<T> {
+        entries.truncate(self.size);
+        Listed { more: found > entries.len(), entries }
+    }
+}
+
+/// Where a page of what is listed by time begins: after this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimePlace {
+    pub at: DateTime<Utc>,
+    pub id: Uuid,
+}
+
+/// What a list is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Paged<'a> {
+    pub team: TeamId,
+    pub pages: &'a Pages,
+    /// What its page tokens are bound to.
+    pub asked: &'a str,
+    pub token: &'a str,
+    pub size: i32,
+    pub default: usize,
+    pub max: usize,
+}
+
+impl Paged<'_> {
+    /// Where the page begins, and how large it is.
+    pub fn page<P>(&self, parse: impl Fn(&str) -> Option<P>, bad: &mut Vec<Violation>) -> Page<P> {
+        let after = or_none(self.pages.read(self.team, self.asked, self.token), bad);
+        let size = size(self.size, self.default, self.max).unwrap_or_else(|violation| {
+            bad.push(violation);
+            self.default
+        });
+        Page { after: after.as_deref().and_then(parse), size }
+    }
+}
+
+/// A page that is asked for, and what its page tokens are bound to.
+#[derive(Clone, Debug)]
+pub struct Listing<F, P> {
+    pub filter: F,
+    pub page: Page<P>,
+    pub asked: String,
+}
+
+impl<F, P> Listing<F, P> {
+    /// The token of the page after this; empty when there is none.
+    pub fn next<T>(
+        &self,
+        pages: &Pages,
+        team: TeamId,
+        listed: &Listed<T>,
+        place: impl Fn(&T) -> String,
+    ) -> String {
+        let last = listed.entries.last().filter(|_| listed.more);
+        last.map(|last| pages.next(team, &self.asked, &place(last))).unwrap_or_default()
+    }
+}
+
+/// A place as a page token has it.
+#[must_use]
+pub fn time_place(at: DateTime<Utc>, id: Uuid) -> String {
+    format!("{} {id}", at.timestamp_micros())
+}
+
+/// Reads that again.
+#[must_use]
+pub fn parse_time_place(text: &str) -> Option<TimePlace> {
+    let (at, id) = text.split_once(' ')?;
+    Some(TimePlace { at: micros(at)?, id: id.parse().ok()? })
+}
+
+/// An instant as page tokens have it.
+#[must_use]
+pub fn micros(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_micros(text.parse().ok()?)
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ use crate::{
     chores,
     clock::Clock,
     config,
+    coupons::{self, redeem, rpc::Coupons},
     db::{self, Db},
     directory::Directory,
     docs,
@@ -63,7 +64,8 @@ use crate::{
     proto::{
         DESCRIPTORS,
         tap_v1_server::{
-            api_keys_server::ApiKeysServer, events_server::EventsServer, tags_server::TagsServer,
+            api_keys_server::ApiKeysServer, coupons_server::CouponsServer,
+            events_server::EventsServer, tags_server::TagsServer,
             tap_analytics_server::TapAnalyticsServer,
         },
     },
@@ -94,8 +96,10 @@ const EVENT_BATCHES_READ: usize = 3;
 /// Sessions that are made, and counts of events that are under way, at a time.
 const SESSIONS_MADE: usize = 3;
 const EVENT_COUNTS: usize = 3;
-/// Connections for taking and storing events: one for each commit that is under way, and two for notes of what failed.
-const EVENT_CONNECTIONS: usize = intake::COMMITS_MAX + worker::TEAMS_AT_A_TIME + 2;
+/// Connections for taking and storing events and for redeeming coupons: one for each commit that is under way, and two
+/// for notes of what failed.
+const COMMIT_CONNECTIONS: usize =
+    intake::COMMITS_MAX + worker::TEAMS_AT_A_TIME + redeem::COMMITS_MAX + 2;
 const START_RETRY: Duration = Duration::from_secs(1);
 /// How long the last taps of the tap URL may take to be written when the service stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
@@ -208,6 +212,7 @@ async fn tell_health(health: &HealthReporter, serving: bool) {
         TagsServer::<Tags>::NAME,
         ApiKeysServer::<ApiKeys>::NAME,
         EventsServer::<Events>::NAME,
+        CouponsServer::<Coupons>::NAME,
     ] {
         health.set_service_status(service, answer).await;
     }
@@ -231,6 +236,7 @@ struct Services {
     tags: Tags,
     keys: ApiKeys,
     events: Events,
+    coupons: Coupons,
     link: Link,
 }
 
@@ -248,8 +254,18 @@ impl Start<'_> {
         let feeds = Feeds::new(db.clone(), live, Arc::clone(&revisions), reads.clone());
         let pages = Pages::new(&secrets);
         let streams = Streams { clock: clock.clone(), draining, history: history.changes() };
-        let db_pool_size = u16::try_from(EVENT_CONNECTIONS)?;
+        let db_pool_size = u16::try_from(COMMIT_CONNECTIONS)?;
         let commits = Db::new(&config::Store { db_pool_size, ..store.clone() })?;
+        let addresses = Addresses { public: serve.public_url.clone() };
+        let coupons = coupons::Parts {
+            db: db.clone(),
+            commits: commits.clone(),
+            clock: clock.clone(),
+            tags: Arc::clone(&tags),
+            addresses: addresses.clone(),
+            pages: pages.clone(),
+            coupons_max: serve.team_coupons_max.into(),
+        };
         let parts =
             EventParts { db: &db, commits, clock: &clock, pages: &pages, streams: &streams };
         let events = parts.start(tasks, reads, event_tokens(&secrets, &history, &clock), serve);
@@ -287,7 +303,6 @@ impl Start<'_> {
             clock: clock.clone(),
             tags_max: serve.tags_max(),
         };
-        let addresses = Addresses { public: serve.public_url.clone() };
         let tag_service = Tags { registry, addresses, pages: pages.clone(), clock: clock.clone() };
         let keys = ApiKeys {
             keys: Keys { db: db.clone(), directory: Arc::clone(&directory) },
@@ -308,7 +323,8 @@ impl Start<'_> {
             clock,
             retention,
         };
-        Ok((Services { taps, tags: tag_service, keys, events, link }, drain))
+        let coupons = coupons.service();
+        Ok((Services { taps, tags: tag_service, keys, events, coupons, link }, drain))
     }
 }
 
@@ -405,6 +421,9 @@ fn router(
         .add_service(TagsServer::new(services.tags).max_decoding_message_size(REQUEST_BYTES_MAX))
         .add_service(
             EventsServer::new(services.events).max_decoding_message_size(REQUEST_BYTES_MAX),
+        )
+        .add_service(
+            CouponsServer::new(services.coupons).max_decoding_message_size(REQUEST_BYTES_MAX),
         )
         .add_service(
             ApiKeysServer::new(services.keys).max_decoding_message_size(SETTINGS_BYTES_MAX),

@@ -138,3 +138,39 @@ pub fn kind_value(kind: Kind) -> i32 {
     };
     value.into()
 }
+
+/// An id that is chosen by the caller; `None` when it is not set.
+pub fn own_id(field: &str, text: &str, bad: &mut Vec<Violation>) -> Option<Uuid> {
+    let id = or_none(optional_uuid(field, text), bad);
+    if id.is_some_and(|id| id.is_nil()) {
+        let text = "is all zeros, which stands for nothing: take a random one";
+        bad.push(Violation::new(field, reasons::MALFORMED_UUID, text));
+    }
+    id
+}
+
+/// What was checked; `None`, and what is wrong with it is noted, when it was refused.
+pub fn or_none<T>(checked: Result<Option<T>, Violation>, bad: &mut Vec<Violation>) -> Option<T> {
+    checked.unwrap_or_else(|violation| {
+        bad.push(violation);
+        None
+    })
+}
+
+/// A text that is looked for; `None` when it is not set.
+pub fn wanted(
+    field: &str,
+    text: String,
+    chars_max: usize,
+    bad: &mut Vec<Violation>,
+) -> Option<String> {
+    check_text(field, &text, chars_max, bad);
+    Some(text).filter(|text| !text.is_empty())
+}
+
+/// Counts, as all of the API has them.
+#[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
+#[must_use]
+pub fn number(count: i64) -> f64 {
+    count as f64
+}

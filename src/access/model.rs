@@ -43,6 +43,12 @@ pub enum Scope {
     EventsRead,
     /// Send events and change them; set event types and settings; send refused events again.
     EventsWrite,
+    /// Look at coupons and redemptions, and count these.
+    CouponsRead,
+    /// Make, change and delete coupons.
+    CouponsWrite,
+    /// Redeem coupons, and give redemptions back.
+    CouponsRedeem,
     /// Make, change and end keys.
     KeysManage,
 }
@@ -55,6 +61,9 @@ impl Scope {
         Self::TagsWrite,
         Self::EventsRead,
         Self::EventsWrite,
+        Self::CouponsRead,
+        Self::CouponsWrite,
+        Self::CouponsRedeem,
         Self::KeysManage,
     ];
 
@@ -67,6 +76,9 @@ impl Scope {
             Self::TagsWrite => "tags:write",
             Self::EventsRead => "events:read",
             Self::EventsWrite => "events:write",
+            Self::CouponsRead => "coupons:read",
+            Self::CouponsWrite => "coupons:write",
+            Self::CouponsRedeem => "coupons:redeem",
             Self::KeysManage => "keys:manage",
         }
     }
@@ -74,7 +86,7 @@ impl Scope {
     /// Whether it only lets look: what a token of a browser may have.
     #[must_use]
     pub fn reads(self) -> bool {
-        matches!(self, Self::TapsRead | Self::EventsRead)
+        matches!(self, Self::TapsRead | Self::EventsRead | Self::CouponsRead)
     }
 
     /// The scope of this name. A newer release may have stored scopes that this one does not know:
@@ -88,9 +100,9 @@ impl Scope {
 /// A usual set of scopes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Preset {
-    /// Counts and streams taps and events: for people and pages.
+    /// Counts and streams taps and events, and looks at coupons: for people and pages.
     Reader,
-    /// Records taps and events, and nothing else: for services and devices.
+    /// Records taps and events, redeems coupons, and nothing else: for services and devices.
     Writer,
     /// Everything, keys too: for who runs a team.
     Admin,
@@ -101,8 +113,8 @@ impl Preset {
     #[must_use]
     pub fn scopes(self) -> &'static [Scope] {
         match self {
-            Self::Reader => &[Scope::TapsRead, Scope::EventsRead],
-            Self::Writer => &[Scope::TapsWrite, Scope::EventsWrite],
+            Self::Reader => &[Scope::TapsRead, Scope::EventsRead, Scope::CouponsRead],
+            Self::Writer => &[Scope::TapsWrite, Scope::EventsWrite, Scope::CouponsRedeem],
             Self::Admin => Scope::ALL,
         }
     }

@@ -9,11 +9,10 @@ use uuid::Uuid;
 use super::{
     model::{
         ErrorFilter, ErrorGroup, Event, EventError, EventFilter, EventPlace, EventType, Fate,
-        LedgerMinute, Order, Session, Settings, TimePlace,
+        LedgerMinute, Order, Session, Settings,
     },
-    settle,
     store::{
-        Found, errors,
+        errors,
         events::{self, Counted},
         inbox, setup,
     },
@@ -22,9 +21,11 @@ use crate::{
     db::{Db, TeamRead},
     error::Error,
     ids::TeamId,
+    paging::{Listed, Page, TimePlace},
     reasons,
     taps::{
         self,
+        buckets::quarter_of,
         model::{Counts, Group, GroupBy, Query},
     },
 };
@@ -35,38 +36,6 @@ pub struct Archive {
     pub db: Db,
     /// Counts that are under way at a time: queries are let in as they come.
     pub counts: Arc<Semaphore>,
-}
-
-/// Where a page begins, and how many entries it has at most.
-#[derive(Clone, Debug)]
-pub struct Page<P> {
-    /// The last of the page before; `None` for the first page.
-    pub after: Option<P>,
-    pub size: usize,
-}
-
-/// A page, and whether there are more.
-#[derive(Clone, Debug)]
-pub struct Listed<T> {
-    pub entries: Vec<T>,
-    pub more: bool,
-}
-
-impl<P> Page<P> {
-    /// One more than asked for shows whether there is a next page.
-    fn limit(&self) -> i64 {
-        i64::try_from(self.size + 1).unwrap_or(i64::MAX)
-    }
-
-    fn cut<T>(&self, entries: Vec<T>) -> Listed<T> {
-        let found = entries.len();
-        self.cut_found(Found { entries, found })
-    }
-
-    fn cut_found<T>(&self, Found { mut entries, found }: Found<T>) -> Listed<T> {
-        entries.truncate(self.size);
-        Listed { more: found > entries.len(), entries }
-    }
 }
 
 impl Archive {
@@ -131,7 +100,7 @@ impl Archive {
         let (after, limit) = (page.after, page.limit());
         let found = events::list_events(&read, team, filter, order, after, limit).await?;
         read.end().await?;
-        Ok(page.cut_found(found))
+        Ok(page.cut_of(found.entries, found.found))
     }
 
     /// How many events there were, by bucket, and the busiest categories.
@@ -145,7 +114,7 @@ impl Archive {
             _ => 0,
         };
         let _turn = self.counts.acquire().await.map_err(Error::internal)?;
-        let range = settle::quarter_of(query.range.start)..settle::quarter_of(query.range.end);
+        let range = quarter_of(query.range.start)..quarter_of(query.range.end);
         let read = self.db.team(team).await?;
         let width = bounds.len().saturating_sub(1);
         let starts = bounds.get(..width).unwrap_or_default();
@@ -192,7 +161,7 @@ impl Archive {
         let read = self.db.team(team).await?;
         let found = errors::list_errors(&read, team, filter, page.after, page.limit()).await?;
         read.end().await?;
-        Ok(page.cut_found(found))
+        Ok(page.cut_of(found.entries, found.found))
     }
 
     /// The largest groups of event errors, and how many errors there are in all.
@@ -281,13 +250,7 @@ async fn one<T>(
 ) -> Result<T, Error> {
     let found = found?;
     read.end().await?;
-    found.ok_or_else(|| not_found(reason, what))
-}
-
-/// The team has no such thing, or another team has it: callers cannot tell.
-#[must_use]
-pub fn not_found(reason: &'static str, what: &str) -> Error {
-    Error::NotFound { reason, message: format!("no such {what}") }
+    found.ok_or_else(|| Error::not_found(reason, what))
 }
 
 /// The counts of a category; of the rest, where it has none.

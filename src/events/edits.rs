@@ -4,11 +4,9 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
-    archive::not_found,
     check::{self, Draft},
-    model::{Application, Content, Event, Expected},
-    settle::{off_the_runtime, quarter_of},
-    setup::etag_mismatch,
+    model::{Application, Content, Event},
+    settle::off_the_runtime,
     store::{
         events as store,
         setup::{self, NewSession},
@@ -19,8 +17,10 @@ use crate::{
     clock::Clock,
     db::{Db, Write},
     error::Error,
+    etag::{Expected, etag_mismatch},
     ids::TeamId,
     reasons,
+    taps::buckets::quarter_of,
 };
 
 /// Changes events.
@@ -123,7 +123,7 @@ impl Editor {
 
 async fn lock(write: &Write, team: TeamId, id: Uuid, expected: Expected) -> Result<Event, Error> {
     let found = store::lock_event(write, team, id).await?;
-    let event = found.ok_or_else(|| not_found(reasons::EVENT_NOT_FOUND, "event"))?;
+    let event = found.ok_or_else(|| Error::not_found(reasons::EVENT_NOT_FOUND, "event"))?;
     if expected.allows(event.version) { Ok(event) } else { Err(etag_mismatch("event")) }
 }
 

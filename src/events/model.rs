@@ -145,28 +145,6 @@ pub struct Event {
     pub version: i32,
 }
 
-/// Which state an event must be in to be changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expected {
-    Any,
-    /// This version of it.
-    Version(i32),
-    /// An etag that no state of it has.
-    None,
-}
-
-impl Expected {
-    /// Whether an event in this version may be changed.
-    #[must_use]
-    pub fn allows(self, version: i32) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Version(expected) => expected == version,
-            Self::None => false,
-        }
-    }
-}
-
 /// In which order events are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -190,13 +168,6 @@ pub struct EventFilter {
 pub struct EventPlace {
     pub occurred_at: DateTime<Utc>,
     pub revision: i64,
-}
-
-/// Where a page of sessions or event errors begins: after this one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TimePlace {
-    pub at: DateTime<Utc>,
-    pub id: Uuid,
 }
 
 /// What became of an event that was taken.

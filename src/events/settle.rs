@@ -35,6 +35,7 @@ use crate::{
     error::{Error, Violation},
     ids::TeamId,
     reasons,
+    taps::buckets::quarter_of,
 };
 
 /// Events and bytes of one transaction, unless a single batch has more.
@@ -43,7 +44,6 @@ const BYTES_AT_A_TIME: i64 = 4 * 1024 * 1024;
 /// How long the events of one transaction may be looked at. Mostly it is milliseconds.
 pub(super) const JUDGE_FOR: Duration = Duration::from_secs(10);
 /// The grain of what is counted.
-const QUARTER: TimeDelta = TimeDelta::minutes(15);
 /// The grain of the ledger.
 const MINUTE: TimeDelta = TimeDelta::minutes(1);
 
@@ -436,12 +436,6 @@ fn quarters(events: &[Event]) -> Vec<(DateTime<Utc>, &str, i64)> {
         *counts.entry((quarter_of(content.occurred_at), &content.category)).or_default() += 1;
     }
     counts.into_iter().map(|((quarter, category), count)| (quarter, category, count)).collect()
-}
-
-/// The start of the quarter of an hour.
-#[must_use]
-pub fn quarter_of(at: DateTime<Utc>) -> DateTime<Utc> {
-    floor(at, QUARTER)
 }
 
 /// The start of the minute.

@@ -7,11 +7,10 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
-    archive::not_found,
     model::{Application, EventType, Session, Settings, TYPES_MAX},
     store::setup::{self as store, NewSession},
 };
-use crate::{clock::Clock, db::Db, error::Error, ids::TeamId, reasons};
+use crate::{clock::Clock, db::Db, error::Error, etag::etag_mismatch, ids::TeamId, reasons};
 
 /// Sets up what a team takes.
 #[derive(Clone, Debug)]
@@ -106,7 +105,11 @@ impl Setup {
         };
         let done = work.await;
         let there = write.end(done).await?;
-        if there { Ok(()) } else { Err(not_found(reasons::EVENT_TYPE_NOT_FOUND, "event type")) }
+        if there {
+            Ok(())
+        } else {
+            Err(Error::not_found(reasons::EVENT_TYPE_NOT_FOUND, "event type"))
+        }
     }
 
     /// Changes what the team takes; `None` stays as it is.
@@ -123,16 +126,5 @@ impl Setup {
         let done =
             store::put_settings(&write, team, refuse_unknown_types, create_unknown_sessions).await;
         write.end(done).await
-    }
-}
-
-/// Somebody was faster.
-#[must_use]
-pub fn etag_mismatch(what: &str) -> Error {
-    Error::Aborted {
-        reason: reasons::ETAG_MISMATCH,
-        message: format!(
-            "this {what} was changed since its etag was read: read it again, and change that"
-        ),
     }
 }

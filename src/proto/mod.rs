@@ -9,7 +9,8 @@ use prost::{
 };
 
 use crate::{
-    events::model::BATCH_EVENTS_MAX, tags::model::BATCH_TAGS_MAX, taps::model::BATCH_TAPS_MAX,
+    coupons::model::BATCH_COUPONS_MAX, events::model::BATCH_EVENTS_MAX,
+    tags::model::BATCH_TAGS_MAX, taps::model::BATCH_TAPS_MAX,
 };
 
 /// Package `tap.v1`: the messages and the client.
@@ -95,6 +96,38 @@ impl Message for TagBatch {
         ctx: DecodeContext,
     ) -> Result<(), DecodeError> {
         if tag == 1 && self.0.tags.len() > BATCH_TAGS_MAX {
+            prost::encoding::skip_field(wire_type, tag, buf, ctx)
+        } else {
+            self.0.merge_field(tag, wire_type, buf, ctx)
+        }
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.0.encoded_len()
+    }
+
+    fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// A `BatchCreateCouponsRequest` as the server reads it: with at most one coupon more than a batch may have.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CouponBatch(pub tap_v1::BatchCreateCouponsRequest);
+
+impl Message for CouponBatch {
+    fn encode_raw(&self, buf: &mut impl BufMut) {
+        self.0.encode_raw(buf);
+    }
+
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buf: &mut impl Buf,
+        ctx: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        if tag == 1 && self.0.coupons.len() > BATCH_COUPONS_MAX {
             prost::encoding::skip_field(wire_type, tag, buf, ctx)
         } else {
             self.0.merge_field(tag, wire_type, buf, ctx)

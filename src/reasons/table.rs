@@ -86,8 +86,44 @@ reasons! {
         "more events of the team wait to be stored than `TAP_EVENT_BACKLOG_MAX` allows; none of the call was taken",
         "send them again later");
     ETAG_MISMATCH: service(Aborted,
-        "somebody else has changed the event or the event type since the `etag` was read; nothing was changed",
+        "somebody else has changed the event, the event type or the coupon since the `etag` was read; nothing was changed",
         "read it again, and change that");
+    COUPON_NOT_FOUND: service(NotFound,
+        "the team has no coupon of this id. The same for a coupon of another team",
+        "correct the id, or use that team's key");
+    COUPONCODE_TAKEN: service(AlreadyExists,
+        "a coupon of the team that is not archived has the code, whatever the case; the message names it",
+        "take another code, or change that coupon");
+    COUPON_LIMIT: service(ResourceExhausted,
+        "the team has as many coupons as `TAP_TEAM_COUPONS_MAX` allows, archived ones included",
+        "delete some that were never redeemed, or have the limit raised");
+    CODES_USED_UP: service(FailedPrecondition,
+        "too many of the codes that the pattern makes are in use",
+        "take a longer pattern");
+    COUPON_TERMS_FIXED: service(FailedPrecondition,
+        "the coupon was redeemed, and a term of it was to be changed; the message names it",
+        "make another coupon, and disable this one");
+    COUPON_ARCHIVED: service(FailedPrecondition,
+        "the coupon is archived: it can be neither redeemed nor changed",
+        "make another one");
+    COUPON_DISABLED: service(FailedPrecondition,
+        "the coupon is disabled",
+        "enable it, or tell whoever redeems it");
+    COUPON_EXPIRED: service(FailedPrecondition,
+        "the coupon has expired",
+        "tell whoever redeems it");
+    COUPON_SCHEDULED: service(FailedPrecondition,
+        "the coupon cannot be redeemed yet",
+        "ask CheckCoupon when it can");
+    COUPON_EXHAUSTED: service(FailedPrecondition,
+        "the coupon was redeemed as often as it may be",
+        "tell whoever redeems it");
+    SUBJECT_EXHAUSTED: service(FailedPrecondition,
+        "the subject has redeemed the coupon as often as one may",
+        "tell whoever redeems it");
+    REDEMPTION_NOT_FOUND: service(NotFound,
+        "the team has no redemption of this id. The same for one of another team",
+        "correct the id");
     PUBLIC_URL_UNKNOWN: service(FailedPrecondition,
         "a QR code was asked for by no address that could be in it, and `TAP_PUBLIC_URL` is not set",
         "set it, or call by the address that people use");
@@ -115,6 +151,9 @@ reasons! {
     UNKNOWN_PATH: envoy(NotFound, 404,
         "nothing is served at this path",
         "check the path");
+    WRONG_CONTENT_TYPE: envoy(InvalidArgument, 415,
+        "the body is no JSON, by its `content-type`",
+        "send JSON, and `content-type: application/json`");
     WRONG_METHOD: envoy(Unimplemented, 405,
         "the path does not take this method",
         "use one that the header `allow` names");
@@ -169,7 +208,10 @@ reasons! {
     // Fields and columns.
     FIELD_COUNT: line("the line", "it has more or fewer fields than the header");
     REQUIRED:
-        field("`start_date`, `end_date`, `taps`, `tag`, `tags`, `uid`, `id`, `name`, `scopes`", "it is missing or empty"),
+        field("`start_date`, `end_date`, `taps`, `tag`, `tags`, `uid`, `id`, `name`, `scopes`, `coupons`, `title`, `couponcode`", "it is missing or empty"),
+        field("`subject`", "it is missing where the coupon has `max_per_subject`"),
+        field("`store.lat`, `store.long`, `near_lat`, `near_long`", "one is there without the other"),
+        field("`metadata`", "a key is empty"),
         tap("`tag_uid`", "it is missing or empty"),
         tap("`tapped_at`", "it is missing where there is a `tap_id`"),
         tap("`attributes`", "a key is empty"),
@@ -177,7 +219,7 @@ reasons! {
             "it is missing, null, blank or empty"),
         line("`id`", "it is missing, or longer than 200 bytes");
     MALFORMED_TAG_UID:
-        field("`tag_uids[i]`, `uid`", TAG_UID),
+        field("`tag_uids[i]`, `tag_uid`, `uid`", TAG_UID),
         field("`uid` of a new tag", "it is `.` or `..`"),
         tap("`tag_uid`", TAG_UID),
         line("`tag_uid` of tags", TAG_UID),
@@ -199,14 +241,15 @@ reasons! {
     MALFORMED_DATE:
         field("`start_date`, `end_date`",
             "it is neither a date such as `2023-01-01` nor an RFC 3339 instant"),
-        field("`expires_at`", "it is not an RFC 3339 instant"),
+        field("`expires_at`, `published_at`, `expire_at`", "it is not an RFC 3339 instant"),
         tap("`tapped_at`", "it is not an RFC 3339 instant"),
         event("`occurred_at`",
             "it is not an instant in RFC 3339, with a `T` or a space, and with a zone or in UTC"),
         line("`created_at`", "it is not an instant");
     DATE_OUT_OF_RANGE:
         field("`start_date`, `end_date`", "it is not in the years 2000 to 2199"),
-        field("`expires_at`", "it is not ahead of now, or by more than 100 years");
+        field("`expires_at`", "it is not ahead of now, or by more than 100 years"),
+        field("`published_at`, `expire_at`", "it is not in the years 1 to 9999");
     TIMESTAMP_IN_FUTURE:
         tap("`tapped_at`", "it is more than an hour ahead"),
         event("`occurred_at`", "it is more than 5 seconds ahead"),
@@ -215,10 +258,13 @@ reasons! {
         tap("`tapped_at`", "it is before 2010, or older than `TAP_RETENTION_DAYS`"),
         line("`created_at`", "it is before 2010");
     END_NOT_AFTER_START: field("`end_date`", "the range is empty");
+    EXPIRES_BEFORE_PUBLISHED:
+        field("`expire_at`", "it is before `published_at`"),
+        line("`expireAt`", "it is before `publishedAt`");
     UNKNOWN_TIME_ZONE:
         field("`time_zone`", "it is not an IANA name; these are told apart by case");
     UNKNOWN_VALUE:
-        field("`interval`, `week_start`, `group_by`, `compare`, `include[i]`, `kind`, `state`",
+        field("`interval`, `week_start`, `group_by`, `compare`, `include[i]`, `kind`, `state`, `order`",
             "the number is not one of the enum"),
         tap("`kind`", "the number is not one of the enum"),
         line("`kind`", "it is not `nfc`, `qr` or `link`");
@@ -233,7 +279,9 @@ reasons! {
         field("`destination_url`", "it has a user or a password in it"),
         line("`destination_url`", "it has a user or a password in it");
     TOO_LONG:
-        field("`name`, `label`, `text`", "it is longer than 200 characters"),
+        field("`name`, `label`, `text`, `title`, `merchant`, `subject`", "it is longer than 200 characters"),
+        field("`couponcode`, `category`, `description`, `store`, `metadata`",
+            "it is longer than 64, 100, 2,000 or 100 characters, or a key than 64 and a value than 500"),
         field("`destination_url`", "it is longer than 2,048 characters, as it is sent"),
         tap("`device`, `attributes`",
             "a device or a key is longer than 64 characters, or a value longer than 256"),
@@ -241,23 +289,35 @@ reasons! {
         line("`label`", "it is longer than 200 characters"),
         line("`destination_url`", "it is longer than 2,048 characters, as it is sent");
     MALFORMED_TEXT:
-        field("`name`, `label`, `text`", "it has control characters"),
+        field("`name`, `label`, `text`, and the texts of coupons", "it has control characters, or a code has spaces"),
         line("`label`", "it has control characters"),
         tap("`device`, `attributes`", "it has control characters"),
         event("`category`, `name`", "it has control characters"),
         event("`data`", "it has NUL characters in it, which cannot be stored");
-    TOO_MANY_ATTRIBUTES: tap("`attributes`", "there are more than 16");
+    TOO_MANY_ATTRIBUTES:
+        tap("`attributes`", "there are more than 16"),
+        field("`metadata`", "there are more than 32");
+    TOO_MANY_COUPONS:
+        field("`coupons`", "more than 1,000 are to be made"),
+        field("`coupon_ids`", "more than 100 are named");
+    DUPLICATE_COUPONCODE:
+        field("`coupons[i].couponcode`", "a coupon before it in the batch has the same, whatever the case"),
+        line("`couponcode`", "a coupon above, or another coupon of the team, has the same, whatever the case");
+    MALFORMED_PATTERN: field("`pattern`", "it has no `#`, or has spaces, or is longer than 64 characters");
+    TOO_FEW_CODES: field("`pattern`", "it makes fewer than 1,000 codes for each that is asked for");
     TOO_MANY_TAGS:
-        field("`tag_uids`", "more than 1,000 are named, or 100 for a token"),
+        field("`tag_uids`", "more than 1,000 are named, or 100 for a token or a coupon"),
         field("`tags`", "more than 1,000 are to be made");
     MORE_VIOLATIONS:
         field("that of the last before it", "more than 20 things are wrong: this says how many more"),
         event("that of the last before it", "more than 50 things are wrong");
     NEGATIVE: field("`limit`, `page_size`", "it is below 0");
-    OUT_OF_RANGE: field("`queries_per_hour`, `ttl`, `overlap`, `scopes`",
-        "it is not in the range that the message names");
+    OUT_OF_RANGE:
+        field("`queries_per_hour`, `ttl`, `overlap`, `scopes`, `count`, `radius_km`, `max_redemptions`, `max_per_subject`, `store.lat`, `store.long`",
+            "it is not in the range that the message names"),
+        line("`store`, `maxRedemptions`, `maxPerSubject`", "it is not in the range that the message names");
     MALFORMED_UUID:
-        field("`id`, `key_id`, `request_id`, `patch.sessions`", "it is not a UUID"),
+        field("`id`, `key_id`, `request_id`, `coupon_id`, `coupon_ids[i]`, `tap_id`, `patch.sessions`", "it is not a UUID"),
         event("`session_id`, `event_id`", "it is not a UUID, or it is the UUID of zeros");
     MALFORMED_PAGE_TOKEN:
         field("`page_token`", "it is not the `next_page_token` of the same request");
@@ -267,7 +327,9 @@ reasons! {
     UNKNOWN_FIELD:
         field("`update_mask`", "it names what cannot be changed by this call"),
         event("that field", "an event has no such field: it belongs into `data`");
-    IMMUTABLE_FIELD: field("`update_mask`", "it names `uid`, which is never changed");
+    IMMUTABLE_FIELD:
+        field("`update_mask`", "it names `uid` or `id`, which are never changed"),
+        field("`coupon.id`", "it is another one than that of the coupon");
     TOO_MANY_BUCKETS: field("`interval`",
         "the range has more than 10,000 buckets; the message names the narrowest interval that fits");
     TOO_MANY_COUNTS:
@@ -289,12 +351,16 @@ reasons! {
 
     // Events.
     NOT_AN_OBJECT: event("`event`", "it is not an object");
-    WRONG_TYPE: event("any", "it is not a text where one must be, or not an object");
+    WRONG_TYPE:
+        event("any", "it is not a text where one must be, or not an object"),
+        line("any of a coupon", "it is of another type than it must be");
     CONFLICTING_FIELDS:
         event("`occurred_at`, `session_id`, `event_id`",
             "it is given in more than one way, and they differ"),
-        field("`patch.set`", "two ways of writing one field are set");
-    TOO_LARGE: field("`patch.set`", "it has more than 65,536 bytes as JSON"), event("`event`", "it has more than 65,536 bytes as JSON, or more than 32 levels");
+        field("`patch.set`", "two ways of writing one field are set"),
+        field("`tag_uid` of QueryFunnel", "`coupon_id` is set, too"),
+        field("`coupon.couponcode` of GenerateCoupons", "it is set: codes are made");
+    TOO_LARGE: field("`patch.set`", "it has more than 65,536 bytes as JSON"), field("`coupons`, `count`", "the coupons take more than 2 MiB in all"), event("`event`", "it has more than 65,536 bytes as JSON, or more than 32 levels");
     SCHEMA_VIOLATION:
         event("`data`, or a place in it such as `data.items[3].price`",
             "it does not fit the schema of its event type");

@@ -48,8 +48,14 @@ impl Addresses {
     /// What to put on the chip or into the code of a tag: the path alone where no more is known.
     #[must_use]
     pub fn tap_url(&self, team_slug: &str, uid: &str) -> String {
+        self.of_path(&format!("/t/{team_slug}/{uid}"))
+    }
+
+    /// Where a path of ours is reached: the path alone where no more is known.
+    #[must_use]
+    pub fn of_path(&self, path: &str) -> String {
         let origin = self.public.as_ref().map_or("", |origin| &origin.0);
-        format!("{origin}/t/{team_slug}/{uid}")
+        format!("{origin}{path}")
     }
 
     /// The whole of it, on the address by which the caller came where no other is known.

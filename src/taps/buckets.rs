@@ -167,6 +167,12 @@ fn next_minute(at: DateTime<Utc>) -> DateTime<Utc> {
     floor(at, 60) + TimeDelta::minutes(1)
 }
 
+/// The start of the quarter of an hour.
+#[must_use]
+pub fn quarter_of(at: DateTime<Utc>) -> DateTime<Utc> {
+    floor(at, QUARTER_SECONDS)
+}
+
 /// `at` rounded down to a multiple of `seconds` since 1970.
 fn floor(at: DateTime<Utc>, seconds: i64) -> DateTime<Utc> {
     let past = TimeDelta::seconds(at.timestamp().rem_euclid(seconds))

@@ -1,4 +1,22 @@
 // What lets the page in: a token. A key is only what a token is traded for.
+import { failureOf } from "./failure";
+
+// What the page does takes these scopes. Without the first it shows nothing.
+const SCOPES = ["taps:read", "events:read", "coupons:read"] as const;
+
+// Asks for a token that may do what the page does, and no more; or, where the key may not do all of it, as much as
+// it may.
+export async function asMuchAsItMay<T>(ask: (scopes: string[]) => Promise<T>): Promise<T> {
+  for (let scopes: string[] = [...SCOPES]; ; ) {
+    try {
+      return await ask(scopes);
+    } catch (error) {
+      const { lacks } = failureOf(error);
+      if (lacks === undefined || lacks === SCOPES[0] || !scopes.includes(lacks)) throw error;
+      scopes = scopes.filter((scope) => scope !== lacks);
+    }
+  }
+}
 
 // A key has no dot, a token has two.
 export function isToken(text: string): boolean {

@@ -2,6 +2,7 @@
 import { type Client, createClient } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { ApiKeys, type WhoAmIResponse } from "./gen/tap/v1/api_keys_pb";
+import { Coupons, type ListCouponsResponse, type QueryFunnelResponse } from "./gen/tap/v1/coupons_pb";
 import {
   type EventPatch,
   type GetIngestLedgerResponse,
@@ -18,8 +19,9 @@ import {
   TapAnalytics,
   type WatchTapsResponse,
 } from "./gen/tap/v1/tap_analytics_pb";
+import { asMuchAsItMay } from "./access";
+import type { CouponPage, FunnelQuery } from "./coupons/plan";
 import type { EventQuery } from "./events/plan";
-import { failureOf } from "./failure";
 import type { Signs } from "./follow";
 import type { Query } from "./plan";
 
@@ -35,16 +37,11 @@ const TIMEOUT_MS = 10_000;
 const MOST_GROUPS = 50;
 const SLOW_TIMEOUT_MS = 30_000;
 
-// Trades a key for a token that may do what the page does, and no more. The key is in no other request.
+// Trades a key for a token. The key is in no other request.
 export async function trade(key: string, signal: AbortSignal): Promise<string> {
   const options = { headers: { "x-api-key": key }, signal, timeoutMs: TIMEOUT_MS };
-  const issue = (...scopes: string[]) => createClient(ApiKeys, transport()).issueToken({ scopes }, options);
-  try {
-    return (await issue("taps:read", "events:read")).token;
-  } catch (error) {
-    if (failureOf(error).lacks !== "events:read") throw error;
-    return (await issue("taps:read")).token;
-  }
+  const client = createClient(ApiKeys, transport());
+  return (await asMuchAsItMay((scopes) => client.issueToken({ scopes }, options))).token;
 }
 
 // Refused events that are to be sent again: those of a fingerprint, mended.
@@ -70,6 +67,7 @@ export class Api {
   readonly #taps: Client<typeof TapAnalytics>;
   readonly #keys: Client<typeof ApiKeys>;
   readonly #events: Client<typeof Events>;
+  readonly #coupons: Client<typeof Coupons>;
   readonly #onQuota: (quota: Quota) => void;
 
   constructor(token: string, onQuota: (quota: Quota) => void) {
@@ -78,6 +76,7 @@ export class Api {
     this.#taps = createClient(TapAnalytics, transport());
     this.#keys = createClient(ApiKeys, transport());
     this.#events = createClient(Events, transport());
+    this.#coupons = createClient(Coupons, transport());
   }
 
   whoAmI(signal: AbortSignal): Promise<WhoAmIResponse> {
@@ -114,6 +113,14 @@ export class Api {
   // Of the last hour.
   ledger(signal: AbortSignal): Promise<GetIngestLedgerResponse> {
     return this.#events.getIngestLedger({}, this.#once(signal));
+  }
+
+  queryFunnel(query: FunnelQuery, signal: AbortSignal): Promise<QueryFunnelResponse> {
+    return this.#coupons.queryFunnel(query, this.#once(signal));
+  }
+
+  listCoupons(page: CouponPage, signal: AbortSignal): Promise<ListCouponsResponse> {
+    return this.#coupons.listCoupons(page, this.#once(signal));
   }
 
   // For calls that have one answer.

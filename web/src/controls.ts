@@ -46,8 +46,12 @@ export class Controls {
 
   // What the chosen tag is called. Empty when all are.
   get tagName(): string {
-    const { tag } = this.#settings;
-    return this.#tagsSeen.get(tag) || tag;
+    return this.nameOf(this.#settings.tag);
+  }
+
+  // What a tag is called, as far as it was seen.
+  nameOf(uid: string): string {
+    return this.#tagsSeen.get(uid) || uid;
   }
 
   forget(): void {

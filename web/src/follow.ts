@@ -6,6 +6,8 @@ import { type Failure, failureOf } from "./failure";
 export type Condition =
   | { is: "opening" }
   | { is: "live" }
+  // Answered, by what is asked again now and then in place of a stream.
+  | { is: "fresh" }
   // `failure` is missing when the stream just ended.
   | { is: "reconnecting"; failure?: Failure }
   // Until the quota allows the next try, in milliseconds since 1970.

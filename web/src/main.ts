@@ -1,5 +1,5 @@
 // The page: a key lets somebody in, a session brings what is shown, and the controls steer it. One tab is of the
-// taps, another one of the events.
+// taps, and opens the page; the others are of the events and of the coupons.
 import "./style.css";
 import { remember, remembered } from "./access";
 import { Api } from "./api";
@@ -7,6 +7,7 @@ import { Bar, timeOfDay } from "./bar";
 import { Chart } from "./chart";
 import { civilOf } from "./civil";
 import { Controls } from "./controls";
+import { CouponsTab } from "./coupons/tab";
 import { beforeFrame, byId } from "./dom";
 import { EventsTab } from "./events/tab";
 import type { Failure } from "./failure";
@@ -27,6 +28,8 @@ import { keyProblem, lapsed, trouble } from "./words";
 // A page that nobody looks at keeps its connections for a while only.
 const LET_GO_AFTER_MS = 60_000;
 
+type TabName = "taps" | "events" | "coupons";
+
 const dashboard = byId("dashboard", HTMLDivElement);
 const countsCard = byId("counts", HTMLElement);
 
@@ -37,8 +40,13 @@ const heatmap = new Heatmap();
 const ticker = new TickerView();
 const controls = new Controls((settings) => session?.change(settings));
 const groups = new Groups((uid) => controls.chooseTag(uid));
-const eventsTab = new EventsTab({ condition: (now) => stands("events", now), lapsed: lapse, ended });
-const tabs = new Tabs(["taps", "events"], look);
+const others = {
+  events: new EventsTab({ condition: (now) => stands("events", now), lapsed: lapse, ended }),
+  coupons: new CouponsTab({
+    condition: (now) => stands("coupons", now), lapsed: lapse, ended, nameOf: (uid) => controls.nameOf(uid),
+  }),
+};
+const tabs = new Tabs<TabName>(["taps", "events", "coupons"], look);
 const signIn = new SignIn({ connect, entered, admitted, refused: forget });
 
 let session: Session | undefined;
@@ -50,8 +58,8 @@ let opened = false;
 let stopped = false;
 // Whether nobody has looked at the page for a while.
 let away = false;
-// How the streams of each tab stand.
-let standing: Record<"taps" | "events", Condition> = { taps: { is: "opening" }, events: { is: "opening" } };
+// How each tab stands.
+let standing: Record<TabName, Condition> = opening();
 
 // --- who is let in ---------------------------------------------------------------------------------
 
@@ -75,10 +83,10 @@ function admitted(access: Access): void {
     signIn.close();
     focus();
     session?.goOn(api);
-    eventsTab.goOn(api, who);
+    for (const tab of Object.values(others)) tab.goOn(api, who);
     return look();
   }
-  eventsTab.begin(api, who);
+  for (const tab of Object.values(others)) tab.begin(api, who);
   session = new Session(api, controls.settings, {
     plan, counts, hours, tap, missed, condition, refused, lapsed: lapse, ended,
   });
@@ -96,15 +104,16 @@ function open(): void {
 
 function focus(): void {
   if (tabs.chosen === "taps") controls.focus();
-  else eventsTab.focus();
+  else others[tabs.chosen].focus();
 }
 
 // Only what is looked at is open, and costs.
 function look(): void {
-  const open = (tab: "taps" | "events") => !away && !stopped && tabs.chosen === tab;
+  const open = (tab: TabName) => !away && !stopped && tabs.chosen === tab;
   if (open("taps")) session?.resume();
   else session?.pause();
-  eventsTab.look(open("events"));
+  others.events.look(open("events"));
+  others.coupons.look(open("coupons"));
   if (stopped) return;
   const now = standing[tabs.chosen];
   bar.condition(now.is === "paused" && !away ? { is: "opening" } : now);
@@ -134,12 +143,16 @@ function forget(): void {
   opened = stopped = false;
   remember(undefined);
   show(false);
-  standing = { taps: { is: "opening" }, events: { is: "opening" } };
-  eventsTab.forget();
+  standing = opening();
+  for (const tab of Object.values(others)) tab.forget();
   tabs.choose("taps");
   ticker.clear();
   controls.forget();
   controls.say("");
+}
+
+function opening(): typeof standing {
+  return { taps: { is: "opening" }, events: { is: "opening" }, coupons: { is: "opening" } };
 }
 
 function show(is: boolean): void {
@@ -204,7 +217,7 @@ function condition(now: Condition): void {
   if (now.is !== "over") controls.say(trouble(now, (moment) => time(civilOf(moment, zone)), Date.now()), true);
 }
 
-function stands(tab: "taps" | "events", now: Condition): void {
+function stands(tab: TabName, now: Condition): void {
   standing[tab] = now;
   if (tab === tabs.chosen && !stopped) bar.condition(now);
 }
@@ -230,7 +243,7 @@ setInterval(() => {
   if (!opened || stopped) return;
   headline.passTime();
   chart.passTime();
-  eventsTab.passTime();
+  for (const tab of Object.values(others)) tab.passTime();
 }, 1000);
 
 let lettingGo = 0;
@@ -251,7 +264,7 @@ addEventListener("online", hurry);
 
 function hurry(): void {
   session?.hurry();
-  eventsTab.hurry();
+  others.events.hurry();
 }
 
 const token = remembered();

@@ -23,12 +23,17 @@ export function share(part: number, of: number): string {
   return of > 0 ? percent.format(part / of) : "";
 }
 
+// 1 tap, 1,204 taps
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${number(count)} ${count === 1 ? one : many}`;
+}
+
 export function taps(count: number): string {
-  return count === 1 ? "1 tap" : `${number(count)} taps`;
+  return counted(count, "tap");
 }
 
 export function events(count: number): string {
-  return count === 1 ? "1 event" : `${number(count)} events`;
+  return counted(count, "event");
 }
 
 // What the service says about a question, as a sentence.
@@ -72,7 +77,7 @@ function day(civil: Civil): string {
 }
 
 // What a bucket is called. `start` and `end` carry the offset of their zone.
-export function bucketName({ start, end }: Bucket, interval: Interval): string {
+export function bucketName({ start, end }: Pick<Bucket, "start" | "end">, interval: Interval): string {
   const first = civilOfText(start);
   const after = civilOfText(end);
   switch (interval) {

@@ -6,7 +6,7 @@ import {
   type Interval_Value as Interval,
   type QueryTapsRequestSchema,
 } from "./gen/tap/v1/tap_analytics_pb";
-import { type Span, type SpanSettings, bestInterval, intervalsFor, spanOf } from "./range";
+import { type Span, type SpanSettings, intervalOf, spanOf } from "./range";
 
 export type Query = MessageInitShape<typeof QueryTapsRequestSchema>;
 
@@ -30,7 +30,7 @@ const TOP_TAGS = 10;
 export function planOf(settings: Settings, now: number): Plan {
   const { zone: timeZone, tag, compare } = settings;
   const span = spanOf(settings.range, timeZone, now);
-  const interval = intervalsFor(span).includes(settings.interval) ? settings.interval : bestInterval(span);
+  const { interval } = intervalOf(span, settings.interval);
   const { startDate, endDate } = span;
   const tagUids = tag ? [tag] : [];
   return {

@@ -20,7 +20,7 @@ export interface Picture {
   // Places, one for each bucket that is shown and one for the right edge of the last, and then each series.
   data: (number | null)[][];
   // Those that are shown.
-  buckets: Bucket[];
+  buckets: Pick<Bucket, "start">[];
   interval: Interval;
   // The whole of it, in words.
   label: string;

@@ -8,7 +8,7 @@ export interface Polled<T> {
   answer(answer: T): void;
   // What is being waited for, and undefined once it has come.
   trouble(condition: Condition | undefined): void;
-  // It is not asked again before `start`.
+  // It is not asked again before it is started, or renewed.
   refused(failure: Failure): void;
 }
 
@@ -18,6 +18,8 @@ export class Poll<T> {
   readonly #time: typeof realTime;
   #running = new AbortController();
   #looking = false;
+  // Until then what was answered is good enough.
+  #due = 0;
 
   // `every` is in milliseconds, from an answer to the next question.
   constructor(polled: Polled<T>, every: number, time = realTime) {
@@ -32,6 +34,18 @@ export class Poll<T> {
     if (this.#running.signal.aborted) void this.#run([]);
   }
 
+  // As `start`, but what was answered less than `every` ago is not asked again before its time.
+  resume(): void {
+    this.#looking = true;
+    if (this.#running.signal.aborted) void this.#run([], this.#due);
+  }
+
+  // What was answered is no answer any more: asks at once, or when it is resumed.
+  renew(): void {
+    this.#due = 0;
+    this.hurry();
+  }
+
   stop(): void {
     this.#looking = false;
     this.#running.abort();
@@ -42,10 +56,12 @@ export class Poll<T> {
     if (this.#looking) void this.#run(waits);
   }
 
-  async #run(waits: number[]): Promise<void> {
+  async #run(waits: number[], due = 0): Promise<void> {
     this.#running.abort();
     const running = (this.#running = new AbortController());
     const { signal } = running;
+    const early = due - this.#time.now();
+    if (early > 0) await this.#time.sleep(early, signal);
     while (!signal.aborted) {
       const outcome = await insist(() => this.#polled.call(signal), this.#polled.trouble, signal, this.#time);
       if (!outcome || signal.aborted) return;
@@ -55,7 +71,9 @@ export class Poll<T> {
       }
       this.#polled.trouble(undefined);
       this.#polled.answer(outcome.answer);
-      await this.#time.sleep(waits.shift() ?? this.#every, signal);
+      const wait = waits.shift() ?? this.#every;
+      this.#due = this.#time.now() + wait;
+      await this.#time.sleep(wait, signal);
     }
   }
 }

@@ -116,6 +116,13 @@ export function intervalsFor(span: Span): Interval[] {
   return fit.map(([interval]) => interval);
 }
 
+// The interval that is meant by what was chosen, and those that there are to choose from. `least` is the narrowest
+// that is counted by.
+export function intervalOf(span: Span, chosen: Interval, least = Interval.MINUTE): { interval: Interval; intervals: Interval[] } {
+  const intervals = intervalsFor(span).filter((one) => one >= least);
+  return { interval: intervals.includes(chosen) ? chosen : Math.max(least, bestInterval(span)), intervals };
+}
+
 // The interval that shows a range best.
 export function bestInterval(span: Span): Interval {
   const length = span.end - span.start;

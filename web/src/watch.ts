@@ -107,7 +107,7 @@ function elapsed(bucket: Bucket, now: number): number {
 }
 
 // How many buckets have begun.
-export function begun(buckets: Bucket[], now: number): number {
+export function begun(buckets: Pick<Bucket, "start">[], now: number): number {
   let low = 0;
   let high = buckets.length;
   while (low < high) {

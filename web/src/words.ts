@@ -67,6 +67,8 @@ export function state(condition: Condition): string {
       return "Connecting";
     case "live":
       return "Live";
+    case "fresh":
+      return "Up to date";
     case "reconnecting":
       return "Reconnecting";
     case "waiting":

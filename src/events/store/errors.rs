@@ -9,9 +9,10 @@ use crate::{
     db::{self, TeamRead, Write},
     error::Error,
     events::model::{
-        Application, ErrorFilter, ErrorGroup, ErrorState, EventError, StoredViolation, TimePlace,
+        Application, ErrorFilter, ErrorGroup, ErrorState, EventError, StoredViolation,
     },
     ids::{KeyId, TeamId},
+    paging::TimePlace,
     sql,
 };
 

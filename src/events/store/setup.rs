@@ -7,8 +7,9 @@ use uuid::Uuid;
 use crate::{
     db::{self, TeamRead, Write},
     error::Error,
-    events::model::{Application, EventType, Session, Settings, TimePlace},
+    events::model::{Application, EventType, Session, Settings},
     ids::TeamId,
+    paging::TimePlace,
     sql,
 };
 

@@ -2,32 +2,28 @@
 
 use uuid::Uuid;
 
-use super::{
-    Listing, Paged, TEXT_CHARS_MAX, instant_of, number, or_none, parse_time_place, time_place,
-    wanted,
-};
+use super::{TEXT_CHARS_MAX, instant_of};
 use crate::{
     access::model::NAME_CHARS_MAX as APPLICATION_CHARS_MAX,
     error::{Error, Violation},
     events::{
-        archive::Listed,
         model::{
             ErrorFilter, ErrorGroup, ErrorState, EventError, GROUPS, GROUPS_MAX, PAGE, PAGE_MAX,
-            REPLAY_MAX, StoredViolation, TimePlace,
+            REPLAY_MAX, StoredViolation,
         },
         patch::Patch,
         replay::{Outcome, Replay, Replays},
     },
     ids::TeamId,
     json,
-    paging::Pages,
+    paging::{Listed, Listing, Paged, Pages, TimePlace, parse_time_place, time_place},
     proto::tap_v1::{
         self, EventErrorFilter, EventPatch, GroupEventErrorsRequest, GroupEventErrorsResponse,
         ListEventErrorsRequest, ReplayEventErrorsRequest, ReplayEventErrorsResponse,
         event_error_state, replay_outcome,
     },
     reasons,
-    wire::{excerpt, instant, optional_uuid, unknown_value, uuid},
+    wire::{excerpt, instant, number, optional_uuid, or_none, unknown_value, uuid, wanted},
 };
 
 fn filter(asked: Option<EventErrorFilter>, bad: &mut Vec<Violation>) -> ErrorFilter {

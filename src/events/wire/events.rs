@@ -5,20 +5,20 @@ use prost::Message as _;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Listing, Paged, expected, expected_or_missing, id, instant_of, own_id, wanted};
+use super::{id, instant_of};
 use crate::{
     error::{Error, Violation},
+    etag::{Expected, expected, expected_or_missing},
     events::{
-        archive::Listed,
         edits::Edit,
         model::{
-            BATCH_EVENTS_MAX, CATEGORY_CHARS_MAX, Event, EventFilter, EventPlace, Expected, Fate,
+            BATCH_EVENTS_MAX, CATEGORY_CHARS_MAX, Event, EventFilter, EventPlace, Fate,
             NAME_CHARS_MAX, Order, PAGE, PAGE_MAX, Readable,
         },
     },
     ids::TeamId,
     json,
-    paging::Pages,
+    paging::{self, Listed, Listing, Paged, Pages},
     proto::{
         EventBatch,
         tap_v1::{
@@ -33,7 +33,7 @@ use crate::{
         self,
         model::{Counts, Interval, Query},
     },
-    wire::{instant, unknown_value},
+    wire::{instant, own_id, unknown_value, wanted},
 };
 
 /// What can be changed, as a mask names it.
@@ -166,7 +166,7 @@ fn place(event: &Event) -> String {
 
 fn parse_place(text: &str) -> Option<EventPlace> {
     let (at, revision) = text.split_once(' ')?;
-    Some(EventPlace { occurred_at: super::micros(at)?, revision: revision.parse().ok()? })
+    Some(EventPlace { occurred_at: paging::micros(at)?, revision: revision.parse().ok()? })
 }
 
 /// A page of events.

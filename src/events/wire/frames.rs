@@ -1,6 +1,6 @@
 //! `StreamEvents`: what is asked for, and the frames.
 
-use super::{events, own_id, wanted};
+use super::events;
 use crate::{
     error::Error,
     events::{
@@ -17,6 +17,7 @@ use crate::{
             StreamEventsRequest, StreamEventsResponse, StreamedEvent, stream_events_response,
         },
     },
+    wire::{own_id, wanted},
 };
 
 /// Checks what to stream, and from where on: `None`, from now on.

@@ -6,14 +6,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Listing, Paged, instant_of, number, own_id, parse_time_place, time_place, wanted};
+use super::instant_of;
 use crate::{
     error::{Error, Violation},
     events::{
-        archive::Listed,
         model::{
             CATEGORY_CHARS_MAX, EventType, LedgerMinute, NAME_CHARS_MAX, PAGE, PAGE_MAX,
-            PAGE_TYPES, PAGE_TYPES_MAX, Session, Settings, TimePlace,
+            PAGE_TYPES, PAGE_TYPES_MAX, Session, Settings,
         },
         schema::Schema,
         settle::minute_of,
@@ -21,14 +20,14 @@ use crate::{
     },
     ids::TeamId,
     json,
-    paging::Pages,
+    paging::{self, Listed, Listing, Paged, Pages, TimePlace, parse_time_place, time_place},
     proto::tap_v1::{
         self, CreateSessionRequest, EventSettings, GetIngestLedgerRequest, ListEventTypesRequest,
         ListSessionsRequest, PutEventTypeRequest, UpdateEventSettingsRequest, unknown_sessions,
         unknown_types,
     },
     reasons,
-    wire::{check_text, instant, required, unknown_value},
+    wire::{check_text, instant, number, own_id, required, unknown_value, wanted},
 };
 
 /// How far back the ledger goes when nothing is asked for.
@@ -280,7 +279,7 @@ pub fn ledger_request(
     let end = if last < end { last + TimeDelta::minutes(1) } else { last };
     let (token, size) = (request.page_token.as_str(), request.page_size);
     let paged = Paged { team, pages, asked: &asked, token, size, default: PAGE, max: PAGE_MAX };
-    let page = paged.page(super::micros, &mut bad);
+    let page = paged.page(paging::micros, &mut bad);
     let filter = start..end;
     if bad.is_empty() { Ok(Listing { filter, page, asked }) } else { Err(Error::Invalid(bad)) }
 }

@@ -2,7 +2,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { QueryEventsRequestSchema } from "../gen/tap/v1/events_pb";
 import { Interval_Value as Interval } from "../gen/tap/v1/tap_analytics_pb";
-import { type Span, type SpanSettings, bestInterval, intervalsFor, spanOf } from "../range";
+import { type Span, type SpanSettings, intervalOf, spanOf } from "../range";
 
 export type EventQuery = MessageInitShape<typeof QueryEventsRequestSchema>;
 
@@ -20,8 +20,7 @@ export const MOST_CATEGORIES = 6;
 export function eventPlanOf({ range, interval: chosen, zone: timeZone }: SpanSettings, now: number): EventPlan {
   const span = spanOf(range, timeZone, now);
   // Events are not counted by the minute.
-  const intervals = intervalsFor(span).filter((one) => one >= Interval.HOUR);
-  const interval = intervals.includes(chosen) ? chosen : Math.max(Interval.HOUR, bestInterval(span));
+  const { interval, intervals } = intervalOf(span, chosen, Interval.HOUR);
   const { startDate, endDate } = span;
   return { span, interval, intervals, query: { startDate, endDate, timeZone, interval, limit: MOST_CATEGORIES } };
 }

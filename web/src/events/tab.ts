@@ -2,13 +2,13 @@
 import type { Api } from "../api";
 import { civilOf } from "../civil";
 import { byId, setText } from "../dom";
-import type { Failure } from "../failure";
 import type { Condition } from "../follow";
 import type { WhoAmIResponse } from "../gen/tap/v1/api_keys_pb";
 import type { EventErrorGroup } from "../gen/tap/v1/events_pb";
 import { insist } from "../insist";
 import { sentence, time } from "../names";
 import type { SpanSettings } from "../range";
+import { barredBy, barredProblem } from "../rights";
 import { SpanFields } from "../span-fields";
 import { trouble } from "../words";
 import { EventChart } from "./chart";
@@ -19,9 +19,8 @@ import type { EventPlan } from "./plan";
 import { ReplayDialog } from "./replay";
 import { EventSession, type Listener } from "./session";
 import { Tally } from "./tally";
-import { barredProblem } from "./words";
 
-const SCOPE = "events:read";
+const SIGHT = { what: "events", scopes: ["events:read"] };
 
 export type Above = Pick<Listener, "condition" | "lapsed" | "ended">;
 
@@ -60,7 +59,7 @@ export class EventsTab {
     this.#api = api;
     this.#team = who.team?.number;
     this.#asking = new AbortController();
-    const barred = barredBy(who);
+    const barred = barredBy(who, SIGHT);
     this.#bar(barred);
     if (barred !== undefined) return;
     this.#session = new EventSession(api, this.#settings, {
@@ -82,13 +81,13 @@ export class EventsTab {
         this.#above.condition(condition);
       },
       refused: ({ message }) => this.#fields.say(sentence(message)),
-      barred: ({ reason }) => this.#bar(reason),
+      barred: (failure) => this.#bar(barredProblem(failure, SIGHT)),
     });
   }
 
   // With another token of the same team.
   goOn(api: Api, who: WhoAmIResponse): void {
-    if (!this.#session || barredBy(who) !== undefined) return this.begin(api, who);
+    if (!this.#session || barredBy(who, SIGHT) !== undefined) return this.begin(api, who);
     this.#api = api;
     this.#session.goOn(api);
   }
@@ -161,19 +160,13 @@ export class EventsTab {
   }
 
   // Says why nothing is to be seen, or shows it.
-  #bar(reason: Failure["reason"] | undefined): void {
-    setText(this.#barred, reason === undefined ? "" : barredProblem({ reason }));
-    this.#barred.hidden = reason === undefined;
-    this.#seen.hidden = reason !== undefined;
+  #bar(why: string | undefined): void {
+    setText(this.#barred, why ?? "");
+    this.#barred.hidden = why === undefined;
+    this.#seen.hidden = why !== undefined;
   }
 
   #words(condition: Condition): string {
     return trouble(condition, (moment) => time(civilOf(moment, this.#settings.zone)), Date.now());
   }
-}
-
-// Why somebody may not see events, as far as that is known.
-function barredBy({ scopes, token }: WhoAmIResponse): Failure["reason"] | undefined {
-  if (token && token.tagUids.length > 0) return "TOKEN_NOT_ENOUGH";
-  return scopes.includes(SCOPE) ? undefined : "SCOPE_MISSING";
 }

@@ -3,14 +3,6 @@ import { isToken } from "../access";
 import type { Failure } from "../failure";
 import { keyTypo } from "../words";
 
-// Why somebody may not see events.
-export function barredProblem({ reason }: Pick<Failure, "reason">): string {
-  if (reason === "TOKEN_NOT_ENOUGH") {
-    return "You are signed in with a token that is limited to some tags, and such a token may not see events.";
-  }
-  return "This key may not read events: it lacks the scope events:read. Make one with --preset reader, and sign in with that.";
-}
-
 // What is wrong with what was entered as the key to send events with, or nothing. `team` is the number of the
 // team whose events they are: what is refused of another team may look the same.
 export function senderTypo(key: string, team: number | undefined): string {

@@ -95,6 +95,26 @@ export async function says(page: Page, id: string, wanted: string | RegExp, time
   }
 }
 
+// The calls of a page to a service of the API, from now on.
+export function callsOf(page: Page, service: string): string[] {
+  const calls: string[] = [];
+  page.on("request", (request) => {
+    const [, called, method = ""] = /\/tap\.v1\.(\w+)\/(\w+)$/.exec(new URL(request.url()).pathname) ?? [];
+    if (called === service) calls.push(method);
+  });
+  return calls;
+}
+
+// What has the focus, by its id or class.
+export async function focused(page: Page): Promise<string> {
+  return page.evaluate(() => document.activeElement?.id || document.activeElement?.className || "");
+}
+
+// The panels that are shown.
+export async function panels(page: Page): Promise<string[]> {
+  return page.$$eval("[role=tabpanel]:not([hidden])", (some) => some.map(({ id }) => id));
+}
+
 // Everything in the memory of the scripts of a page, as text.
 export async function memory(page: Page): Promise<string> {
   const devtools = await page.createCDPSession();

@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Browser, Page } from "puppeteer-core";
-import { assertCalm, close, enter, launch, live, memory, retype, says, text, visit } from "./browser";
+import { assertCalm, callsOf, close, enter, focused, launch, live, memory, panels, retype, says, text, visit } from "./browser";
 import { Installation, type NewEvent, type Team, endingIn, makeKey, makeTeam } from "./installation";
 
 let installation: Installation;
@@ -69,16 +69,6 @@ async function ledger(page: Page): Promise<Record<string, number>> {
   return shown;
 }
 
-// The calls of a page by their path, without the service.
-function callsOf(page: Page): string[] {
-  const calls: string[] = [];
-  page.on("request", (request) => {
-    const [, service, method] = /\/tap\.v1\.(\w+)\/(\w+)$/.exec(new URL(request.url()).pathname) ?? [];
-    if (service === "Events") calls.push(method ?? "");
-  });
-  return calls;
-}
-
 async function openDialog(page: Page, row = 1): Promise<void> {
   await page.click(`#errors > li:nth-child(${row}) .replay`);
   await page.waitForSelector("#replay[open]");
@@ -92,13 +82,11 @@ async function set(page: Page, path: string, value: string): Promise<void> {
   await second?.type(value);
 }
 
-const focused = (page: Page) => page.evaluate(() => document.activeElement?.id || document.activeElement?.className || "");
-
 test("the chart has the events by category, and moves as they come, for one query", async () => {
   const { team, session } = await makeVisit();
   await installation.send(team.writer, [event(session, "order"), event(session, "order"), event(session, "page"), event(session, "form")]);
   const page = await visit(browser, installation.url);
-  const calls = callsOf(page);
+  const calls = callsOf(page, "Events");
   await enter(page, team.reader);
   await says(page, "quota", "98 of 100 queries left");
   assert.equal(await installation.openStreams(team.reader), 3);
@@ -356,7 +344,7 @@ test("a key that may not read events is told so, and sees its taps", async () =>
   await installation.call("PATCH", `/v1/apiKeys/${await installation.keyId(few)}`, admin, { scopes: ["taps:read"] });
   await installation.send(team.writer, [event(session, "order")]);
   const page = await visit(browser, installation.url);
-  const calls = callsOf(page);
+  const calls = callsOf(page, "Events");
   await enter(page, few);
   await installation.record(team.writer, [{ tagUid: "a" }]);
   await says(page, "total", "1");
@@ -401,7 +389,7 @@ test("when the token ends on the tab of the events it goes on there with the key
   await says(page, "key-message", /^You were signed in until/, 20_000);
   assert.deepEqual([await text(page, "event-total"), await text(page, "status")], ["1", "Stopped"]);
   // Nothing is tried meanwhile, on either tab.
-  const calls = callsOf(page);
+  const calls = callsOf(page, "Events");
   await page.click("#tab-taps");
   await page.click("#tab-events");
   await installation.send(team.writer, [event(session, "form")]);
@@ -430,10 +418,12 @@ test("tabs, refused events and the dialog can be used with the keyboard", async 
   await page.focus("#tab-taps");
   await page.keyboard.press("ArrowRight");
   assert.equal(await focused(page), "tab-events");
-  assert.deepEqual(await tabs(), ["false -1", "true 0"]);
+  assert.deepEqual(await tabs(), ["false -1", "true 0", "false -1"]);
   assert.deepEqual(await panels(page), ["panel-events"]);
   await page.keyboard.press("Home");
   assert.deepEqual([await focused(page), await panels(page)], ["tab-taps", ["panel-taps"]]);
+  await page.keyboard.press("ArrowLeft");
+  assert.deepEqual([await focused(page), await panels(page)], ["tab-coupons", ["panel-coupons"]]);
   await page.keyboard.press("ArrowLeft");
   assert.deepEqual([await focused(page), await panels(page)], ["tab-events", ["panel-events"]]);
   const roles = await page.$$eval("[role=tab]", (some) =>
@@ -442,7 +432,7 @@ test("tabs, refused events and the dialog can be used with the keyboard", async 
       return [tab.parentElement?.getAttribute("role"), panel?.getAttribute("role"), panel?.getAttribute("aria-labelledby") === tab.id];
     }),
   );
-  assert.deepEqual(roles, [["tablist", "tabpanel", true], ["tablist", "tabpanel", true]]);
+  assert.deepEqual(roles, Array.from({ length: 3 }, () => ["tablist", "tabpanel", true]));
 
   await waitForGroups(page, 1);
   await page.focus("#errors .toggle");
@@ -505,10 +495,6 @@ test("a narrow screen does not scroll sideways on the tab of the events", async 
     await close(page);
   }
 });
-
-async function panels(page: Page): Promise<string[]> {
-  return page.$$eval("[role=tabpanel]:not([hidden])", (some) => some.map(({ id }) => id));
-}
 
 // The paths of the requests that a key is in.
 function sendersOf(page: Page, key: string): string[] {

@@ -49,6 +49,17 @@ export interface NewEvent {
   event_id?: string;
 }
 
+// A coupon as POST /v1/coupons takes it.
+export interface NewCoupon {
+  couponcode: string;
+  title: string;
+  publishedAt?: string;
+  expireAt?: string;
+  tagUids?: string[];
+  maxRedemptions?: number;
+  disabled?: boolean;
+}
+
 export interface Team {
   slug: string;
   number: string;
@@ -93,11 +104,16 @@ export async function endingIn(token: string, seconds: number): Promise<string> 
   const read = (part: string): object => JSON.parse(Buffer.from(part, "base64url").toString());
   const write = (part: object) => Buffer.from(JSON.stringify(part)).toString("base64url");
   const { kid } = read(head) as { kid: string };
-  const asked = `select encode(secret, 'hex') from secrets where name = 'signing.${kid}'`;
-  const secret = await run("psql", ["--no-psqlrc", "--tuples-only", "--no-align", "--command", asked, setting("DATABASE_URL")]);
+  const secret = await sql(`select encode(secret, 'hex') from secrets where name = 'signing.${kid}'`);
   const signed = `${head}.${write({ ...read(body), exp: Math.floor(Date.now() / 1000) + seconds })}`;
-  const signature = createHmac("sha256", Buffer.from(secret.stdout.trim(), "hex")).update(signed).digest("base64url");
+  const signature = createHmac("sha256", Buffer.from(secret, "hex")).update(signed).digest("base64url");
   return `${team}${signed}.${signature}`;
+}
+
+// Does something in the database that the API does not, and gives what that answers.
+export async function sql(text: string): Promise<string> {
+  const options = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"];
+  return (await run("psql", [...options, "--command", text, setting("DATABASE_URL")])).stdout.trim();
 }
 
 // Loads a CSV file. Taps need the tags file again, to know whose they are.
@@ -179,9 +195,19 @@ export class Installation {
     if ((answer["accepted"] ?? 0) + (answer["duplicates"] ?? 0) !== taps.length) throw new Error(JSON.stringify(answer));
   }
 
-  // Makes a session, and gives its id.
-  async session(key: string): Promise<string> {
-    return (await this.call<{ session: { id: string } }>("POST", "/v1/sessions", key, {})).session.id;
+  // Makes a session, which came from a tap where that is named, and gives its id.
+  async session(key: string, tapId = ""): Promise<string> {
+    return (await this.call<{ session: { id: string } }>("POST", "/v1/sessions", key, tapId ? { tapId } : {})).session.id;
+  }
+
+  // Makes a coupon, and gives its id.
+  async coupon(key: string, coupon: NewCoupon): Promise<string> {
+    return (await this.call<{ id: string }>("POST", "/v1/coupons", key, coupon)).id;
+  }
+
+  // Redeems a coupon, which a tag handed out where that is named.
+  async redeem(key: string, coupon: string, subject: string, tagUid = ""): Promise<void> {
+    await this.call("POST", `/v1/coupons/${coupon}:redeem`, key, tagUid ? { subject, tagUid } : { subject });
   }
 
   // Sends events, and waits until each is stored or refused.

@@ -1,12 +1,12 @@
-// Makes the pictures of the page in the README: a team with two weeks of taps and a week of events, and more
-// coming in.
+// Makes the pictures of the page in the README: a team with two weeks of taps, a week of events and one of coupons,
+// and more coming in.
 import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Browser, Page } from "puppeteer-core";
 import { civilOf, weekday } from "../../src/civil";
 import { close, enter, launch, live, says, visit } from "./browser";
-import { Installation, type NewEvent, type NewTap, type Tag, type Team, makeKey, makeTeam, seed } from "./installation";
+import { Installation, type NewCoupon, type NewEvent, type NewTap, type Tag, type Team, makeKey, makeTeam, seed, sql } from "./installation";
 
 const [folder = ".", scheme = "light", width = "1280", height = "800"] = process.argv.slice(2);
 
@@ -34,6 +34,15 @@ const EVENTS = [
   { category: "chat", name: "chat.opened", data: { topic: "allergens" }, weight: 1 },
 ];
 const HOUR_MS = 3_600_000;
+const COUPONS: (NewCoupon & { weight: number; days?: number })[] = [
+  { couponcode: "ESPRESSO", title: "A free espresso with any cake", tagUids: ["04A1B2C3D4E501"], maxRedemptions: 500, days: 12, weight: 9 },
+  { couponcode: "WINDOW-10", title: "10% off the menu of the day", tagUids: ["menu-window"], days: 5, weight: 6 },
+  { couponcode: "TERRACE", title: "Second drink at half the price on the terrace", tagUids: ["04A1B2C3D4E504"], days: 40, weight: 3 },
+  { couponcode: "FIRST-50", title: "A tote bag for the first fifty", maxRedemptions: 50, weight: 4 },
+  { couponcode: "STAMPS", title: "Ten stamps, one breakfast", tagUids: ["loyalty-card"], weight: 3 },
+  { couponcode: "SPRING", title: "Rhubarb cake at half the price", days: -20, weight: 0 },
+  { couponcode: "ADVENT", title: "Mulled cider, one for free", publishedAt: "2199-12-01T00:00:00Z", weight: 0 },
+];
 
 // Always the same numbers from 0 to 1.
 let state = 20_221;
@@ -69,10 +78,12 @@ function* moments(days: number, often: number, zone: string, now: number): Itera
   }
 }
 
-async function makeTaps(team: Team, zone: string, now: number): Promise<void> {
+// Gives the taps as lines of the file.
+async function makeTaps(team: Team, zone: string, now: number): Promise<string[][]> {
   const taps = [...moments(15, 9, zone, now)].map((when) => [randomUUID(), weighed(TAGS).uid, "1", when]);
   const tags = TAGS.map(({ uid }) => `${uid},${team.number},2022-01-01T00:00:00Z`).join("\n");
   await seed("taps", ["id", "tag_uid", "count", "created_at"], taps, `tag_uid,team_id,created_at\n${tags}\n`);
+  return taps;
 }
 
 // A week of events of two applications. One of them has a few of sessions that nobody made, and the other one
@@ -100,6 +111,45 @@ async function makeEvents(installation: Installation, team: Team, zone: string, 
   return () => installation.send(kiosk, [one(new Date().toISOString())]);
 }
 
+// A week in which some of the taps became sessions, some of these looked at a coupon, and some redeemed it. The API
+// takes sessions and redemptions only as they happen, so that they are moved in the database.
+async function makeCoupons(installation: Installation, team: Team, taps: string[][], now: number): Promise<void> {
+  const shop = await makeKey(team.slug, "admin", "coupons");
+  await sleep(1000);
+  const made: { id: string; weight: number; tagUids: string[]; left: number }[] = [];
+  for (const { weight, days, ...coupon } of COUPONS) {
+    const expiry = days === undefined ? {} : { expireAt: new Date(now + days * 24 * HOUR_MS).toISOString() };
+    const id = await installation.coupon(shop, { ...coupon, ...expiry });
+    made.push({ id, weight, tagUids: coupon.tagUids ?? [], left: coupon.maxRedemptions ?? Infinity });
+  }
+  const week = taps.filter(([, , , when = ""]) => Date.parse(when) > now - 7.5 * 24 * HOUR_MS && random() < 0.22);
+  const [sessions, views, redemptions]: [string[], NewEvent[], string[]] = [[], [], []];
+  for (const [tapId = "", tagUid = "", , when = ""] of week) {
+    const session = await installation.session(shop, tapId);
+    sessions.push(`('${session}'::uuid, '${when}'::timestamptz)`);
+    const some = made.filter(({ tagUids, weight }) => weight > 0 && (tagUids.length === 0 || tagUids.includes(tagUid)));
+    if (random() < 0.35) continue;
+    const coupon = weighed(some);
+    views.push({ session_id: session, category: "coupon", name: "viewed", data: { coupon_id: coupon.id }, occurred_at: when });
+    if (coupon.left === 0 || random() < 0.6) continue;
+    coupon.left--;
+    const subject = randomUUID();
+    await installation.redeem(shop, coupon.id, subject, tagUid);
+    redemptions.push(`('${subject}', '${when}'::timestamptz)`);
+  }
+  for (let at = 0; at < views.length; at += 1000) await installation.send(shop, views.slice(at, at + 1000));
+  await sql(`
+    update sessions set created_at = moved.at from (values ${sessions.join()}) as moved (id, at)
+    where team_id = ${team.number} and session_id = moved.id;
+    update redemptions set redeemed_at = moved.at from (values ${redemptions.join()}) as moved (subject, at)
+    where team_id = ${team.number} and redemptions.subject = moved.subject;
+    delete from redemption_quarters where team_id = ${team.number};
+    insert into redemption_quarters (team_id, quarter, coupon_id, tag_id, redemptions)
+    select team_id, date_bin('15 minutes', redeemed_at, 'epoch'), coupon_id, tag_id, count(*)
+    from redemptions where team_id = ${team.number} and released_at is null group by 1, 2, 3, 4;
+  `);
+}
+
 async function open(browser: Browser, url: string, zone: string, key: string, scale: number): Promise<Page> {
   const page = await visit(browser, url, { width: Number(width), height: Number(height), zone, scale });
   await page.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
@@ -123,7 +173,7 @@ try {
   const zone = ["Europe/Berlin", "America/New_York", "Australia/Sydney"].reduce((one, other) =>
     Math.abs(civilOf(now, other).hour - 15) < Math.abs(civilOf(now, one).hour - 15) ? other : one,
   );
-  await makeTaps(team, zone, now);
+  const seeded = await makeTaps(team, zone, now);
   const taps = await open(browser, installation.url, zone, key, 1.5);
   for (let tap = 0; tap < 18; tap++) {
     const one: NewTap = { tagUid: weighed(TAGS).uid, country: pick(COUNTRIES), device: pick(DEVICES) };
@@ -147,6 +197,17 @@ try {
   // Not in the middle of what is being counted.
   await says(events, "ledger-pending", "0", 15_000);
   await keep(events, "events.png");
+
+  await makeCoupons(installation, team, seeded, now);
+  const coupons = await open(browser, installation.url, zone, key, 1);
+  await coupons.click("#tab-coupons");
+  await coupons.waitForSelector('#status[data-is="fresh"]');
+  await coupons.waitForSelector("#coupons > li:nth-child(7)");
+  await coupons.select("#funnel-interval", "3");
+  await coupons.waitForFunction(() => document.getElementById("funnel-chart")?.getAttribute("aria-label")?.endsWith(", by day"));
+  await coupons.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
+  await sleep(350);
+  await keep(coupons, "coupons.png");
 } finally {
   await browser.close();
   await installation.end();

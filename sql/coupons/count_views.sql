@@ -1,0 +1,17 @@
+-- coupons.count_views
+-- How many views of coupons there were in each bucket, from 1 on: of one coupon, or in sessions of taps of some tags.
+-- $1 team_id  $2 where the buckets begin, ascending  $3 first bound  $4 last bound  $5 coupon_id as text; null: any
+-- $6 tag_ids; null: any session
+select width_bucket(occurred_at, $2::timestamptz[]) as bucket, count(*) as views
+from events
+where
+    team_id = $1 and occurred_at >= $3 and occurred_at < $4
+    and category = 'coupon' and name = 'viewed' and deleted_at is null
+    and ($5::text is null or coalesce(data ->> 'coupon_id', data ->> 'couponId') = $5)
+    and ($6::integer[] is null or exists (
+        select from sessions join taps on taps.team_id = $1 and taps.tap_id = sessions.tap_id
+        where
+            sessions.team_id = $1 and sessions.session_id = events.session_id and taps.tag_id = any ($6)
+            and tapped_at between sessions.created_at - interval '30 days' and sessions.created_at + interval '1 hour'
+    ))
+group by 1

@@ -1,0 +1,295 @@
+//! The service `tap.v1.Coupons`: who, what, do, answer.
+
+use tonic::{
+    Request, Response, Status,
+    metadata::{MetadataMap, MetadataValue},
+};
+
+use super::{
+    count::Counter,
+    ledger::Ledger,
+    model::Redemption,
+    redeem::Redeemer,
+    registry::{Deleted, Registry},
+    wire::{
+        self,
+        coupons::{self, Generation, Show},
+        edits::{self, Change},
+        queries, redemptions,
+    },
+};
+use crate::{
+    access::model::Scope,
+    auth::Caller,
+    clock::Clock,
+    error::Error,
+    etag::expected,
+    ids::TeamId,
+    paging::Pages,
+    proto::{
+        CouponBatch,
+        tap_v1::{
+            self, BatchCreateCouponsResponse, CheckCouponRequest, CheckCouponResponse, Coupon,
+            CreateCouponRequest, DeleteCouponRequest, DeleteCouponResponse, GenerateCouponsRequest,
+            GenerateCouponsResponse, GetCouponRequest, GetRedemptionRequest, ListCouponsRequest,
+            ListCouponsResponse, ListRedemptionsRequest, ListRedemptionsResponse,
+            QueryFunnelRequest, QueryFunnelResponse, QueryRedemptionsRequest,
+            QueryRedemptionsResponse, RedeemCouponRequest, ReleaseRedemptionRequest,
+            UpdateCouponRequest,
+        },
+        tap_v1_server::coupons_server,
+    },
+    requests::Once,
+    tags::address::Addresses,
+};
+
+/// What the service works with.
+#[derive(Clone, Debug)]
+pub struct Coupons {
+    pub registry: Registry,
+    pub ledger: Ledger,
+    pub redeemer: Redeemer,
+    pub counter: Counter,
+    pub addresses: Addresses,
+    pub pages: Pages,
+    pub clock: Clock,
+}
+
+type Reply<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl coupons_server::Coupons for Coupons {
+    async fn create_coupon(&self, request: Request<CreateCouponRequest>) -> Reply<Coupon> {
+        let caller = Caller::of(&request)?;
+        let (by_http, request) = (is_http(request.metadata()), request.into_inner());
+        let (content, request_id) = coupons::create_request(request.clone())?;
+        let once = request_id.map(|id| Once::of(&caller, id, "CreateCoupon", &request));
+
+        let show = self.show();
+        let answer = |made: Vec<_>| made.first().map(|made| show.coupon(made)).unwrap_or_default();
+        let coupon = self.registry.create(caller.team, once, vec![content], answer).await?;
+
+        let link = MetadataValue::try_from(&coupon.self_link).map_err(Error::internal)?;
+        let mut response = Response::new(coupon);
+        if by_http {
+            response.metadata_mut().insert("location", link);
+            say_http(response.metadata_mut(), "201");
+        }
+        Ok(response)
+    }
+
+    async fn batch_create_coupons(
+        &self,
+        request: Request<CouponBatch>,
+    ) -> Reply<BatchCreateCouponsResponse> {
+        let caller = Caller::of(&request)?;
+        let CouponBatch(request) = request.into_inner();
+        let (contents, request_id) = coupons::batch_request(request.clone())?;
+        let once = request_id.map(|id| Once::of(&caller, id, "BatchCreateCoupons", &request));
+
+        let show = self.show();
+        let answer = |made: Vec<_>| BatchCreateCouponsResponse {
+            coupons: made.iter().map(|made| show.coupon(made)).collect(),
+        };
+        let answer = self.registry.create(caller.team, once, contents, answer).await?;
+
+        Ok(Response::new(answer))
+    }
+
+    async fn generate_coupons(
+        &self,
+        request: Request<GenerateCouponsRequest>,
+    ) -> Reply<GenerateCouponsResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let Generation { like, pattern, count, request_id } =
+            coupons::generate_request(request.clone())?;
+        let once = request_id.map(|id| Once::of(&caller, id, "GenerateCoupons", &request));
+
+        let show = self.show();
+        let answer = |made: Vec<_>| GenerateCouponsResponse {
+            coupons: made.iter().map(|made| show.coupon(made)).collect(),
+        };
+        let answer =
+            self.registry.generate(caller.team, once, like, &pattern, count, answer).await?;
+
+        Ok(Response::new(answer))
+    }
+
+    async fn get_coupon(&self, request: Request<GetCouponRequest>) -> Reply<Coupon> {
+        let caller = Caller::of(&request)?;
+        let id = wire::id(&request.into_inner().id)?;
+
+        let found = self.registry.get(caller.team, id).await?;
+
+        Ok(Response::new(self.show().coupon(&found)))
+    }
+
+    async fn list_coupons(
+        &self,
+        request: Request<ListCouponsRequest>,
+    ) -> Reply<ListCouponsResponse> {
+        let Caller { team, .. } = Caller::of(&request)?;
+        let listing = coupons::list_request(request.into_inner(), team, &self.pages)?;
+
+        let coupons::Coupons { filter, order } = &listing.filter;
+        let listed = self.registry.list(team, filter, *order, &listing.page).await?;
+
+        Ok(Response::new(self.show().list_response(&listing, &listed, team, &self.pages)))
+    }
+
+    async fn update_coupon(&self, request: Request<UpdateCouponRequest>) -> Reply<Coupon> {
+        let caller = Caller::of(&request)?;
+        let Change { id, expected, edit } = edits::update_request(request.into_inner())?;
+
+        let changed = self.registry.change(caller.team, id, expected, &edit).await?;
+
+        Ok(Response::new(self.show().coupon(&changed)))
+    }
+
+    async fn delete_coupon(
+        &self,
+        request: Request<DeleteCouponRequest>,
+    ) -> Reply<DeleteCouponResponse> {
+        let caller = Caller::of(&request)?;
+        let (by_http, request) = (is_http(request.metadata()), request.into_inner());
+        let id = wire::id(&request.id)?;
+
+        let deleted = self.registry.delete(caller.team, id, expected(&request.etag)).await?;
+
+        let archived = match &deleted {
+            Deleted::Archived(coupon) => Some(coupon),
+            Deleted::Gone => None,
+        };
+        let mut response = Response::new(self.show().delete_response(archived));
+        if by_http && archived.is_none() {
+            say_http(response.metadata_mut(), "204");
+        }
+        Ok(response)
+    }
+
+    async fn check_coupon(
+        &self,
+        request: Request<CheckCouponRequest>,
+    ) -> Reply<CheckCouponResponse> {
+        let caller = Caller::of(&request)?;
+        let (id, subject) = redemptions::check_request(request.into_inner())?;
+
+        let check = self.ledger.check(caller.team, id, &subject).await?;
+
+        Ok(Response::new(redemptions::check_response(&check)))
+    }
+
+    async fn redeem_coupon(
+        &self,
+        request: Request<RedeemCouponRequest>,
+    ) -> Reply<tap_v1::Redemption> {
+        let caller = Caller::of(&request)?;
+        let (mut asked, tag_uid) = redemptions::redeem_request(request.into_inner(), caller.key)?;
+
+        asked.tag = match (&tag_uid, asked.tap_id) {
+            (Some(uid), _) => {
+                let tags =
+                    self.counter.tags.resolve(caller.team, std::slice::from_ref(uid)).await?;
+                tags.and_then(|tags| tags.first().copied())
+            }
+            (None, Some(tap)) => self.ledger.tag_of_tap(caller.team, tap).await?,
+            (None, None) => None,
+        };
+        let redeemed = self.redeemer.redeem(caller.team, asked).await?;
+
+        Ok(Response::new(redemptions::redemption(&self.with_tag(caller.team, redeemed))))
+    }
+
+    async fn release_redemption(
+        &self,
+        request: Request<ReleaseRedemptionRequest>,
+    ) -> Reply<tap_v1::Redemption> {
+        let caller = Caller::of(&request)?;
+        let id = wire::id(&request.into_inner().id)?;
+
+        let released = self.ledger.release(caller.team, id).await?;
+
+        Ok(Response::new(redemptions::redemption(&released)))
+    }
+
+    async fn get_redemption(
+        &self,
+        request: Request<GetRedemptionRequest>,
+    ) -> Reply<tap_v1::Redemption> {
+        let caller = Caller::of(&request)?;
+        let id = wire::id(&request.into_inner().id)?;
+
+        let found = self.ledger.get(caller.team, id).await?;
+
+        Ok(Response::new(redemptions::redemption(&found)))
+    }
+
+    async fn list_redemptions(
+        &self,
+        request: Request<ListRedemptionsRequest>,
+    ) -> Reply<ListRedemptionsResponse> {
+        let Caller { team, .. } = Caller::of(&request)?;
+        let listing = redemptions::list_request(&request.into_inner(), team, &self.pages)?;
+
+        let redemptions::Redemptions { coupon, released } = listing.filter;
+        let listed = self.ledger.list(team, coupon, released, &listing.page).await?;
+
+        Ok(Response::new(redemptions::list_response(&listing, &listed, team, &self.pages)))
+    }
+
+    async fn query_redemptions(
+        &self,
+        request: Request<QueryRedemptionsRequest>,
+    ) -> Reply<QueryRedemptionsResponse> {
+        let caller = Caller::of(&request)?;
+        let asked = queries::redemptions(request.into_inner())?;
+
+        // The team's own turn first: who waits for that must not hold what others need.
+        let _turn = caller.share.calls.acquire().await.map_err(Error::internal)?;
+        let counts = self.counter.count(caller.team, &asked).await?;
+
+        Ok(Response::new(queries::redemptions_response(&asked, &counts, self.clock.now())))
+    }
+
+    async fn query_funnel(
+        &self,
+        request: Request<QueryFunnelRequest>,
+    ) -> Reply<QueryFunnelResponse> {
+        let caller = Caller::of(&request)?;
+        for needed in [Scope::TapsRead, Scope::EventsRead] {
+            if !caller.scopes.contains(&needed) {
+                return Err(Error::ScopeMissing { scope: needed.as_str() }.into());
+            }
+        }
+        let (query, of) = queries::funnel(request.into_inner())?;
+
+        let _turn = caller.share.calls.acquire().await.map_err(Error::internal)?;
+        let funnel = self.counter.funnel(caller.team, &query, of).await?;
+
+        Ok(Response::new(queries::funnel_response(&query, &funnel, self.clock.now())))
+    }
+}
+
+impl Coupons {
+    fn show(&self) -> Show<'_> {
+        Show { addresses: &self.addresses, now: self.clock.now() }
+    }
+
+    /// With the uid of its tag, which it was not read with.
+    fn with_tag(&self, team: TeamId, redemption: Redemption) -> Redemption {
+        let tag = redemption.tag.and_then(|tag| self.counter.tags.find_by_id(team, tag));
+        let tag_uid = tag.map(|tag| tag.uid.to_string());
+        Redemption { tag_uid, ..redemption }
+    }
+}
+
+/// Whether a call came by JSON: Envoy says by which path.
+fn is_http(metadata: &MetadataMap) -> bool {
+    metadata.contains_key("x-envoy-original-path")
+}
+
+/// The status that Envoy gives the answer by HTTP.
+fn say_http(metadata: &mut MetadataMap, status: &'static str) {
+    metadata.insert("x-http-status", MetadataValue::from_static(status));
+}
