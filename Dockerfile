@@ -31,8 +31,8 @@ CMD ["envoy", "-c", "/etc/envoy/envoy.yaml", "--disable-hot-restart"]
 
 FROM gcr.io/distroless/cc-debian12:nonroot AS service
 COPY --from=builder /out/tap-analytics /usr/local/bin/tap-analytics
-# The sample data: tap-analytics seed --tags /data/tags.csv --taps /data/taps.csv
-COPY data/*.csv /data/
+# The sample data: tap-analytics seed --tags /data/tags.csv --taps /data/taps.csv --coupons /data/coupons.json --team 1
+COPY data/*.csv data/coupons.json /data/
 # Inside a container the network around it is the wall.
 ENV TAP_HOST=0.0.0.0 TAP_LOG_FORMAT=json
 EXPOSE 50051 9464

@@ -58,7 +58,7 @@ progress "starting PostgreSQL, the service and Envoy, with the sample data"
 DATABASE_URL=$(scripts/postgres.sh start "$cluster")
 export DATABASE_URL
 log=$local_dir/log/api-test.log
-{ "$program" migrate && "$program" seed --tags data/tags.csv --taps data/taps.csv; } >"$log" 2>&1 ||
+{ "$program" migrate && "$program" seed --tags data/tags.csv --taps data/taps.csv --coupons data/coupons.json --team 1; } >"$log" 2>&1 ||
     die "the sample data could not be loaded." "All of the output is in .local/log/api-test.log."
 # make_key TEAM PRESET
 make_key() {

@@ -178,7 +178,7 @@ progress "bringing the schema up to date"
     part_failed "the schema could not be made." .local/log/migrate.log
 
 progress "loading the sample data (only what is not there yet)"
-seeded=$("$program" seed --tags data/tags.csv --taps data/taps.csv </dev/null 8>&-) ||
+seeded=$("$program" seed --tags data/tags.csv --taps data/taps.csv --coupons data/coupons.json --team 1 </dev/null 8>&-) ||
     die "the sample data could not be loaded." "See above for the reason."
 
 # --- keys, kept from run to run ---------------------------------------------------------------------

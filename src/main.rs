@@ -8,6 +8,7 @@ use tap_analytics::{
     access::command::{self, Keys, Teams, Tokens},
     clock::Clock,
     config::{Logs, Serve, Store},
+    coupons::import,
     db::Db,
     docs,
     error::Error,
@@ -48,12 +49,15 @@ enum Command {
         #[command(flatten)]
         store: Store,
     },
-    /// Load tags and taps from CSV files. Safe to run again: what is there already is passed over.
+    /// Load tags and taps from CSV files, and coupons from a JSON file. Safe to run again: what is there already is
+    /// passed over.
     Seed {
         #[command(flatten)]
         store: Store,
         #[command(flatten)]
         files: seed::Files,
+        #[command(flatten)]
+        coupons: import::File,
     },
     /// Record made-up taps, and send the events of made-up visits, as clients would, until stopped: for
     /// trying things out.
@@ -151,10 +155,18 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        Command::Seed { mut store, files } => {
+        Command::Seed { mut store, files, coupons } => {
             // Loading may take its time, and so may waiting for another run.
             store.db_statement_timeout_ms = store.db_statement_timeout_ms.max(SEED_STATEMENT_MS);
-            seed::run(&Db::new(&store)?, &clock, &files).await
+            let db = Db::new(&store)?;
+            // Whoever names files of one kind wants no sample of the other.
+            if files.tags.is_some() || !coupons.is_named() {
+                seed::run(&db, &clock, &files).await?;
+            }
+            if files.tags.is_none() || coupons.is_named() {
+                import::run(&db, &clock, &coupons).await?;
+            }
+            Ok(())
         }
         Command::Simulate { options } => {
             let stop = CancellationToken::new();

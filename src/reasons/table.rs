@@ -226,7 +226,8 @@ reasons! {
         line("`tag_uid` of tags", "it is `.` or `..`");
     UNKNOWN_TAG:
         tap("`tag_uid`", "it is not one of the team's; the same for a tag of another team"),
-        line("`tag_uid` of taps", "it is not in the tags file");
+        line("`tag_uid` of taps", "it is not in the tags file"),
+        line("`tagUids` of coupons", "it is not one of the team's");
     TAG_ARCHIVED: tap("`tag_uid`", "the tag is archived");
     DUPLICATE_TAG:
         field("`tags[i].uid`", "a tag before it in the batch has the same uid"),
@@ -235,7 +236,8 @@ reasons! {
     MALFORMED_TAP_ID: tap("`tap_id`", "it is not a UUID");
     DUPLICATE_CONFLICT:
         tap("`tap_id`", "another tap has this `tap_id` and `tapped_at`, and differs from this one"),
-        event("`event_id`", "another event has this `event_id`, and differs from this one");
+        event("`event_id`", "another event has this `event_id`, and differs from this one"),
+        line("`id` of a coupon", "a coupon above has the same");
     CHECK_TOO_SLOW: event("`event`", "checking it and what was sent with it took more than ten seconds, by a schema that is made so");
     PROCESSING_FAILED: event("`event`", "it could not be stored in five tries; the log has the cause");
     MALFORMED_DATE:
