@@ -1,5 +1,5 @@
 -- coupons.count_quarters
--- Counts redemptions by quarter of an hour: more of them, or fewer.
+-- Counts more redemptions by quarter of an hour.
 -- $1 team_id  $2 quarters  $3 coupon_ids  $4 tag_ids, none of the three twice  $5 how many more
 insert into redemption_quarters as counted (team_id, quarter, coupon_id, tag_id, redemptions)
 select $1, quarter, coupon_id, tag_id, redemptions

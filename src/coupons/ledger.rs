@@ -132,7 +132,7 @@ impl Ledger {
                 .await?;
             let at = quarter_of(redemption.redeemed_at);
             let quarter = (at, redemption.coupon, redemption.tag);
-            store::count_quarters(&write, team, &HashMap::from([(quarter, -1)])).await?;
+            store::uncount_quarter(&write, team, quarter).await?;
             Ok(Redemption { released_at: Some(now), ..redemption })
         };
         let done = work.await;

@@ -22,6 +22,7 @@ mod buckets;
 mod client;
 mod command;
 mod conformance;
+mod coupons;
 mod docs;
 mod envoy;
 mod event_json;

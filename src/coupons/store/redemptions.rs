@@ -131,7 +131,7 @@ pub async fn count_redeemed(
 /// A coupon and a tag, in a quarter of an hour.
 pub type Quarter = (DateTime<Utc>, Uuid, Option<TagId>);
 
-/// Counts redemptions by quarter of an hour, of coupons that are locked.
+/// Counts more redemptions by quarter of an hour, of coupons that are locked.
 ///
 /// # Errors
 /// As [`db::query`].
@@ -146,6 +146,20 @@ pub async fn count_quarters(
     let more: Vec<i64> = changes.values().copied().collect();
     let params: db::Params<'_> = &[&team.0, &quarters, &coupons, &tags, &more];
     write.query(sql!("coupons/count_quarters"), params).await?;
+    Ok(())
+}
+
+/// Counts one redemption less in a quarter of an hour, of a coupon that is locked.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn uncount_quarter(
+    write: &Write,
+    team: TeamId,
+    (quarter, coupon, tag): Quarter,
+) -> Result<(), Error> {
+    let params: db::Params<'_> = &[&team.0, &quarter, &coupon, &number(tag)];
+    write.query(sql!("coupons/uncount_quarter"), params).await?;
     Ok(())
 }
 

@@ -81,6 +81,7 @@ pub struct Options {
     pub public_url: Option<&'static str>,
     pub team_tags_max: u32,
     pub event_backlog_max: u32,
+    pub team_coupons_max: u32,
 }
 
 impl Default for Options {
@@ -95,6 +96,7 @@ impl Default for Options {
             public_url: None,
             team_tags_max: 100_000,
             event_backlog_max: 1_000_000,
+            team_coupons_max: 100_000,
         }
     }
 }
@@ -121,6 +123,7 @@ impl App {
             public_url,
             team_tags_max,
             event_backlog_max,
+            team_coupons_max,
         }: Options,
     ) -> Self {
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -140,6 +143,7 @@ impl App {
             public_url: public_url.map(|url| Origin::parse(url).unwrap()),
             team_tags_max,
             event_backlog_max,
+            team_coupons_max,
             proxies: 0,
             reflection: true,
         };
