@@ -343,7 +343,10 @@ impl Fields<'_> {
         let pairs = match self.fields.get(name) {
             None | Some(Value::Null) => Some(BTreeMap::new()),
             Some(Value::Object(pairs)) => {
-                pairs.iter().map(|(key, value)| Some((key.clone(), text(value)?))).collect()
+                // One without a value says nothing.
+                let said = |value: &Value| !value.is_null() && value.as_str() != Some("");
+                let pairs = pairs.iter().filter(|(_, value)| said(value));
+                pairs.map(|(key, value)| Some((key.clone(), text(value)?))).collect()
             }
             Some(_) => None,
         };

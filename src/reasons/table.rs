@@ -211,7 +211,7 @@ reasons! {
         field("`start_date`, `end_date`, `taps`, `tag`, `tags`, `uid`, `id`, `name`, `scopes`, `coupons`, `title`, `couponcode`", "it is missing or empty"),
         field("`subject`", "it is missing where the coupon has `max_per_subject`"),
         field("`store.lat`, `store.long`, `near_lat`, `near_long`", "one is there without the other"),
-        field("`metadata`", "a key is empty"),
+        field("`metadata`", "a key or a value is empty"),
         tap("`tag_uid`", "it is missing or empty"),
         tap("`tapped_at`", "it is missing where there is a `tap_id`"),
         tap("`attributes`", "a key is empty"),

@@ -25,7 +25,9 @@ use tonic_types::StatusExt as _;
 
 use crate::{
     app::{
-        App, Options, OwnPostgres, Team, eventually, query,
+        App, Options, OwnPostgres, Team, eventually,
+        offers::Offers,
+        query,
         rpcs::{Rpc, rpcs},
         store,
         visits::Visits,
@@ -162,6 +164,8 @@ async fn every_rpc_has_a_row_and_refuses_whoever_lacks_what_it_asks() {
             assert!(details.contains(&format!("\"scope\":\"{scope}\"")), "{name}: {details}");
         }
         let able = match rpc.route() {
+            // It shows what others are for, besides.
+            _ if name == "Coupons/QueryFunnel" => &team.key,
             Route::Key(scope, _) | Route::ByTag(scope, _) => &keys[&scope].0,
             // Of what a token can be made.
             Route::Own(_) => &keys[&Scope::TapsRead].0,
@@ -176,7 +180,10 @@ async fn every_rpc_has_a_row_and_refuses_whoever_lacks_what_it_asks() {
 fn every_rpc_asks_for_its_scope_and_its_quota() {
     use Class::{Change, Query, Read, Stream, Write};
     use Route::{AnyKey, ByTag, Key, Own};
-    use Scope::{EventsRead, EventsWrite, KeysManage, TagsWrite, TapsRead, TapsWrite};
+    use Scope::{
+        CouponsRead, CouponsRedeem, CouponsWrite, EventsRead, EventsWrite, KeysManage, TagsWrite,
+        TapsRead, TapsWrite,
+    };
     let expected = [
         ("ApiKeys/CreateApiKey", Key(KeysManage, Change)),
         ("ApiKeys/ListApiKeys", Key(KeysManage, Read)),
@@ -223,6 +230,20 @@ fn every_rpc_asks_for_its_scope_and_its_quota() {
         ("Events/GetIngestLedger", Key(EventsRead, Read)),
         ("Events/GetEventSettings", Key(EventsRead, Read)),
         ("Events/UpdateEventSettings", Key(EventsWrite, Change)),
+        ("Coupons/CreateCoupon", Key(CouponsWrite, Change)),
+        ("Coupons/BatchCreateCoupons", Key(CouponsWrite, Change)),
+        ("Coupons/GenerateCoupons", Key(CouponsWrite, Change)),
+        ("Coupons/GetCoupon", Key(CouponsRead, Read)),
+        ("Coupons/ListCoupons", Key(CouponsRead, Read)),
+        ("Coupons/UpdateCoupon", Key(CouponsWrite, Change)),
+        ("Coupons/DeleteCoupon", Key(CouponsWrite, Change)),
+        ("Coupons/CheckCoupon", Key(CouponsRedeem, Read)),
+        ("Coupons/RedeemCoupon", Key(CouponsRedeem, Write)),
+        ("Coupons/ReleaseRedemption", Key(CouponsRedeem, Write)),
+        ("Coupons/GetRedemption", Key(CouponsRead, Read)),
+        ("Coupons/ListRedemptions", Key(CouponsRead, Read)),
+        ("Coupons/QueryRedemptions", Key(CouponsRead, Query)),
+        ("Coupons/QueryFunnel", Key(CouponsRead, Query)),
     ];
     let rows: HashMap<String, Route> = rpcs().iter().map(|rpc| (rpc.name(), rpc.route())).collect();
     let expected: HashMap<String, Route> =
@@ -469,7 +490,9 @@ fn of_another_team(rpc: &Rpc) -> Named {
         "ApiKeys/WhoAmI" | "ApiKeys/GetQuota" => Own(json!({})),
         name => {
             let of_events = name.strip_prefix("Events/").and_then(event_of_another_team);
+            let of_coupons = name.strip_prefix("Coupons/").and_then(coupon_of_another_team);
             of_events
+                .or(of_coupons)
                 .unwrap_or_else(|| panic!("{name}: say what of another team it can be asked for"))
         }
     }
@@ -524,6 +547,42 @@ fn event_of_another_team(name: &str) -> Option<Named> {
     })
 }
 
+/// The same of coupons, by their `<coupon>`, their `<code>` and their `<redemption>`.
+fn coupon_of_another_team(name: &str) -> Option<Named> {
+    use Named::{Answer, NotFound, Own};
+    let coupon = |more: Value| {
+        let mut request = json!({"id": "<coupon>"});
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        NotFound("COUPON_NOT_FOUND", request)
+    };
+    let redemption = || NotFound("REDEMPTION_NOT_FOUND", json!({"id": "<redemption>"}));
+    let day = json!({"startDate": "2023-01-01", "endDate": "2150-01-01"});
+    let of_coupon = |name: &str| {
+        let mut request = day.clone();
+        request[name] = if name == "couponIds" { json!(["<coupon>"]) } else { json!("<coupon>") };
+        NotFound("COUPON_NOT_FOUND", request)
+    };
+    Some(match name {
+        // A code is of its team, and so is the id of a request.
+        "CreateCoupon" => Own(json!({
+            "coupon": {"couponcode": "<code>", "title": "ours"}, "requestId": "<request of coupons>",
+        })),
+        "BatchCreateCoupons" => {
+            Own(json!({"coupons": [{"couponcode": "<code>-TOO", "title": "ours"}]}))
+        }
+        "GenerateCoupons" => Own(json!({"coupon": {"title": "ours"}, "count": 1})),
+        "GetCoupon" | "DeleteCoupon" | "CheckCoupon" => coupon(json!({})),
+        "UpdateCoupon" => coupon(json!({"coupon": {"title": "ours"}})),
+        "RedeemCoupon" => coupon(json!({"subject": "s", "requestId": "<request of redemption>"})),
+        "ListCoupons" => Answer(json!({"couponcode": "<code>"})),
+        "ReleaseRedemption" | "GetRedemption" => redemption(),
+        "ListRedemptions" => Answer(json!({"couponId": "<coupon>"})),
+        "QueryRedemptions" => of_coupon("couponIds"),
+        "QueryFunnel" => of_coupon("couponId"),
+        _ => return None,
+    })
+}
+
 /// A request with the words for what it names.
 fn filled(request: &Value, words: &[(&'static str, String)]) -> Value {
     let mut text = request.to_string();
@@ -572,6 +631,14 @@ async fn have_everything(app: &App, team: &Team, owned: &[(&'static str, String)
             "Events/ReplayEventErrors",
             json!({"errorIds": ["<error>"], "requestId": "<request of events>"}),
         ),
+        (
+            "Coupons/CreateCoupon",
+            json!({"coupon": {"couponcode": "<code>-3", "title": "x"}, "requestId": "<request of coupons>"}),
+        ),
+        (
+            "Coupons/RedeemCoupon",
+            json!({"id": "<coupon>", "subject": "s", "requestId": "<request of redemption>"}),
+        ),
     ] {
         let made = ask(app, &Rpc::of(name), &filled(&request, owned), &they).await;
         assert_eq!(made.code, Code::Ok, "{made:?}");
@@ -595,6 +662,7 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
     let their_key = app.key(theirs.id, None, Scope::ALL, None).await;
     let their_key = app.key_id(theirs.id, &their_key).await.0.to_string();
     let visits = Visits::of(&app, theirs.id, &theirs.key, 2).await;
+    let offers = Offers::of(&app, &theirs.key, 2).await;
     let things = [
         ("tag", "theirs"),
         ("key", &their_key),
@@ -605,9 +673,13 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
         ("error", &visits.error),
         ("fingerprint", &visits.fingerprint),
         ("category", &visits.category),
+        ("coupon", &offers.coupon),
+        ("code", &offers.code),
+        ("redemption", &offers.redemption),
     ]
     .map(|(name, word)| (name, word.to_owned()));
-    let requests = ["", " of tags", " of keys", " of rotation", " of events"];
+    let requests =
+        ["", " of tags", " of keys", " of rotation", " of events", " of coupons", " of redemption"];
     let requests = (1..).zip(requests).map(|(n, of)| {
         let name: &'static str = format!("request{of}").leak();
         (name, uuid::Uuid::from_u128(n).to_string())
@@ -622,12 +694,14 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
         "tag" => (name, "nobody".to_owned()),
         "category" => (name, "nobodys things".to_owned()),
         "fingerprint" => (name, "0".repeat(32)),
+        "code" => (name, "NOBODYS-CODE".to_owned()),
         _ => (name, uuid::Uuid::from_u128(9).to_string()),
     });
     let nobodys = [&nobodys[..], &requests].concat();
     let words = things.iter().map(|(_, word)| word.as_str());
-    let secrets: Vec<&str> =
-        words.chain(["rival", "Label of theirs", "their name", "tap_2_"]).collect();
+    let secrets: Vec<&str> = words
+        .chain(["rival", "Label of theirs", "their name", "their title", "their subject", "tap_2_"])
+        .collect();
 
     let we = [("x-api-key", ours.key.as_str())];
     let mut rpcs = rpcs();
@@ -657,6 +731,7 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
             "Tags/CreateTag" | "Tags/BatchCreateTags" => &["theirs"],
             "Events/PutEventType" => &["theirs", &visits.category],
             "Events/CreateSession" => &[&visits.session],
+            "Coupons/CreateCoupon" | "Coupons/BatchCreateCoupons" => &[&offers.code],
             _ => &[],
         };
         for secret in secrets.iter().filter(|secret| !made.contains(secret)) {

@@ -26,6 +26,7 @@ use crate::app::{
     App, Options, Team, connect,
     envoy::Envoy,
     new_database,
+    offers::Offers,
     report::{record, report},
     rpcs::Rpc,
     store,
@@ -58,6 +59,9 @@ struct Held {
     page_of_types: String,
     page_of_minutes: String,
     resume_events: String,
+    offers: Offers,
+    page_of_coupons: String,
+    page_of_redemptions: String,
 }
 
 impl Held {
@@ -72,8 +76,14 @@ impl Held {
         record(&mut app.client(&team.key), vec![report("a", crate::app::now())]).await;
         let day = json!({"startDate": "2023-01-01", "endDate": "2023-01-01"});
         let visits = Visits::of(app, team.id, &team.key, number).await;
+        let offers = Offers::of(app, &team.key, number).await;
+        let more = json!({"id": offers.coupon});
+        ask(app, &Rpc::of("Coupons/RedeemCoupon"), &more, &team.key, "192.0.2.1").await;
         Self {
             visits,
+            offers,
+            page_of_coupons: text("Coupons/ListCoupons", one(), "/nextPageToken").await,
+            page_of_redemptions: text("Coupons/ListRedemptions", one(), "/nextPageToken").await,
             page_of_sessions: text("Events/ListSessions", one(), "/nextPageToken").await,
             page_of_visits: text("Events/ListEvents", one(), "/nextPageToken").await,
             page_of_errors: text("Events/ListEventErrors", one(), "/nextPageToken").await,
@@ -161,6 +171,7 @@ fn guesses(theirs: &Held, away: &Held) -> Vec<Guess> {
         ),
     ];
     all.extend(guesses_of_events(guess));
+    all.extend(guesses_of_coupons(guess));
     for guess in &mut all {
         // Of an id another one is as good.
         if guess.refusal != bad {
@@ -223,6 +234,36 @@ fn guesses_of_events(
     ]
 }
 
+fn guesses_of_coupons(
+    guess: impl Fn(&'static str, fn(&str) -> Value, fn(&Held) -> &String, (Code, &'static str)) -> Guess,
+) -> Vec<Guess> {
+    let bad = (Code::InvalidArgument, "INVALID_FIELDS");
+    let (no_coupon, no_redemption) =
+        ((Code::NotFound, "COUPON_NOT_FOUND"), (Code::NotFound, "REDEMPTION_NOT_FOUND"));
+    let page = |token: &str| json!({"pageSize": 1, "pageToken": token});
+    let id = |id: &str| json!({"id": id});
+    let update = |id: &str| json!({"id": id, "coupon": {"title": "b"}});
+    let range =
+        |id: &str| json!({"startDate": "2023-01-01", "endDate": "2150-01-01", "couponId": id});
+    let ranges =
+        |id: &str| json!({"startDate": "2023-01-01", "endDate": "2150-01-01", "couponIds": [id]});
+    let coupon: fn(&Held) -> &String = |held| &held.offers.coupon;
+    let redemption: fn(&Held) -> &String = |held| &held.offers.redemption;
+    vec![
+        guess("Coupons/ListCoupons", page, |held| &held.page_of_coupons, bad),
+        guess("Coupons/ListRedemptions", page, |held| &held.page_of_redemptions, bad),
+        guess("Coupons/GetCoupon", id, coupon, no_coupon),
+        guess("Coupons/UpdateCoupon", update, coupon, no_coupon),
+        guess("Coupons/DeleteCoupon", id, coupon, no_coupon),
+        guess("Coupons/CheckCoupon", id, coupon, no_coupon),
+        guess("Coupons/RedeemCoupon", id, coupon, no_coupon),
+        guess("Coupons/QueryRedemptions", ranges, coupon, no_coupon),
+        guess("Coupons/QueryFunnel", range, coupon, no_coupon),
+        guess("Coupons/GetRedemption", id, redemption, no_redemption),
+        guess("Coupons/ReleaseRedemption", id, redemption, no_redemption),
+    ]
+}
+
 /// Two teams of one installation, and one of another.
 struct Three {
     app: App,
@@ -268,6 +309,14 @@ async fn what_is_anothers_is_refused_as_what_is_nobodys() {
         ("Tags/ListTags", json!({"pageSize": 1, "pageToken": ours_held.page_of_tags})),
         ("TapAnalytics/StreamTaps", json!({"resumeToken": ours_held.resume})),
         ("ApiKeys/GetApiKey", json!({"id": ours_held.key_id})),
+        ("Coupons/ListCoupons", json!({"pageSize": 1, "pageToken": ours_held.page_of_coupons})),
+        (
+            "Coupons/ListRedemptions",
+            json!({"pageSize": 1, "pageToken": ours_held.page_of_redemptions}),
+        ),
+        ("Coupons/GetCoupon", json!({"id": ours_held.offers.coupon})),
+        ("Coupons/CheckCoupon", json!({"id": ours_held.offers.coupon})),
+        ("Coupons/GetRedemption", json!({"id": ours_held.offers.redemption})),
         ("Events/ListSessions", json!({"pageSize": 1, "pageToken": ours_held.page_of_sessions})),
         ("Events/ListEvents", json!({"pageSize": 1, "pageToken": ours_held.page_of_visits})),
         ("Events/ListEventErrors", json!({"pageSize": 1, "pageToken": ours_held.page_of_errors})),
@@ -393,7 +442,10 @@ async fn what_is_anothers_takes_as_long_as_what_is_nobodys() {
     let Three { app, ours, theirs, away, .. } = three().await;
     let door = Door::straight(&app).kept().await;
     let guesses = guesses(&theirs, &away).into_iter();
-    let guesses = guesses.filter(|guess| !guess.rpc.starts_with("Events/")).collect();
+    let others = ["Events/", "Coupons/"];
+    let guesses = guesses
+        .filter(|guess| !others.iter().any(|service| guess.rpc.starts_with(service)))
+        .collect();
     assert_guesses_are_alike(&app, &ours, guesses).await;
     for name in ["Tags/GetTag", "TapAnalytics/QueryTaps", "TapAnalytics/RecordTaps"] {
         let rpc = Rpc::of(name);
@@ -426,6 +478,18 @@ async fn what_is_of_anothers_visits_takes_as_long_as_what_is_nobodys() {
     let mut guesses: Vec<Guess> =
         guesses.filter(|guess| guess.rpc.starts_with("Events/")).collect();
     // What is of another installation is in no table of this one.
+    for guess in &mut guesses {
+        guess.others.truncate(1);
+    }
+    assert_guesses_are_alike(&app, &ours, guesses).await;
+}
+
+#[tokio::test]
+async fn what_is_of_anothers_coupons_takes_as_long_as_what_is_nobodys() {
+    let Three { app, ours, theirs, away, .. } = three().await;
+    let guesses = guesses(&theirs, &away).into_iter();
+    let mut guesses: Vec<Guess> =
+        guesses.filter(|guess| guess.rpc.starts_with("Coupons/")).collect();
     for guess in &mut guesses {
         guess.others.truncate(1);
     }

@@ -557,7 +557,7 @@ async fn a_token_reads_and_nothing_else_until_it_ends() {
     let issued = own.issue_token(ttl(600)).await.unwrap().into_inner();
     assert_eq!(
         (&issued.scopes[..], &issued.tag_uids[..]),
-        (&["taps:read".to_owned(), "events:read".to_owned()][..], &[][..])
+        (&["taps:read", "events:read", "coupons:read"].map(str::to_owned)[..], &[][..])
     );
     can_query(&app, &issued.token).await.unwrap();
     let mut by_token = keys(&app, &issued.token);

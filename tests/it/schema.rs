@@ -12,7 +12,9 @@ use tap_analytics::{
 };
 use tokio_postgres::error::SqlState;
 
-use crate::app::{self, App, connect, empty_database, root, store, tap, visits::Visits};
+use crate::app::{
+    self, App, connect, empty_database, offers::Offers, root, store, tap, visits::Visits,
+};
 
 #[tokio::test]
 async fn two_replicas_may_migrate_at_once() {
@@ -57,7 +59,7 @@ async fn every_table_is_guarded_and_explained() {
     let app = App::start().await;
     let sql = app.sql().await;
     let tables = sql.query(TABLES, &[]).await.unwrap();
-    assert_eq!(tables.len(), 19);
+    assert_eq!(tables.len(), 22);
     for table in tables {
         let (name, guarded): (String, bool) = (table.get(0), table.get(1));
         assert!(guarded, "{name} has no row-level security");
@@ -103,6 +105,7 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
     for (number, team) in (1..).zip([&acme, &other]) {
         let key = app.key(team.id, None, Scope::ALL, None).await;
         Visits::of(&app, team.id, &key, number).await;
+        Offers::of(&app, &key, number).await;
         let tag = app.tags(team.id, &["a"]).await[0];
         app.write(team.id, &[tap(tag, "2023-05-01T12:00:00Z")]).await;
         let done = format!(
@@ -140,6 +143,7 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
         seen,
         [
             "api_keys",
+            "coupons",
             "event_duplicates",
             "event_errors",
             "event_heads",
@@ -151,6 +155,8 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
             "event_types",
             "events",
             "key_events",
+            "redemption_quarters",
+            "redemptions",
             "requests",
             "sessions",
             "tags",

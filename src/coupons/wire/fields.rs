@@ -131,6 +131,14 @@ pub fn check_metadata(field: &str, metadata: &BTreeMap<String, String>, bad: &mu
         if key.is_empty() {
             bad.push(Violation::new(field, reasons::REQUIRED, "has an empty key"));
         }
+        // Envoy 1.40 ends, with everything that it does, over an answer that has such a pair.
+        if value.is_empty() {
+            bad.push(Violation::new(
+                field,
+                reasons::REQUIRED,
+                "has a key without a value: leave it out",
+            ));
+        }
         check_text(field, key, METADATA_KEY_CHARS_MAX, bad);
         check_lines(field, value, METADATA_VALUE_CHARS_MAX, bad);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::events;
+use super::{coupons, events};
 use crate::{
     auth::Route,
     reasons::{self, Entry, ROWS, Row},
@@ -20,6 +20,8 @@ pub(super) struct Rpc {
     pub reasons: &'static [&'static str],
     /// What it answers where that is a `google.api.HttpBody`, such as `image/svg+xml`.
     pub media: Option<&'static str>,
+    /// The HTTP statuses of success.
+    pub statuses: &'static [u16],
 }
 
 /// An RPC that answers with a message.
@@ -28,7 +30,7 @@ pub(super) const fn rpc(
     example: &'static str,
     reasons: &'static [&'static str],
 ) -> Rpc {
-    Rpc { path, example, reasons, media: None }
+    Rpc { path, example, reasons, media: None, statuses: &[200] }
 }
 
 const RANGE: &str = r#"{"startDate": "2023-01-01", "endDate": "2023-12-22", "interval": "WEEK"}"#;
@@ -40,7 +42,7 @@ const KEY: &str = r#"{"id": "01890a5d-ac96-774b-bcce-b302099a8057"}"#;
 
 /// Every RPC. A test walks the descriptor set and fails on one without a row.
 pub(super) fn rpcs() -> impl Iterator<Item = &'static Rpc> {
-    RPCS.iter().chain(events::RPCS)
+    RPCS.iter().chain(events::RPCS).chain(coupons::RPCS)
 }
 
 const RPCS: &[Rpc] = &[
@@ -115,15 +117,17 @@ const RPCS: &[Rpc] = &[
     rpc("/tap.v1.Tags/UpdateTag", r#"{"uid": "newsletter-1", "label": "Newsletter"}"#, TAG_READ),
     rpc("/tap.v1.Tags/ArchiveTag", TAG, TAG_READ),
     Rpc {
-        path: "/tap.v1.Tags/GetTagQrCode",
-        example: TAG,
-        reasons: &[
-            reasons::INVALID_FIELDS,
-            reasons::TAG_NOT_FOUND,
-            reasons::PUBLIC_URL_UNKNOWN,
-            reasons::STORE_UNAVAILABLE,
-        ],
         media: Some("image/svg+xml"),
+        ..rpc(
+            "/tap.v1.Tags/GetTagQrCode",
+            TAG,
+            &[
+                reasons::INVALID_FIELDS,
+                reasons::TAG_NOT_FOUND,
+                reasons::PUBLIC_URL_UNKNOWN,
+                reasons::STORE_UNAVAILABLE,
+            ],
+        )
     },
     rpc(
         "/tap.v1.ApiKeys/CreateApiKey",
@@ -200,6 +204,8 @@ pub(super) struct Shape {
     pub route: Route,
     pub has_path_parameters: bool,
     pub has_body: bool,
+    /// Whether a body of another type is refused.
+    pub json_only: bool,
     pub streams: bool,
 }
 
@@ -254,6 +260,9 @@ pub(super) fn errors(shape: Shape, own: &[&'static str]) -> Result<Errors, &'sta
     }
     if shape.has_body {
         envoy.push(reasons::REQUEST_TOO_LARGE);
+    }
+    if shape.has_body && shape.json_only {
+        envoy.push(reasons::WRONG_CONTENT_TYPE);
     }
     if !shape.streams {
         envoy.push(reasons::DEADLINE_EXCEEDED);

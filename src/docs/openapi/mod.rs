@@ -5,6 +5,7 @@
 //! on any gap.
 
 mod answers;
+mod coupons;
 mod events;
 mod example;
 mod operation;
@@ -39,6 +40,8 @@ const QUOTA_HEADERS: &[(&str, &str)] = &[
     ("ratelimit-policy", "The quota, as draft-ietf-httpapi-ratelimit-headers has it."),
     ("ratelimit", "What is left, as draft-ietf-httpapi-ratelimit-headers has it."),
 ];
+/// Where what was made is shown.
+const LOCATION: &str = "location";
 /// Before the name of a header that is always there.
 const ALWAYS: &str = "always.";
 /// What the details of an error can be.
@@ -171,7 +174,8 @@ fn headers() -> Object {
     let mut headers = Object::new()
         .with("x-request-id", text("By which both logs know the call."))
         .with("retry-after", number("Seconds to wait, when a quota is used up."))
-        .with("www-authenticate", always(text("How to authenticate.")));
+        .with("www-authenticate", always(text("How to authenticate.")))
+        .with(LOCATION, always(text("Where what was made is shown.")));
     for (name, about) in QUOTA_HEADERS {
         let header = if name.starts_with('x') { number(about) } else { text(about) };
         headers.put(*name, header.clone());

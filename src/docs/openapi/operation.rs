@@ -79,6 +79,7 @@ impl Method<'_> {
             route: self.route,
             has_path_parameters: input.parameters.iter().any(|one| one.place == "path"),
             has_body: input.body.is_some(),
+            json_only: self.descriptor.parent_service().name() == "Coupons",
             streams,
         };
         let errors = answers::errors(shape, self.rpc.reasons).map_err(|reason| {
@@ -88,7 +89,14 @@ impl Method<'_> {
             )
         })?;
 
-        let mut responses = Object::new().with("200", self.success(streams, schemas)?);
+        let mut responses = Object::new();
+        for status in self.rpc.statuses {
+            let answer = match status {
+                204 => nothing(self.route),
+                status => self.success(*status, streams, schemas)?,
+            };
+            responses.put(status.to_string(), answer);
+        }
         for (status, rows) in &errors {
             responses.put(status.to_string(), error(*status, rows, self.route));
         }
@@ -140,10 +148,15 @@ impl Method<'_> {
         format!("{comment}\n\n{needs} By gRPC: `{grpc}`.\n\n```bash\n{curl}\n```")
     }
 
-    fn success(&self, streams: bool, schemas: &mut Schemas<'_>) -> Result<Object, String> {
+    fn success(
+        &self,
+        status: u16,
+        streams: bool,
+        schemas: &mut Schemas<'_>,
+    ) -> Result<Object, String> {
         let output = self.descriptor.output();
         let answer = |about: String, content: Object| {
-            let headers = headers(200, self.route);
+            let headers = headers(status, self.route);
             let answer = Object::new().with("description", about).with("headers", headers);
             Ok(answer.with("content", content))
         };
@@ -166,6 +179,11 @@ impl Method<'_> {
         );
         answer(about, content.with("text/event-stream", text()))
     }
+}
+
+/// An answer of nothing.
+fn nothing(route: Route) -> Object {
+    Object::new().with("description", "It is done.").with("headers", headers(204, route))
 }
 
 /// An error, with every reason that it can have.
@@ -222,12 +240,14 @@ fn headers(status: u16, route: Route) -> Object {
     if status != 431 {
         names.push(("x-request-id", ""));
     }
-    if route.class().is_some() && (status == 200 || status == 429) {
+    let success = (200..300).contains(&status);
+    if route.class().is_some() && (success || status == 429) {
         // There are other refusals than those of a quota.
-        let always = if status == 200 { super::ALWAYS } else { "" };
+        let always = if success { super::ALWAYS } else { "" };
         names.extend(super::QUOTA_HEADERS.iter().map(|(name, _)| (*name, always)));
     }
     match status {
+        201 => names.push((super::LOCATION, "")),
         401 => names.push(("www-authenticate", "")),
         429 => names.push(("retry-after", "")),
         _ => {}
@@ -252,8 +272,13 @@ fn security(route: Route, streams: bool) -> Vec<Json> {
 
 /// The errors that a path can give to which there is no RPC: those of Envoy.
 pub(super) fn of_envoy() -> Vec<(u16, Object)> {
-    let shape =
-        Shape { route: Route::Public, has_path_parameters: false, has_body: false, streams: false };
+    let shape = Shape {
+        route: Route::Public,
+        has_path_parameters: false,
+        has_body: false,
+        json_only: false,
+        streams: false,
+    };
     let errors = answers::errors(shape, &[]).unwrap_or_default();
     let envoy = |rows: &Vec<&'static Row>| -> Vec<&'static Row> {
         rows.iter().copied().filter(|row| matches!(row.entry, Entry::Envoy { .. })).collect()

@@ -97,7 +97,13 @@ fn tap(named: &NamedTap, resume_token: String) -> Tap {
         class: class_value(tap.class).into(),
         country: tap.country.clone().unwrap_or_default(),
         device: tap.device.clone().unwrap_or_default(),
-        attributes: tap.attributes.clone().into_iter().collect(),
+        attributes: tap
+            .attributes
+            .iter()
+            // Envoy 1.40 ends, with everything that it does, over a pair without a value.
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
         resume_token,
     }
 }

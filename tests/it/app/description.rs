@@ -49,6 +49,14 @@ pub fn assert_described(path: &str, status: u16, headers: &HeaderMap, body: &Val
     );
 }
 
+/// An answer of nothing is one that the description has.
+pub fn assert_nothing_described(path: &str, headers: &HeaderMap) {
+    let mut described = operations(path).into_iter().map(|one| &one["responses"]["204"]);
+    let response = described.find(|response| !response.is_null()).unwrap();
+    assert!(response.get("content").is_none(), "{path}");
+    assert_eq!(lacks(response, headers), None, "{path}");
+}
+
 /// In what an answer is not one of this operation.
 fn differs(
     operation: &'static Value,
@@ -76,14 +84,20 @@ fn differs(
 
 /// What the headers of an answer lack, or say that is not described.
 fn misses(response: &'static Value, headers: &HeaderMap) -> Option<String> {
+    let media = headers["content-type"].to_str().unwrap();
+    let no_media = || response["content"][media].is_null().then(|| format!("has no {media}"));
+    lacks(response, headers).or_else(no_media)
+}
+
+/// A header that an answer lacks.
+fn lacks(response: &'static Value, headers: &HeaderMap) -> Option<String> {
     for (name, header) in response["headers"].as_object().into_iter().flatten() {
         let header = resolved(header);
         if header["required"] == true && !headers.contains_key(name) {
             return Some(format!("lacks the header {name}"));
         }
     }
-    let media = headers["content-type"].to_str().unwrap();
-    response["content"][media].is_null().then(|| format!("has no {media}"))
+    None
 }
 
 /// The head of a stream is one that the description has.

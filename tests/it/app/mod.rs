@@ -3,6 +3,7 @@
 pub mod description;
 pub mod envoy;
 pub mod frames;
+pub mod offers;
 pub mod report;
 pub mod rpcs;
 pub mod scenes;

@@ -31,6 +31,8 @@ use super::{
 
 /// Tags that a team may have: as many again as are set up.
 const TAGS_MAX: u32 = 6;
+/// The same of coupons.
+const COUPONS_MAX: u32 = 6;
 
 /// An installation that is asked by one wire.
 pub struct Column {
@@ -112,6 +114,7 @@ impl Column {
             clock: clock.clone(),
             public_url: Some("https://taps.example"),
             team_tags_max: TAGS_MAX,
+            team_coupons_max: COUPONS_MAX,
             ..Options::default()
         };
         let app = App::on(store, options).await;

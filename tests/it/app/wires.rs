@@ -23,7 +23,9 @@ use tower::ServiceBuilder;
 
 use super::{
     App,
-    description::{assert_described, assert_described_frame, assert_described_stream},
+    description::{
+        assert_described, assert_described_frame, assert_described_stream, assert_nothing_described,
+    },
     envoy::Envoy,
     rpcs::{POOL, Rpc, canonical, message},
 };
@@ -404,9 +406,15 @@ fn type_of(url: &str) -> MessageDescriptor {
 pub async fn http_outcome(response: reqwest::Response, answer: &MessageDescriptor) -> Outcome {
     let status = response.status().as_u16();
     let (path, headers) = (response.url().path().to_owned(), response.headers().clone());
-    let media = headers["content-type"].to_str().unwrap();
+    let media =
+        headers.get("content-type").map(|media| media.to_str().unwrap()).unwrap_or_default();
     let bytes = response.bytes().await.unwrap();
     let shown = shown(&headers);
+    if status == 204 {
+        assert_eq!((media, bytes.len()), ("", 0));
+        assert_nothing_described(&path, &headers);
+        return Outcome { code: Code::Ok, answers: vec![json!({})], error: None, headers: shown };
+    }
     if status == 200 && answer.full_name() == "google.api.HttpBody" {
         let answer = json!({"contentType": media, "data": BASE64_STANDARD.encode(&bytes)});
         return Outcome { code: Code::Ok, answers: vec![answer], error: None, headers: shown };
@@ -414,7 +422,7 @@ pub async fn http_outcome(response: reqwest::Response, answer: &MessageDescripto
     let text = String::from_utf8_lossy(&bytes);
     assert_eq!(media, "application/json", "{text}");
     let body: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("not JSON: {text}"));
-    if status == 200 {
+    if matches!(status, 200 | 201) {
         assert_described(&path, status, &headers, &body);
         let answers = vec![canonical(&message(answer, &body))];
         return Outcome { code: Code::Ok, answers, error: None, headers: shown };

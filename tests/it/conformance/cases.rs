@@ -37,6 +37,8 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
     ("QUERY_TOO_SLOW", "faults.rs: it needs a store that is slow"),
     ("TOO_BUSY", "record.rs: it needs a store that is slow"),
     ("PUBLIC_URL_UNKNOWN", "qr.rs: it needs an address that makes no sense"),
+    ("CODES_USED_UP", "coupons/: it needs many codes"),
+    ("WRONG_CONTENT_TYPE", "coupon_json.rs: Envoy makes it"),
     ("INTERNAL", "it needs a bug"),
 ];
 
@@ -66,7 +68,8 @@ pub fn sample(rpc: &Rpc) -> Value {
         "Tags/GetTag" | "Tags/ArchiveTag" | "Tags/GetTagQrCode" => json!({"uid": "nobodys"}),
         name => {
             let of_events = name.strip_prefix("Events/").and_then(super::events::sample);
-            of_events.unwrap_or_else(|| panic!("there is no sample of {name}"))
+            let of_coupons = name.strip_prefix("Coupons/").and_then(super::coupons::sample);
+            of_events.or(of_coupons).unwrap_or_else(|| panic!("there is no sample of {name}"))
         }
     }
 }
@@ -759,7 +762,7 @@ fn tokens() -> Vec<Case> {
     vec![
         issue("for everything", json!({}))
             .by_chance(&["token"])
-            .has(&[("/scopes", json!(["taps:read", "events:read"]))]),
+            .has(&[("/scopes", json!(["taps:read", "events:read", "coupons:read"]))]),
         issue("for a tag", json!({"ttl": "60s", "scopes": ["taps:read"], "tagUids": ["a"]}))
             .by_chance(&["token"])
             .has(&[("/tagUids", json!(["a"]))]),
@@ -806,7 +809,7 @@ fn own() -> Vec<Case> {
         who("a token that says more than there is")
             .after(&[Signed("forged", "able", 60, Scope::ALL)])
             .by(By::Bearer("forged"))
-            .has(&[("/scopes", json!(["taps:read", "events:read"]))]),
+            .has(&[("/scopes", json!(["taps:read", "events:read", "coupons:read"]))]),
         quota("fresh")
             .has(&[("/quotas/0/remaining", json!(1_000_000)), ("/openStreamsMax", json!(100))]),
         quota("used").after(&used).has(&[

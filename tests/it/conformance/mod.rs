@@ -6,6 +6,7 @@
 
 mod beside;
 mod cases;
+mod coupons;
 mod events;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +25,7 @@ use tonic::Code;
 pub use self::cases::sample;
 use self::{
     cases::{ELSEWHERE, api_keys, tags, taps},
+    coupons::{coupons, redemptions},
     events::{changes_of_events, events},
 };
 use crate::app::{
@@ -254,6 +256,16 @@ async fn every_wire_says_the_same_of_changes_of_events() {
     compare(&changes_of_events()).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_wire_says_the_same_of_coupons() {
+    compare(&coupons()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_wire_says_the_same_of_redemptions() {
+    compare(&redemptions()).await;
+}
+
 /// Whom every RPC refuses, before it looks at what is asked.
 fn refusals(rpc: &Rpc) -> Vec<Case> {
     use Code::{PermissionDenied, Unauthenticated};
@@ -346,7 +358,8 @@ async fn every_wire_refuses_whom_the_others_refuse() {
 /// Every case there is.
 fn all_cases() -> Vec<Case> {
     let refusals: Vec<Case> = rpcs().iter().flat_map(refusals).collect();
-    [taps(), tags(), events(), changes_of_events(), api_keys(), refusals].concat()
+    let coupons = [coupons(), redemptions()].concat();
+    [taps(), tags(), events(), changes_of_events(), coupons, api_keys(), refusals].concat()
 }
 
 #[test]
