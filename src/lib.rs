@@ -21,6 +21,7 @@
 //! * The revisions of a team grow in commit order; whoever sees one sees all before it.
 //! * An answer from the cache equals the one the store would give at that revision ([`taps::answers`]).
 //! * A tag that was changed is found changed by whoever changed it ([`tags::registry`]).
+//! * A coupon is redeemed exactly as often as it allows, and the ledger adds up ([`coupons::redeem`]).
 //! * No key is logged, stored or put into an error; only its hash is kept ([`access::key`]).
 
 pub mod clock;
