@@ -69,6 +69,7 @@ reader=$(make_key team-1 reader) writer=$(make_key team-1 writer)
 tagger=$(make_key team-1 admin) manager=$(make_key team-2 admin)
 export TAP_KEY_TAPS_READ=$reader TAP_KEY_TAPS_WRITE=$writer TAP_KEY_TAGS_WRITE=$tagger TAP_KEY_KEYS_MANAGE=$manager
 export TAP_KEY_EVENTS_READ=$reader TAP_KEY_EVENTS_WRITE=$writer
+export TAP_KEY_COUPONS_READ=$reader TAP_KEY_COUPONS_WRITE=$tagger TAP_KEY_COUPONS_REDEEM=$writer
 TAP_KEY_ID=$("$program" keys list --team team-2 | awk -F '\t' '$NF == "admin" { print $1 }')
 export TAP_KEY_ID
 
@@ -114,7 +115,7 @@ mapfile -t streams < <("$venv/bin/python" -c '
 import json, sys
 for item in json.load(open(sys.argv[1]))["paths"].values():
     for operation in item.values():
-        if "text/event-stream" in operation["responses"]["200"].get("content", {}):
+        if "text/event-stream" in operation["responses"].get("200", {}).get("content", {}):
             print("--exclude-operation-id=" + operation["operationId"])' "$folder/openapi.json")
 progress "making requests from the schemas, by seed $seed"
 (cd "$folder" && timeout 480 "$venv/bin/schemathesis" run "$url/openapi.json" --checks "$checks" "${streams[@]}" \

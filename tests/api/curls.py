@@ -21,7 +21,7 @@ for path, item in description["paths"].items():
     for verb, operation in item.items():
         name, responses = operation["operationId"], operation["responses"]
         typed = operation["description"].split("```bash\n")[1].split("\n```")[0]
-        streams = "text/event-stream" in responses["200"].get("content", {})
+        streams = "text/event-stream" in responses.get("200", {}).get("content", {})
         env = {
             "PATH": os.environ["PATH"],
             "TAP_URL": url,

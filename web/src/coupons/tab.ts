@@ -45,6 +45,8 @@ export class CouponsTab {
   #settings: FunnelSettings = { ...this.#fields.settings, tag: "", coupon: "" };
   #session: CouponSession | undefined;
   #plan: FunnelPlan | undefined;
+  // Whether it was looked at since somebody was let in: only then does it wait for anything.
+  #seenOnce = false;
   #listed: { coupons: Coupon[]; more: boolean } | undefined;
 
   // `above` is told what concerns the whole page.
@@ -65,8 +67,7 @@ export class CouponsTab {
     const barred = barredBy(who, SIGHT);
     this.#bar(barred);
     if (barred !== undefined) return;
-    this.#counted(undefined);
-    this.#list.ask();
+    this.#seenOnce = false;
     this.#session = new CouponSession(api, this.#settings, this.#list.choice, {
       ...this.#above,
       plan: (plan) => {
@@ -104,6 +105,11 @@ export class CouponsTab {
 
   // Whether somebody looks at it.
   look(is: boolean): void {
+    if (is && this.#session && !this.#seenOnce) {
+      this.#seenOnce = true;
+      this.#counted(undefined);
+      this.#list.ask();
+    }
     this.#session?.look(is);
   }
 
