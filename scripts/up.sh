@@ -2,8 +2,9 @@
 # make up: everything on this machine, in the foreground; Ctrl-C stops all of it.
 #
 # Builds the web page and the service, starts PostgreSQL (unless DATABASE_URL is set), makes the schema,
-# loads the sample data, starts the service and Envoy, has some taps and visits simulated, and says how to use
-# them. The first time the two weeks before are filled with simulated taps and visits too.
+# loads the sample data, starts the service and Envoy, has some taps and visits simulated, in which coupons are seen
+# and redeemed, and says how to use them. The first time the two weeks before are filled with simulated taps and
+# visits too; nothing is redeemed in these.
 # All that it makes is in .local: the database (pg), logs (log), and demo.env with addresses and keys for
 # scripts to source.
 #
@@ -260,7 +261,7 @@ until status=$(http_status "http://127.0.0.1:$http_port/v1/taps:query") && [ "$s
 done 2>/dev/null
 envoy_alive
 
-# --- taps and visits, for something to look at -------------------------------------------------------
+# --- taps, visits and coupons, for something to look at ----------------------------------------------
 
 simulation_alive() { [ -z "$simulation" ] || alive "$simulation" "the simulation" .local/log/simulate.log; }
 
@@ -269,7 +270,8 @@ since=()
 if grep -q '^team-1 ' <<<"$seeded"; then since=(--since 14d); fi
 
 if [ "${TAP_SIMULATE:-1}" != 0 ]; then
-    TAP_API_KEY=$writer_key start .local/log/simulate.log "$program" simulate --url "http://localhost:$TAP_GRPC_PORT" \
+    # An admin's key: a writer may redeem coupons, but not look which there are.
+    TAP_API_KEY=$key start .local/log/simulate.log "$program" simulate --url "http://localhost:$TAP_GRPC_PORT" \
         --rate "${TAP_SIMULATE_RATE:-0.5}" "${since[@]}"
     simulation=$!
     # A rate that is none ends it at once.

@@ -1,5 +1,5 @@
 //! `tap-analytics simulate`: does what clients do, so that there is something to see. It records taps, and sends
-//! what happens in the visits after some of them.
+//! what happens in the visits after some of them: events, and coupons that are seen and redeemed.
 //!
 //! One call with taps is under way at a time; what is made meanwhile waits for the next. A call that failed is
 //! made again with the same taps, which have ids: none is counted twice. While the service is away the taps
@@ -7,6 +7,9 @@
 //!
 //! What has been before now can be made up first: see [`past`].
 
+mod calls;
+pub mod coupon;
+mod coupons;
 pub mod crowd;
 pub mod outbox;
 pub mod past;
@@ -18,7 +21,7 @@ mod visits;
 use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, bail};
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use fastrand::Rng;
 use http::Uri;
 use tokio::time::{self, Instant, MissedTickBehavior};
@@ -65,8 +68,8 @@ pub struct Options {
     #[arg(long, default_value = "http://localhost:50051", value_parser = parse_url)]
     url: Uri,
 
-    /// A key that may record taps, and events if there are to be some, of the team whose tags are tapped.
-    /// Better set by the environment: options can be seen by others on this machine.
+    /// A key that may record taps, and events if there are to be some, of the team whose tags are tapped;
+    /// for coupons it also needs coupons:read and coupons:redeem. Better set by the environment: options can be seen by others on this machine.
     #[arg(long, env = "TAP_API_KEY", hide_env_values = true, value_name = "KEY")]
     api_key: String,
 
@@ -79,7 +82,8 @@ pub struct Options {
     tags: PathBuf,
 
     /// First record the taps of a span before now, such as 14d: about 10,000 a day, whatever the rate.
-    /// They are the same in each run, so none is recorded twice; the same goes for their visits. Default: none.
+    /// They are the same in each run, so none is recorded twice; the same goes for their visits. Coupons are seen in
+    /// these, but not redeemed: that is always now. Default: none.
     #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     since: Option<TimeDelta>,
 
@@ -92,7 +96,8 @@ pub struct Options {
     seed: Option<u64>,
 
     /// Record taps alone. Otherwise a visit comes after one of four taps, of ten a second at most: a session,
-    /// and events over up to a minute. Event types of theirs are set, too.
+    /// and events over up to a minute. Event types of theirs are set, too. In a third of the visits a coupon is seen
+    /// that the tag hands out, if the team has some, and a third of these is redeemed.
     #[arg(long)]
     taps_only: bool,
 }
@@ -118,7 +123,7 @@ pub async fn run(clock: &Clock, options: &Options, stop: CancellationToken) -> a
         "; about one in a hundred is sent twice and one in two hundred is wrong, on purpose",
     );
     if !options.taps_only {
-        what.push_str("; after some of them come visits, of whose events one in fifty is wrong");
+        what.push_str("; after some of them come visits, of whose events one in fifty is wrong; in some a coupon is seen, and redeemed");
     }
     let progress = Progress::start(&what)?;
     let uids = read_tags(options, team)?;
@@ -218,6 +223,10 @@ fn read_tags(options: &Options, team: TeamId) -> anyhow::Result<Vec<String>> {
         );
     }
     Ok(uids)
+}
+
+fn instant(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc())
 }
 
 /// Makes taps, for ever.

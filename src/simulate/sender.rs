@@ -133,8 +133,10 @@ impl Sender<'_> {
                     self.outbox.note(&answer, trouble.is_some().then_some(repeats));
                     let refused: HashSet<_> = answer.rejected.iter().map(|tap| tap.index).collect();
                     for (place, tapped) in visits {
-                        if i32::try_from(place).is_ok_and(|place| !refused.contains(&place)) {
-                            self.visits.begin(tapped);
+                        if let Some(tap) = taps.get(place)
+                            && i32::try_from(place).is_ok_and(|place| !refused.contains(&place))
+                        {
+                            self.visits.begin(tapped, tap.tag_uid.clone());
                         }
                     }
                     if let Some(trouble) = trouble {
@@ -196,6 +198,7 @@ pub(super) fn wait(refusal: &Status, failures: u32) -> Option<Duration> {
         | Code::InvalidArgument
         | Code::NotFound
         | Code::AlreadyExists
+        | Code::FailedPrecondition
         | Code::OutOfRange
         | Code::Unimplemented => return None,
         _ => {}
@@ -261,7 +264,7 @@ mod tests {
         assert_eq!(wait(&told(Code::ResourceExhausted, 99), 0), Some(Duration::from_secs(99)));
         assert_eq!(wait(&told(Code::Unavailable, 99), 0), Some(Duration::from_secs(99)));
         assert!(wait(&told(Code::Unavailable, 1), 9).unwrap() > RETRY_MAX / 3);
-        for code in [Code::Unauthenticated, Code::PermissionDenied, Code::InvalidArgument] {
+        for code in [Code::Unauthenticated, Code::PermissionDenied, Code::FailedPrecondition] {
             assert_eq!(wait(&Status::new(code, ""), 0), None);
         }
     }

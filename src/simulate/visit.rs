@@ -1,11 +1,14 @@
 //! What somebody does in the visit after a tap. Made up, with no clock and no network of its own: after the
 //! same tap the same visit.
 
+use std::fmt::Display;
+
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use fastrand::Rng;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::coupon::Look;
 use crate::client::Event;
 
 /// How many of the events are wrong.
@@ -60,8 +63,9 @@ enum What {
     View,
     Click,
     Submit,
-    /// Has no event type: whatever its data is, it is taken.
+    /// Has no event type: whatever its data is, it is taken. Nor has a look at a coupon.
     Play,
+    Look,
 }
 
 /// What is wrong with an event.
@@ -110,6 +114,17 @@ impl Visit {
         }
         Self { session, tap, steps }
     }
+
+    /// The visitor also looks at a coupon. With that nothing is wrong.
+    pub fn add(&mut self, look: &Look) {
+        let (at, session, page) = (look.at, self.session, "/offers");
+        let id = id_of(self.tap, format_args!("sees {}", look.coupon));
+        let data = json!({ "page": page, "coupon_id": look.coupon });
+        let step =
+            Step { at, session, id, what: What::Look, page, data, nested: false, fault: None };
+        self.steps.push(step);
+        self.steps.sort_by_key(|step| step.at);
+    }
 }
 
 impl What {
@@ -129,11 +144,14 @@ impl What {
             Self::Click => ("link", "clicked"),
             Self::Submit => ("form", "submitted"),
             Self::Play => ("video", "played"),
+            Self::Look => ("coupon", "viewed"),
         }
     }
 
     fn data(self, random: &mut Rng, page: &str) -> Value {
         match self {
+            // Of that coupon: see `Visit::add`.
+            Self::Look => Value::Null,
             Self::View => json!({ "page": page, "milliseconds": random.u32(80..1500) }),
             Self::Click => json!({ "page": page, "link": one_of(random, &LINKS) }),
             Self::Submit => {
@@ -149,6 +167,12 @@ impl Step {
     #[must_use]
     pub fn is_bad(&self) -> bool {
         self.fault.is_some()
+    }
+
+    /// Whether a coupon is looked at.
+    #[must_use]
+    pub fn is_look(&self) -> bool {
+        self.what == What::Look
     }
 
     /// The event, to be sent at this time.
@@ -202,8 +226,8 @@ pub fn types() -> Vec<(&'static str, &'static str, Value)> {
 }
 
 /// An id that comes of a tap, the same in each run.
-fn id_of(tap: Uuid, number: u32) -> Uuid {
-    let name = format!("simulated visit {tap} {number}");
+pub(super) fn id_of(tap: Uuid, what: impl Display) -> Uuid {
+    let name = format!("simulated visit {tap} {what}");
     let mut id = [0; 16];
     blake3::Hasher::new().update(name.as_bytes()).finalize_xof().fill(&mut id);
     Uuid::new_v8(id)

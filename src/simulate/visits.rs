@@ -1,27 +1,36 @@
 //! Brings visits to the service, as an application would: makes the session of each, and sends its events when
-//! they happen, by the client for applications.
+//! they happen, by the client for applications. In some a coupon is seen, and redeemed: see `coupons.rs`.
 //!
 //! It goes beside the taps and never keeps them waiting. Where the key may not send events, there are none.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::{
+    fmt,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use tokio::{
-    sync::{Mutex, Semaphore, mpsc, watch},
+    sync::{Semaphore, mpsc, watch},
     task::JoinHandle,
     time,
 };
 use tonic::{
-    Request, Response, Status,
+    Status,
     metadata::{Ascii, MetadataValue},
     transport::Channel,
 };
 
 use super::{
     LAST_CALLS,
+    calls::Calls,
+    coupon::Look,
+    coupons::Coupons,
+    instant,
     progress::Progress,
-    sender::{SAY_AGAIN, Trouble, is_answer, wait},
+    sender::SAY_AGAIN,
     visit::{self, Tapped, Visit},
 };
 use crate::{
@@ -36,6 +45,8 @@ const UNDER_WAY_MAX: usize = 2_000;
 const WAITING_MAX: u64 = 10_000;
 /// Sessions that are made at a time.
 const SESSIONS_AT_A_TIME: usize = 8;
+/// How often to look whether the last ones are made.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Visits that are brought to the service in the background.
 #[derive(Debug)]
@@ -43,11 +54,16 @@ pub(super) struct Visits(Option<Background>);
 
 #[derive(Debug)]
 struct Background {
-    tapped: mpsc::UnboundedSender<Tapped>,
+    tapped: mpsc::UnboundedSender<OfTag>,
     counts: watch::Sender<Counts>,
     events: client::Events,
+    sessions: Arc<Semaphore>,
+    coupons: Arc<Coupons>,
     task: JoinHandle<()>,
 }
+
+/// A tap, and the uid of its tag.
+type OfTag = (Tapped, String);
 
 /// How many there are.
 #[derive(Clone, Copy, Debug, Default)]
@@ -86,26 +102,30 @@ impl Visits {
         let events = client::Events::over(channel.clone(), key, options)?;
         let counts = watch::Sender::new(Counts::default());
         let (tapped, taps) = mpsc::unbounded_channel();
+        let key: MetadataValue<Ascii> = key.parse()?;
+        let coupons = Coupons::new(channel.clone(), key.clone(), progress, clock.now());
+        let coupons = Arc::new(coupons);
+        let sessions = Arc::new(Semaphore::new(SESSIONS_AT_A_TIME));
         let guide = Guide {
             service: EventsClient::new(channel),
-            key: key.parse()?,
+            calls: Calls::new(key, progress.clone(), "no visits begin"),
             events: events.clone(),
+            coupons: Arc::clone(&coupons),
             clock: clock.clone(),
             counts: counts.clone(),
-            sessions: Semaphore::new(SESSIONS_AT_A_TIME),
-            trouble: Mutex::default(),
+            sessions: Arc::clone(&sessions),
             progress: progress.clone(),
         };
         let task = tokio::spawn(guide.run(taps));
-        Ok(Self(Some(Background { tapped, counts, events, task })))
+        Ok(Self(Some(Background { tapped, counts, events, sessions, coupons, task })))
     }
 
-    /// Begins a visit, if there is room for one more.
-    pub(super) fn begin(&self, tapped: Tapped) {
+    /// Begins a visit after a tap of this tag, if there is room for one more.
+    pub(super) fn begin(&self, tapped: Tapped, uid: String) {
         let Some(background) = &self.0 else { return };
         background.counts.send_modify(|counts| {
             let has_room = counts.begun - counts.caught_up < WAITING_MAX && !counts.refused;
-            if has_room && background.tapped.send(tapped).is_ok() {
+            if has_room && background.tapped.send((tapped, uid)).is_ok() {
                 counts.begun += 1;
             }
         });
@@ -121,22 +141,31 @@ impl Visits {
 
     /// Cuts off what is under way, and waits for answers, but not for long.
     pub(super) async fn end(&self) {
-        let Some(Background { events, task, .. }) = &self.0 else { return };
+        let Some(Background { events, sessions, coupons, task, .. }) = &self.0 else { return };
+        let answers = async {
+            // Sessions that are being made are counted, too.
+            sessions.close();
+            while sessions.available_permits() < SESSIONS_AT_A_TIME {
+                time::sleep(LOOK).await;
+            }
+            task.abort();
+            tokio::join!(events.close(), coupons.end())
+        };
+        let _late = time::timeout(LAST_CALLS, answers).await;
         task.abort();
-        let _late = time::timeout(LAST_CALLS, events.close()).await;
     }
 }
 
 impl fmt::Display for Visits {
     /// Nothing, where there are no visits.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(Background { counts, events, .. }) = &self.0 else { return Ok(()) };
+        let Some(Background { counts, events, coupons, .. }) = &self.0 else { return Ok(()) };
         let Counts { sessions, sent, wrong, refused, .. } = *counts.borrow();
         if refused && sessions == 0 {
             return Ok(());
         }
         let taken = events.stats().accepted;
-        write!(f, "{sessions} visits, {sent} events, {wrong} wrong, {taken} taken")
+        write!(f, "{sessions} visits, {sent} events, {wrong} wrong, {taken} taken{coupons}")
     }
 }
 
@@ -163,12 +192,12 @@ fn on_problem(progress: Progress) -> client::OnProblem {
 /// Leads visitors.
 struct Guide {
     service: EventsClient<Channel>,
-    key: MetadataValue<Ascii>,
+    calls: Calls,
     events: client::Events,
+    coupons: Arc<Coupons>,
     clock: Clock,
     counts: watch::Sender<Counts>,
-    sessions: Semaphore,
-    trouble: Mutex<Trouble>,
+    sessions: Arc<Semaphore>,
     progress: Progress,
 }
 
@@ -193,7 +222,7 @@ impl Drop for CatchUp<'_> {
 }
 
 impl Guide {
-    async fn run(self, mut taps: mpsc::UnboundedReceiver<Tapped>) {
+    async fn run(self, mut taps: mpsc::UnboundedReceiver<OfTag>) {
         let Err(Refused(why)) = self.lead(&mut taps).await else { return };
         self.counts.send_modify(|counts| counts.refused = true);
         let message = why.message();
@@ -202,16 +231,19 @@ impl Guide {
     }
 
     /// Leads visitors, as long as they come.
-    async fn lead(&self, taps: &mut mpsc::UnboundedReceiver<Tapped>) -> Result<(), Refused> {
+    async fn lead(&self, taps: &mut mpsc::UnboundedReceiver<OfTag>) -> Result<(), Refused> {
         let started = self.set_types().await?;
+        self.coupons.find_first().await;
+        let mut finding = pin!(self.coupons.find_again());
         let mut under_way = FuturesUnordered::new();
         loop {
             tokio::select! {
                 tapped = taps.recv(), if under_way.len() < UNDER_WAY_MAX => match tapped {
-                    Some(tapped) => under_way.push(self.visit(tapped, started)),
+                    Some((tapped, uid)) => under_way.push(self.visit(tapped, uid, started)),
                     None => return Ok(()),
                 },
                 Some(ended) = under_way.next() => ended?,
+                () = &mut finding => {}
             }
         }
     }
@@ -229,7 +261,7 @@ impl Guide {
             let put = |mut service: EventsClient<Channel>, request| async move {
                 service.put_event_type(request).await
             };
-            let answer = self.call(request, put).await?;
+            let answer = self.calls.call(&self.service, request, put).await.map_err(Refused)?;
             let at = answer.r#type.and_then(|set| instant(&set.updated_at));
             set_at = set_at.or(at);
         }
@@ -237,71 +269,70 @@ impl Guide {
     }
 
     /// Leads one visitor.
-    async fn visit(&self, tapped: Tapped, started: Option<DateTime<Utc>>) -> Result<(), Refused> {
-        let mut catch_up = CatchUp(Some(&self.counts));
-        let visit = Visit::after(&tapped);
+    async fn visit(
+        &self,
+        tapped: Tapped,
+        uid: String,
+        started: Option<DateTime<Utc>>,
+    ) -> Result<(), Refused> {
+        let catch_up = CatchUp(Some(&self.counts));
+        let mut visit = Visit::after(&tapped);
+        let look = self.coupons.look(&tapped, &uid);
+        if let Some(look) = &look {
+            visit.add(look);
+        }
+        let Ok(turn) = self.sessions.acquire().await else { return Ok(()) };
         let created_at = self.create_session(&visit).await?;
         self.counts.send_modify(|counts| counts.sessions += 1);
+        drop(turn);
         // What is wrong is refused as often as it comes: an earlier run has sent it.
         let is_known = created_at < started;
+        tokio::join!(self.send(&visit, is_known, catch_up), self.redeem(&tapped, look));
+        Ok(())
+    }
+
+    /// Sends the events of a visit when they happen.
+    async fn send(&self, visit: &Visit, is_known: bool, mut catch_up: CatchUp<'_>) {
         for step in visit.steps.iter().filter(|step| !step.is_bad() || !is_known) {
-            if let Ok(ahead) = (step.at - self.clock.now()).to_std()
-                && !ahead.is_zero()
-            {
+            if step.at > self.clock.now() {
                 catch_up.note();
-                time::sleep(ahead).await;
+                self.sleep_until(step.at).await;
             }
             let event = step.event(self.clock.now());
             if self.events.send(event).await.is_err() {
-                return Ok(());
+                return;
             }
             self.counts.send_modify(|counts| {
                 counts.sent += 1;
                 counts.wrong += u64::from(step.is_bad());
             });
+            if step.is_look() {
+                self.coupons.count_seen();
+            }
         }
-        Ok(())
+    }
+
+    /// Redeems the coupon that a visitor looks at, if the visitor does so.
+    async fn redeem(&self, tapped: &Tapped, look: Option<Look>) {
+        let Some(look) = look else { return };
+        if let Some(at) = self.coupons.redeems_at(&look) {
+            self.sleep_until(at).await;
+            self.coupons.redeem(look.redemption(tapped));
+        }
+    }
+
+    async fn sleep_until(&self, at: DateTime<Utc>) {
+        time::sleep((at - self.clock.now()).to_std().unwrap_or_default()).await;
     }
 
     /// Makes the session of a visit, and gives the time at which it was made first.
     async fn create_session(&self, visit: &Visit) -> Result<Option<DateTime<Utc>>, Refused> {
-        let _turn = self.sessions.acquire().await;
         let (id, tap_id) = (visit.session.to_string(), visit.tap.to_string());
         let create = |mut service: EventsClient<Channel>, request| async move {
             service.create_session(request).await
         };
-        let answer = self.call(CreateSessionRequest { id, tap_id }, create).await?;
+        let request = CreateSessionRequest { id, tap_id };
+        let answer = self.calls.call(&self.service, request, create).await.map_err(Refused)?;
         Ok(answer.session.and_then(|session| instant(&session.created_at)))
     }
-
-    /// Makes a call until it has an answer, or until the service refuses for good.
-    async fn call<Message: Clone, Answer, Called>(
-        &self,
-        message: Message,
-        call: impl Fn(EventsClient<Channel>, Request<Message>) -> Called,
-    ) -> Result<Answer, Refused>
-    where
-        Called: Future<Output = Result<Response<Answer>, Status>>,
-    {
-        let mut failures = 0;
-        loop {
-            let mut request = Request::new(message.clone());
-            request.metadata_mut().insert("x-api-key", self.key.clone());
-            let refusal = match call(self.service.clone(), request).await {
-                Ok(answer) => return Ok(answer.into_inner()),
-                Err(refusal) => refusal,
-            };
-            let Some(wait) = wait(&refusal, failures) else { return Err(Refused(refusal)) };
-            if is_answer(&refusal) && self.trouble.lock().await.is_worth_a_word() {
-                let (message, wait) = (refusal.message(), wait.as_secs_f64());
-                self.progress.say(&format!("no visits begin: {message}; again in {wait:.1} s"));
-            }
-            failures += 1;
-            time::sleep(wait).await;
-        }
-    }
-}
-
-fn instant(text: &str) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(text).ok().map(|at| at.to_utc())
 }

@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::json;
 use tap_analytics::{
     access::{
         key::ApiKey,
@@ -24,6 +25,7 @@ use tokio::{
 
 use crate::{
     app::{App, Team, eventually, now, program, query, stderr, stdout},
+    coupons::Desk,
     events::balance,
     taps::assert_roll_up_equals_raw,
 };
@@ -261,6 +263,112 @@ async fn visits_follow_taps() {
     }
     let nested: i64 = groups.iter().map(|(.., nested)| nested).sum();
     assert!(nested > 0 && nested < rejected, "in both forms: {groups:?}");
+}
+
+#[tokio::test]
+async fn coupons_are_seen_and_redeemed_in_visits() {
+    let desk = Desk::open().await;
+    let (app, team) = (&desk.app, &desk.team);
+    app.tags(team.id, &[&UIDS[..], &["untapped"]].concat()).await;
+    let made = now();
+    let any = desk.coupon_id("ANY", json!({})).await;
+    let of_a = desk.coupon_id("OF-A", json!({"tag_uids": ["a", "untapped"]})).await;
+    let yesterday = (made - TimeDelta::days(1)).to_rfc3339();
+    desk.coupon("UNTAPPED", json!({"tag_uids": ["untapped"]})).await;
+    desk.coupon("EXPIRED", json!({ "expire_at": yesterday })).await;
+    desk.coupon("DISABLED", json!({"disabled": true})).await;
+    desk.coupon("TO-COME", json!({"published_at": "9000-01-01T00:00:00Z"})).await;
+    let fresh = desk.coupon_id("FRESH", json!({ "published_at": yesterday })).await;
+
+    let arguments = ["--rate", "40", "--since", "2d", "--duration", "20s", "--seed", "2"];
+    let output = Simulation::start(app.grpc, &desk.key, &arguments).end().await;
+    assert!(output.status.success());
+    assert!(!stderr(&output).contains("no coupons"), "{}", stderr(&output));
+    let (visits, seen) = (told_of_visits(&output, "visits"), told_of_visits(&output, "coupons"));
+    let redeemed = told_of_visits(&output, "redeemed");
+    assert!((200..400).contains(&(seen * 1000 / visits)), "{seen} of {visits}");
+    assert!(redeemed > 0);
+    assert_eq!(told_of_visits(&output, "refused"), 0);
+    settled(app, team, &output).await;
+
+    let sql = app.sql().await;
+    let views = "select data ->> 'coupon_id', tags.uid, occurred_at
+        from events join sessions using (team_id, session_id) join taps using (team_id, tap_id)
+        join tags using (team_id, tag_id) where category = 'coupon' and events.name = 'viewed'";
+    let views = sql.query(views, &[]).await.unwrap();
+    let views: Vec<(String, String, DateTime<Utc>)> =
+        views.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
+    assert_eq!(i64::try_from(views.len()).unwrap(), seen);
+    let begun = made - TimeDelta::days(1);
+    for (coupon, uid, at) in &views {
+        let shown = *coupon == any || *coupon == of_a && uid == "a";
+        assert!(shown || *coupon == fresh && *at >= begun, "{coupon} {uid} {at}");
+    }
+    let with = |coupon: &str| views.iter().filter(|(id, ..)| id == coupon).count();
+    assert!([&any, &of_a, &fresh].iter().all(|coupon| with(coupon) > 5));
+    assert!(views.iter().any(|(.., at)| *at < begun) && views.iter().any(|(.., at)| *at > made));
+
+    let good = "select count(*) from redemptions
+        join taps using (team_id, tap_id, tag_id) join events on data ->> 'coupon_id' = coupon_id::text
+        join sessions using (session_id)
+        where redeemed_at between occurred_at and occurred_at + interval '15 seconds'
+            and sessions.tap_id = redemptions.tap_id and length(subject) = 32 and request_id is not null";
+    assert_eq!(app.scalar::<i64>(good).await, redeemed, "each after a look");
+    let day = |days| (made + TimeDelta::days(days)).format("%Y-%m-%d").to_string();
+    let query = json!({"start_date": day(-3), "end_date": day(2)});
+    let funnel = desk.answer("QueryFunnel", query).await["total"].clone();
+    let count = |stage: &str| funnel[stage].as_f64().unwrap() as i64;
+    assert_eq!((count("couponViews"), count("redemptions")), (seen, redeemed));
+    assert_eq!((count("taps"), count("sessions")), (told(&output, "accepted"), visits));
+}
+
+#[tokio::test]
+async fn coupons_that_cannot_be_had_are_no_failure() {
+    let desk = Desk::open().await;
+    let (app, team) = (&desk.app, &desk.team);
+    app.tags(team.id, &UIDS).await;
+    let arguments = ["--rate", "40", "--duration", "1s"];
+    let output = Simulation::start(app.grpc, &desk.key, &arguments).end().await;
+    assert!(output.status.success());
+    let none = "no coupons are seen in visits: the team has none that are valid";
+    assert_eq!(stderr(&output).matches(none).count(), 1);
+    assert!(!stdout(&output).contains("coupon"));
+
+    let id = desk.coupon_id("ONCE", json!({"max_redemptions": 1})).await;
+    desk.answer("RedeemCoupon", json!({ "id": id })).await;
+    let may = [Scope::TapsWrite, Scope::EventsWrite];
+    let look = app.key(team.id, None, &[&may[..], &[Scope::CouponsRead]].concat(), None).await;
+    let redeem = app.key(team.id, None, Preset::Writer.scopes(), None).await;
+    let arguments = ["--rate", "40", "--duration", "20s"];
+    let [all, look, redeem] =
+        [&desk.key, &look, &redeem].map(|key| Simulation::start(app.grpc, key, &arguments).end());
+    let (all, look, redeem) = tokio::join!(all, look, redeem);
+
+    for output in [&all, &look, &redeem] {
+        assert!(output.status.success());
+        assert!(told_of_visits(output, "taken") > 0);
+        assert_eq!(told_of_visits(output, "redeemed"), 0);
+    }
+    assert!(told_of_visits(&all, "refused") > 0);
+    assert!(stdout(&all).contains("(COUPON_EXHAUSTED "), "{}", stdout(&all));
+    assert!(told_of_visits(&look, "coupons") > 0);
+    assert_eq!(told_of_visits(&look, "refused"), 0);
+    assert!(!stdout(&redeem).contains("coupon"), "{}", stdout(&redeem));
+    for (output, said) in [(&look, "are redeemed"), (&redeem, "are seen in visits")] {
+        let lines: Vec<String> = stderr(output)
+            .lines()
+            .filter(|line| line.contains("no coupons"))
+            .map(str::to_owned)
+            .collect();
+        let [line] = &lines[..] else { panic!("not once: {lines:?}") };
+        let scope = if said == "are redeemed" { "coupons:redeem" } else { "coupons:read" };
+        assert!(line.contains(said) && line.contains(scope), "{line}");
+    }
+    let seen = told_of_visits(&all, "coupons") + told_of_visits(&look, "coupons");
+    let views = "select count(*) from events where category = 'coupon'";
+    eventually("nothing waits", || async { balance(app, team.id.0).await[4] == 0 }).await;
+    assert_eq!(app.scalar::<i64>(views).await, seen);
+    assert_eq!(app.scalar::<i64>("select count(*) from redemptions").await, 1);
 }
 
 #[tokio::test]
