@@ -13,8 +13,8 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
 use measure::{
-    admission, cached, events, link, live, postgres::Postgres, process, query, report::Report,
-    writing,
+    admission, cached, coupons, events, link, live, postgres::Postgres, process, query,
+    report::Report, writing,
 };
 
 /// Measures tap-analytics beside what it is built on.
@@ -58,6 +58,8 @@ enum Part {
     Writing,
     /// Taking and storing events.
     Events,
+    /// Redeeming coupons.
+    Coupons,
     /// Streams.
     Live,
     /// The tap URL.
@@ -78,6 +80,7 @@ struct Plan {
     round: Duration,
     write_batches: u32,
     events: events::Size,
+    coupons: coupons::Size,
 }
 
 impl Plan {
@@ -98,6 +101,10 @@ impl Plan {
                 events::Size { events: 10_000, singles: 2_000, slow: Duration::from_secs(2) }
             } else {
                 events::Size { events: 200_000, singles: 40_000, slow: Duration::from_secs(30) }
+            },
+            coupons: coupons::Size {
+                fast: Duration::from_secs(if args.quick { 2 } else { 10 }),
+                slow: Duration::from_secs(if args.quick { 2 } else { 30 }),
             },
         }
     }
@@ -154,6 +161,9 @@ async fn run(postgres: &Postgres, plan: &Plan) -> anyhow::Result<()> {
     }
     if plan.has(Part::Events) {
         events::measure(postgres, plan.events, &mut report).await?;
+    }
+    if plan.has(Part::Coupons) {
+        coupons::measure(postgres, plan.coupons, &mut report).await?;
     }
     if plan.has(Part::Live) {
         live::measure(postgres, plan.round * 5, &mut report).await?;

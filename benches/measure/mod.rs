@@ -2,10 +2,12 @@
 
 pub(crate) mod admission;
 pub(crate) mod cached;
+pub(crate) mod coupons;
 pub(crate) mod events;
 pub(crate) mod link;
 pub(crate) mod live;
 pub(crate) mod load;
+pub(crate) mod pgbench;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod query;
@@ -47,6 +49,11 @@ impl Times {
     pub(crate) fn new(mut times: Vec<Duration>) -> Self {
         times.sort_unstable();
         Self(times)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> u64 {
+        self.0.len().try_into().unwrap_or(u64::MAX)
     }
 
     /// The time that this many of a hundred do not exceed.
