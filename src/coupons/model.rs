@@ -362,6 +362,8 @@ pub struct Asked {
     pub tap_id: Option<Uuid>,
     /// `None`: it is not known.
     pub tag: Option<TagId>,
+    /// Whether the caller names it; otherwise it is that of the tap, which may become known later.
+    pub tag_named: bool,
     pub request_id: Option<Uuid>,
 }
 

@@ -281,7 +281,8 @@ fn repeated(first: &Redemption, asked: &Asked) -> Result<Redemption, Error> {
         && first.key == asked.key
         && first.subject == asked.subject
         && first.tap_id == asked.tap_id
-        && (asked.tag.is_none() || first.tag == asked.tag);
+        // The tap may have been recorded only since.
+        && (!asked.tag_named || first.tag == asked.tag);
     if same {
         // As it was answered then, also if it was given back since.
         return Ok(Redemption { released_at: None, ..first.clone() });

@@ -70,8 +70,9 @@ pub fn redeem_request(
     let request_id = or_none(optional_uuid("request_id", &request.request_id), &mut bad);
     match coupon {
         Some(coupon) if bad.is_empty() => {
-            let subject = request.subject;
-            Ok((Asked { coupon, key, subject, tap_id, tag: None, request_id }, tag_uid))
+            let (subject, tag_named) = (request.subject, tag_uid.is_some());
+            let asked = Asked { coupon, key, subject, tap_id, tag: None, tag_named, request_id };
+            Ok((asked, tag_uid))
         }
         _ => Err(Error::Invalid(bad)),
     }
