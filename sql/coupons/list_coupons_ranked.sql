@@ -8,11 +8,14 @@
 with found as (
     select
         coupons.*,
-        -- Along a great circle of a sphere of the mean radius of the earth.
-        2 * 6371.0088 * asin(least(1, sqrt(
-            power(sin(radians(store_lat - $10) / 2), 2)
-            + cos(radians($10)) * cos(radians(store_lat)) * power(sin(radians(store_long - $11) / 2), 2)
-        ))) as distance_km
+        -- Along a great circle of a sphere of the mean radius of the earth. Between no two points there is none, and
+        -- least(1, null) is 1.
+        case when $10::double precision is not null and store_lat is not null then
+            2 * 6371.0088 * asin(least(1, sqrt(
+                power(sin(radians(store_lat - $10) / 2), 2)
+                + cos(radians($10)) * cos(radians(store_lat)) * power(sin(radians(store_long - $11) / 2), 2)
+            )))
+        end as distance_km
     from coupons
     where
         team_id = $1
