@@ -92,12 +92,12 @@ pub async fn run(db: &Db, clock: &Clock, file: &File) -> anyhow::Result<()> {
             }
         }
     }
-    let rows = if import.bad == 1 { "coupon" } else { "coupons" };
+    let (rows, were) = if import.bad == 1 { ("coupon", "was") } else { ("coupons", "were") };
     eprintln!("{}: {read} coupons read, {made} new, {} {rows} left out", import.name, import.bad);
     match import.bad {
         0 => Ok(()),
         bad => bail!(
-            "{bad} {rows} were left out, as reported above: mend them and run seed again, what is there already is passed over"
+            "{bad} {rows} {were} left out, as reported above: mend them and run seed again, what is there already is passed over"
         ),
     }
 }
