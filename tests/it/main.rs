@@ -22,6 +22,8 @@ mod buckets;
 mod client;
 mod command;
 mod conformance;
+mod coupon_import;
+mod coupon_json;
 mod coupons;
 mod docs;
 mod envoy;
