@@ -2,12 +2,17 @@
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tap_analytics::access::model::Scope;
+use tap_analytics::{
+    access::model::Scope,
+    clock::Clock,
+    coupons::{model::Asked, redeem::Redeemer},
+    db::Db,
+};
 use tonic::Code;
 use uuid::Uuid;
 
 use super::{Desk, ask_at, id_of, new_id, with};
-use crate::app::{Options, now, tap};
+use crate::app::{Options, eventually, now, tap};
 
 fn used() -> (Code, String) {
     (Code::AlreadyExists, "REQUEST_ID_USED".to_owned())
@@ -173,25 +178,54 @@ async fn many_requests_in_any_order_on_two_replicas_are_each_done_once() {
 #[tokio::test]
 async fn ids_that_are_used_for_two_coupons_at_once_are_each_good_for_one() {
     let desk = Desk::open().await;
-    let (_other, door) = desk.replica(Options::default()).await;
-    let [one, other] = [desk.coupon_id("x", json!({})).await, desk.coupon_id("y", json!({})).await];
-    for _ in 0..5 {
-        let requests: Vec<String> = (0..100).map(|_| Uuid::new_v4().to_string()).collect();
-        let redeem = |door, id: &str, request: &String| {
-            ask_at(door, &desk.key, "RedeemCoupon", json!({"id": id, "requestId": request}))
+    let team = desk.team.id;
+    let mut coupons = Vec::new();
+    for code in ["x", "y", "z"] {
+        coupons.push(desk.coupon_id(code, json!({})).await.parse::<Uuid>().unwrap());
+    }
+    let requests: Vec<Uuid> = (0..100).map(|_| Uuid::new_v4()).collect();
+    // Somebody holds one of them until two replicas have come to it, each from its end.
+    let holder = desk.app.sql().await;
+    let hold = format!(
+        "begin; insert into redemptions
+             (team_id, redemption_id, coupon_id, redeemed_at, key_id, tag_id, request_id, subject)
+         values ({team}, gen_random_uuid(), '{}', now(), gen_random_uuid(), 0, '{}', '')",
+        coupons[2], requests[50]
+    );
+    holder.batch_execute(&hold).await.unwrap();
+    // All stand in line before the first is let in, and are redeemed together.
+    let replicas =
+        [0, 1].map(|_| Redeemer::new(Db::new(&desk.app.store).unwrap(), Clock::system()));
+    let key = desk.app.key_id(team, &desk.key).await;
+    let redeem = |replica: usize, request: &Uuid| {
+        let asked = Asked {
+            coupon: coupons[replica],
+            key,
+            subject: String::new(),
+            tap_id: None,
+            tag: None,
+            tag_named: false,
+            request_id: Some(*request),
         };
-        let one_way = requests.iter().map(|request| redeem(&desk.door, &one, request));
-        let other_way = requests.iter().rev().map(|request| redeem(&door, &other, request));
-        let (here, mut there) = tokio::join!(join_all(one_way), join_all(other_way));
-        there.reverse();
-        for (here, there) in here.iter().zip(&there) {
-            let (done, refused) = if here.code == Code::Ok { (here, there) } else { (there, here) };
-            assert_eq!(done.code, Code::Ok, "{done:?}");
-            assert_eq!(refused.refusal(), used());
-        }
+        let redeemer = replicas[replica].clone();
+        async move { redeemer.redeem(team, asked).await }
+    };
+    let one_way = requests.iter().map(|request| redeem(0, request));
+    let other_way = requests.iter().rev().map(|request| redeem(1, request));
+    let waiting = "select count(*) from pg_stat_activity
+        where wait_event_type = 'Lock' and datname = current_database()";
+    let letting_go = async {
+        eventually("both wait", || async { desk.app.scalar::<i64>(waiting).await == 2 }).await;
+        holder.batch_execute("rollback").await.unwrap();
+    };
+    let (here, mut there, ()) = tokio::join!(join_all(one_way), join_all(other_way), letting_go);
+    there.reverse();
+    for pair in here.iter().zip(&there) {
+        let ((Ok(_), Err(refused)) | (Err(refused), Ok(_))) = pair else { panic!("{pair:?}") };
+        assert_eq!(refused.code(), (Code::AlreadyExists, "REQUEST_ID_USED"), "{pair:?}");
     }
     desk.assert_adds_up().await;
-    assert_eq!(desk.app.scalar::<i64>("select count(*) from redemptions").await, 500);
+    assert_eq!(desk.app.scalar::<i64>("select count(*) from redemptions").await, 100);
 }
 
 #[tokio::test]
