@@ -52,6 +52,7 @@ impl Desk {
             let more = answer.get("nextPageToken").cloned();
             assert!(more.is_none() || !found.is_empty(), "a page that leads on has something");
             all.extend(found);
+            assert!(all.len() <= 1_000, "the pages never end");
             match more {
                 None => return all,
                 Some(next) => token = next,
