@@ -96,8 +96,7 @@ const EVENT_BATCHES_READ: usize = 3;
 /// Sessions that are made, and counts of events that are under way, at a time.
 const SESSIONS_MADE: usize = 3;
 const EVENT_COUNTS: usize = 3;
-/// Connections for taking and storing events and for redeeming coupons: one for each commit that is under way, and two
-/// for notes of what failed.
+/// Connections for events and redemptions: one for each commit that is under way, and two for notes of what failed.
 const COMMIT_CONNECTIONS: usize =
     intake::COMMITS_MAX + worker::TEAMS_AT_A_TIME + redeem::COMMITS_MAX + 2;
 const START_RETRY: Duration = Duration::from_secs(1);
@@ -257,18 +256,9 @@ impl Start<'_> {
         let db_pool_size = u16::try_from(COMMIT_CONNECTIONS)?;
         let commits = Db::new(&config::Store { db_pool_size, ..store.clone() })?;
         let addresses = Addresses { public: serve.public_url.clone() };
-        let coupons = coupons::Parts {
-            db: db.clone(),
-            commits: commits.clone(),
-            clock: clock.clone(),
-            tags: Arc::clone(&tags),
-            addresses: addresses.clone(),
-            pages: pages.clone(),
-            coupons_max: serve.team_coupons_max.into(),
-        };
-        let parts =
-            EventParts { db: &db, commits, clock: &clock, pages: &pages, streams: &streams };
-        let events = parts.start(tasks, reads, event_tokens(&secrets, &history, &clock), serve);
+        let parts = AreaParts { db: &db, commits, clock: &clock, pages: &pages, streams: &streams };
+        let coupons = parts.coupons(&tags, &addresses, serve);
+        let events = parts.events(tasks, reads, event_tokens(&secrets, &history, &clock), serve);
         let hints = Hints {
             db: db.clone(),
             listen: db::system_role(store)?,
@@ -323,24 +313,41 @@ impl Start<'_> {
             clock,
             retention,
         };
-        let coupons = coupons.service();
         Ok((Services { taps, tags: tag_service, keys, events, coupons, link }, drain))
     }
 }
 
-/// What the work on events is started from.
-struct EventParts<'a> {
+/// What the work on events and coupons is started from.
+struct AreaParts<'a> {
     db: &'a Db,
-    /// What takes events by `RecordEvents`, and what stores them, does not wait for a connection behind those who look.
+    /// What takes and stores events, and redeems coupons, does not wait for a connection behind those who look.
     commits: Db,
     clock: &'a Clock,
     pages: &'a Pages,
     streams: &'a Streams,
 }
 
-impl EventParts<'_> {
+impl AreaParts<'_> {
+    fn coupons(
+        &self,
+        tags: &Arc<TagDirectory>,
+        addresses: &Addresses,
+        serve: &config::Serve,
+    ) -> Coupons {
+        coupons::Parts {
+            db: self.db.clone(),
+            commits: self.commits.clone(),
+            clock: self.clock.clone(),
+            tags: Arc::clone(tags),
+            addresses: addresses.clone(),
+            pages: self.pages.clone(),
+            coupons_max: serve.team_coupons_max.into(),
+        }
+        .service()
+    }
+
     /// Starts what stores events in the background; returns what answers calls.
-    fn start(
+    fn events(
         &self,
         tasks: &mut JoinSet<()>,
         reads: Reads,

@@ -141,7 +141,7 @@ impl Import {
             self.report(place, &[bad]);
             return None;
         };
-        let mut fields = Fields { fields, prefix: "", bad: &mut bad };
+        let mut fields = Fields { members: fields, prefix: "", bad: &mut bad };
         let id = Some(fields.text("id")).filter(|id| !id.is_empty());
         let id = id.unwrap_or_else(|| fields.text("_id"));
         let new = fields.coupon();
@@ -152,12 +152,11 @@ impl Import {
         }
         let mut tags = Vec::new();
         for uid in &content.tag_uids {
-            match tag(uid) {
-                Some(tag) => tags.push(tag),
-                None => {
-                    let text = format!("names {}, which is no tag of the team", excerpt(uid));
-                    bad.push(Violation::new("tagUids", reasons::UNKNOWN_TAG, text));
-                }
+            if let Some(tag) = tag(uid) {
+                tags.push(tag);
+            } else {
+                let text = format!("names {}, which is no tag of the team", excerpt(uid));
+                bad.push(Violation::new("tagUids", reasons::UNKNOWN_TAG, text));
             }
         }
         let key = code_key(&content.couponcode);
@@ -221,17 +220,17 @@ fn camel(name: &str) -> String {
 /// The fields of an object, of whatever type somebody's program has written them: a number for a text, a text for a
 /// number, null for nothing.
 struct Fields<'a> {
-    fields: &'a Map<String, Value>,
+    members: &'a Map<String, Value>,
     prefix: &'a str,
     bad: &'a mut Vec<Violation>,
 }
 
 impl Fields<'_> {
     fn coupon(&mut self) -> tap_v1::NewCoupon {
-        let store = match self.fields.get("store") {
+        let store = match self.members.get("store") {
             None | Some(Value::Null) => None,
             Some(Value::Object(fields)) => {
-                let mut store = Fields { fields, prefix: "store.", bad: self.bad };
+                let mut store = Fields { members: fields, prefix: "store.", bad: self.bad };
                 Some(tap_v1::Store {
                     lat: store.number("lat"),
                     long: store.number("long"),
@@ -270,7 +269,7 @@ impl Fields<'_> {
     }
 
     fn text(&mut self, name: &str) -> String {
-        match self.fields.get(name) {
+        match self.members.get(name) {
             None | Some(Value::Null) => String::new(),
             Some(Value::String(text)) => text.clone(),
             Some(Value::Number(number)) => number.to_string(),
@@ -282,7 +281,7 @@ impl Fields<'_> {
     }
 
     fn number(&mut self, name: &str) -> Option<f64> {
-        let number = match self.fields.get(name) {
+        let number = match self.members.get(name) {
             None | Some(Value::Null) => return None,
             Some(Value::Number(number)) => number.as_f64(),
             Some(Value::String(text)) if text.is_empty() => return None,
@@ -296,7 +295,7 @@ impl Fields<'_> {
     }
 
     fn times(&mut self, name: &str) -> Option<i32> {
-        let times = match self.fields.get(name) {
+        let times = match self.members.get(name) {
             None | Some(Value::Null) => return None,
             Some(Value::Number(number)) => number.as_i64(),
             Some(Value::String(text)) => text.trim().parse().ok(),
@@ -310,7 +309,7 @@ impl Fields<'_> {
     }
 
     fn flag(&mut self, name: &str) -> bool {
-        match self.fields.get(name) {
+        match self.members.get(name) {
             None | Some(Value::Null) => false,
             Some(Value::Bool(flag)) => *flag,
             Some(_) => {
@@ -321,7 +320,7 @@ impl Fields<'_> {
     }
 
     fn texts(&mut self, name: &str) -> Vec<String> {
-        let texts = match self.fields.get(name) {
+        let texts = match self.members.get(name) {
             None | Some(Value::Null) => Some(Vec::new()),
             Some(Value::Array(texts)) => {
                 texts.iter().map(|text| text.as_str().map(str::to_owned)).collect()
@@ -340,7 +339,7 @@ impl Fields<'_> {
             Value::Number(_) | Value::Bool(_) => Some(value.to_string()),
             _ => None,
         };
-        let pairs = match self.fields.get(name) {
+        let pairs = match self.members.get(name) {
             None | Some(Value::Null) => Some(BTreeMap::new()),
             Some(Value::Object(pairs)) => {
                 // One without a value says nothing.

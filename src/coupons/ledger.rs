@@ -1,6 +1,6 @@
 //! The ledger of redemptions: shows and lists them, gives them back, and tells what stands against another one.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -128,7 +128,7 @@ impl Ledger {
                 return found.ok_or_else(no_such_redemption);
             }
             let change = Change { redeemed: -1, released: 1 };
-            store::count_redeemed(&write, team, &HashMap::from([(redemption.coupon, change)]))
+            store::count_redeemed(&write, team, &BTreeMap::from([(redemption.coupon, change)]))
                 .await?;
             let at = quarter_of(redemption.redeemed_at);
             let quarter = (at, redemption.coupon, redemption.tag);

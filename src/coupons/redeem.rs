@@ -5,7 +5,7 @@
 //! on whichever replica, has seen everything that was redeemed before.
 
 use std::{
-    collections::{HashMap, HashSet, hash_map::Entry},
+    collections::{BTreeMap, HashMap, HashSet, hash_map::Entry},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -150,9 +150,10 @@ impl Inner {
         let terms = store::lock_terms(write, team, &coupons).await?;
         // Only now: what was committed before the coupons were locked is seen.
         let requests: Vec<Uuid> = asked.iter().filter_map(|asked| asked.request_id).collect();
-        let before = match requests.is_empty() {
-            true => Vec::new(),
-            false => store::find_requests(write, team, &requests).await?,
+        let before = if requests.is_empty() {
+            Vec::new()
+        } else {
+            store::find_requests(write, team, &requests).await?
         };
         let limited = |asked: &&Asked| {
             terms.get(&asked.coupon).is_some_and(|(terms, _)| terms.max_per_subject.is_some())
@@ -163,12 +164,11 @@ impl Inner {
             .filter(|asked| !asked.subject.is_empty())
             .map(|asked| (asked.coupon, asked.subject.as_str()))
             .collect();
-        let subjects = match pairs.is_empty() {
-            true => HashMap::new(),
-            false => {
-                let pairs: Vec<_> = pairs.into_iter().collect();
-                store::count_subjects(write, team, &pairs).await?
-            }
+        let subjects = if pairs.is_empty() {
+            HashMap::new()
+        } else {
+            let pairs: Vec<_> = pairs.into_iter().collect();
+            store::count_subjects(write, team, &pairs).await?
         };
 
         let now = self.clock.now();
@@ -257,8 +257,8 @@ impl Decider {
     }
 
     /// What is to be counted of each coupon.
-    fn changes(&self) -> HashMap<Uuid, Change> {
-        let mut changes: HashMap<Uuid, Change> = HashMap::new();
+    fn changes(&self) -> BTreeMap<Uuid, Change> {
+        let mut changes: BTreeMap<Uuid, Change> = BTreeMap::new();
         for one in &self.new {
             changes.entry(one.coupon).or_default().redeemed += 1;
         }
@@ -266,8 +266,8 @@ impl Decider {
     }
 
     /// What is to be counted in the quarter of an hour.
-    fn quarters(&self) -> HashMap<store::Quarter, i64> {
-        let mut quarters = HashMap::new();
+    fn quarters(&self) -> BTreeMap<store::Quarter, i64> {
+        let mut quarters = BTreeMap::new();
         for one in &self.new {
             *quarters.entry((quarter_of(one.redeemed_at), one.coupon, one.tag)).or_default() += 1;
         }

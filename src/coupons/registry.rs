@@ -13,7 +13,7 @@ use super::{
     codes::Pattern,
     edit::Edit,
     model::{ANSWER_BYTES_MAX, BATCH_COUPONS_MAX, Content, Coupon, Filter, Order, Place, code_key},
-    store::coupons::{self as store, NewCoupon},
+    store::coupons::{self as store, NewCoupon, Part},
 };
 use crate::{
     clock::Clock,
@@ -45,7 +45,7 @@ pub struct Registry {
 pub enum Deleted {
     Gone,
     /// It was redeemed before.
-    Archived(Coupon),
+    Archived(Box<Coupon>),
 }
 
 impl Registry {
@@ -75,8 +75,8 @@ impl Registry {
         let tag = tags.and_then(|tags| tags.first().copied());
         let now = self.clock.now();
         let read = self.db.team(team).await?;
-        let (after, limit) = (page.after.as_ref(), page.limit());
-        let found = store::list_coupons(&read, team, filter, tag, order, after, limit, now).await?;
+        let part = Part { order, after: page.after.as_ref(), limit: page.limit(), now };
+        let found = store::list_coupons(&read, team, filter, tag, part).await?;
         read.end().await?;
         let total = found.len();
         let mut bytes = 0;
@@ -317,11 +317,11 @@ impl Registry {
         let work = async {
             let coupon = lock(&write, team, id, expected).await?;
             if coupon.archived_at.is_some() {
-                return Ok(Deleted::Archived(coupon));
+                return Ok(Deleted::Archived(Box::new(coupon)));
             }
             if coupon.has_history() {
                 let archived = store::archive_coupon(&write, team, id, self.clock.now()).await?;
-                return archived.map(Deleted::Archived).ok_or_else(gone);
+                return archived.map(Box::new).map(Deleted::Archived).ok_or_else(gone);
             }
             store::delete_coupon(&write, team, id).await?;
             Ok(Deleted::Gone)

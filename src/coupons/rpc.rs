@@ -158,7 +158,7 @@ impl coupons_server::Coupons for Coupons {
         let deleted = self.registry.delete(caller.team, id, expected(&request.etag)).await?;
 
         let archived = match &deleted {
-            Deleted::Archived(coupon) => Some(coupon),
+            Deleted::Archived(coupon) => Some(&**coupon),
             Deleted::Gone => None,
         };
         let mut response = Response::new(self.show().delete_response(archived));

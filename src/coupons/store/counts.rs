@@ -64,7 +64,7 @@ async fn count(
     wanted: &Wanted,
     sql: db::Sql,
 ) -> Result<Vec<Counted>, Error> {
-    let Some((starts, first, last)) = parts(bounds) else { return Ok(Vec::new()) };
+    let Some(Buckets { starts, first, last }) = Buckets::of(bounds) else { return Ok(Vec::new()) };
     let tags = wanted.tags.as_deref().map(numbers);
     let params: db::Params<'_> = &[
         &team.0,
@@ -96,7 +96,7 @@ pub async fn count_sessions(
     bounds: &[DateTime<Utc>],
     tags: Option<&[TagId]>,
 ) -> Result<Vec<(usize, i64)>, Error> {
-    let Some((starts, first, last)) = parts(bounds) else { return Ok(Vec::new()) };
+    let Some(Buckets { starts, first, last }) = Buckets::of(bounds) else { return Ok(Vec::new()) };
     let tags = tags.map(numbers);
     let params: db::Params<'_> = &[&team.0, &starts, &first, &last, &tags];
     let rows = read.query(sql!("coupons/count_sessions"), params).await?;
@@ -114,17 +114,26 @@ pub async fn count_views(
     coupon: Option<Uuid>,
     tags: Option<&[TagId]>,
 ) -> Result<Vec<(usize, i64)>, Error> {
-    let Some((starts, first, last)) = parts(bounds) else { return Ok(Vec::new()) };
+    let Some(Buckets { starts, first, last }) = Buckets::of(bounds) else { return Ok(Vec::new()) };
     let (coupon, tags) = (coupon.map(|id| id.to_string()), tags.map(numbers));
     let params: db::Params<'_> = &[&team.0, &starts, &first, &last, &coupon, &tags];
     let rows = read.query(sql!("coupons/count_views"), params).await?;
     Ok(rows.iter().map(|row| (bucket(row), row.get("views"))).collect())
 }
 
-/// Where the buckets begin, where the first does, and where the last one ends.
-fn parts(bounds: &[DateTime<Utc>]) -> Option<(&[DateTime<Utc>], DateTime<Utc>, DateTime<Utc>)> {
-    let (last, starts) = bounds.split_last()?;
-    Some((starts, *starts.first()?, *last))
+/// Where buckets begin, where the first does, and where the last one ends.
+struct Buckets<'a> {
+    starts: &'a [DateTime<Utc>],
+    first: DateTime<Utc>,
+    last: DateTime<Utc>,
+}
+
+impl<'a> Buckets<'a> {
+    /// Those between bounds; `None` where there are none.
+    fn of(bounds: &'a [DateTime<Utc>]) -> Option<Self> {
+        let (last, starts) = bounds.split_last()?;
+        Some(Self { starts, first: *starts.first()?, last: *last })
+    }
 }
 
 /// Statements count them from 1 on.

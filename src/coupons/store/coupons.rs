@@ -219,6 +219,16 @@ pub async fn delete_coupon(write: &Write, team: TeamId, id: Uuid) -> Result<(), 
     Ok(())
 }
 
+/// Which part of a list, in which order, at which instant.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    pub order: Order,
+    /// `None`: from the beginning.
+    pub after: Option<&'a Place>,
+    pub limit: i64,
+    pub now: DateTime<Utc>,
+}
+
 /// A page of coupons, each with the place after it.
 ///
 /// # Errors
@@ -228,10 +238,7 @@ pub async fn list_coupons(
     team: TeamId,
     filter: &Filter,
     tag: Option<TagId>,
-    order: Order,
-    after: Option<&Place>,
-    limit: i64,
-    now: DateTime<Utc>,
+    Part { order, after, limit, now }: Part<'_>,
 ) -> Result<Vec<(Coupon, Place)>, Error> {
     let state = match filter.state {
         StateFilter::Any => None,

@@ -1,6 +1,6 @@
 //! The ledger of redemptions, and what is counted of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 use tokio_postgres::Row;
@@ -118,7 +118,7 @@ pub struct Change {
 pub async fn count_redeemed(
     write: &Write,
     team: TeamId,
-    changes: &HashMap<Uuid, Change>,
+    changes: &BTreeMap<Uuid, Change>,
 ) -> Result<(), Error> {
     let coupons: Vec<Uuid> = changes.keys().copied().collect();
     let redeemed: Vec<i64> = changes.values().map(|change| change.redeemed).collect();
@@ -138,7 +138,7 @@ pub type Quarter = (DateTime<Utc>, Uuid, Option<TagId>);
 pub async fn count_quarters(
     write: &Write,
     team: TeamId,
-    changes: &HashMap<Quarter, i64>,
+    changes: &BTreeMap<Quarter, i64>,
 ) -> Result<(), Error> {
     let quarters: Vec<DateTime<Utc>> = changes.keys().map(|(quarter, ..)| *quarter).collect();
     let coupons: Vec<Uuid> = changes.keys().map(|(_, coupon, _)| *coupon).collect();

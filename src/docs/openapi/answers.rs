@@ -200,6 +200,7 @@ const RPCS: &[Rpc] = &[
 
 /// What a call looks like, as far as it decides which errors can come.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each question")]
 pub(super) struct Shape {
     pub route: Route,
     pub has_path_parameters: bool,

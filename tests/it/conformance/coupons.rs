@@ -210,7 +210,7 @@ fn batches() -> Vec<Case> {
             .by_chance(&["coupons[].id", "coupons[].selfLink"])
             .has(&[("/coupons/0/couponcode", json!("A"))]),
         case("again", "Coupons/BatchCreateCoupons", once)
-            .after(&[before.clone()])
+            .after(std::slice::from_ref(&before))
             .has(&[("/coupons/0/id", json!("<one>"))]),
         case(
             "another one by the same id",
@@ -254,7 +254,7 @@ fn generations() -> Vec<Case> {
         generate("three", json!({})).by_chance(chance),
         generate("of a pattern", json!({"pattern": "☕-####-#", "count": 2})).by_chance(chance),
         generate("others by the same id", json!({"requestId": REQUEST, "count": 4}))
-            .after(&[before.clone()])
+            .after(std::slice::from_ref(&before))
             .error(Code::AlreadyExists, "REQUEST_ID_USED"),
         case(
             "one, again",
