@@ -19,6 +19,7 @@ pub const MIGRATIONS: &[(&str, &str)] = &[
     ("V7__access", include_str!("../sql/schema/0007_access.sql")),
     ("V8__events", include_str!("../sql/schema/0008_events.sql")),
     ("V9__coupons", include_str!("../sql/schema/0009_coupons.sql")),
+    ("V10__tap_ids", include_str!("../sql/schema/0010_tap_ids.sql")),
 ];
 
 /// Migrates the database, and says what it did.

@@ -9,7 +9,8 @@ where
         select from taps
         where
             taps.team_id = $1 and taps.tap_id = sessions.tap_id and taps.tag_id = any ($5)
-            -- A clock may be ahead by an hour.
+            -- The same bounds for all, by which partitions are left out. A clock may be ahead by an hour.
+            and tapped_at >= $3::timestamptz - interval '30 days' and tapped_at < $4::timestamptz + interval '1 hour'
             and tapped_at between sessions.created_at - interval '30 days' and sessions.created_at + interval '1 hour'
     ))
 group by 1

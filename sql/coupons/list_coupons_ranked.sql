@@ -1,5 +1,6 @@
 -- coupons.list_coupons_ranked
 -- A page of coupons in an order that is made for each: by a number, then a text, then the id.
+-- As many as take no more than 2 MiB together, and at least one; `found` is how many there are without that bound.
 -- $1 team_id  $2 at most  $3 now  $4 VALID, INVALID or a state; null: any  $5 category; null: any
 -- $6 merchant; null: any  $7 code_key; null: any  $8 tag_id; null: any  $9 archived ones, too
 -- $10, $11 latitude and longitude of a point; null: none  $12 kilometres from there at most
@@ -44,12 +45,24 @@ with found as (
     from found
     where $10::double precision is null or distance_km <= $12::double precision
 ), page as (
-    select * from ranked
+    select coupon_id, distance_km, rank_number, rank_text,
+        octet_length(couponcode) + octet_length(category) + octet_length(title) + octet_length(description)
+            + octet_length(merchant) + octet_length(store_city) + octet_length(store_phone) + octet_length(store_state)
+            + octet_length(store_street) + octet_length(store_zip) + octet_length(metadata::text)
+            -- Names, dates and numbers; uids of up to 64 characters.
+            + 600 + 67 * cardinality(tag_ids) as bytes
+    from ranked
     where
         $14::bigint is null
         or (rank_number, rank_text collate "C", coupon_id) > ($14, $15::text collate "C", $16::uuid)
     order by rank_number, rank_text collate "C", coupon_id
     limit $2
+), measured as (
+    select
+        coupon_id, distance_km, rank_number, rank_text,
+        count(*) over () as found,
+        sum(bytes) over (order by rank_number, rank_text collate "C", coupon_id) - bytes as before
+    from page
 )
 select
     coupon_id, created_at, updated_at, archived_at, version, couponcode, category, title, description, merchant,
@@ -59,6 +72,7 @@ select
         select uid from tags
         where tags.team_id = coupons.team_id and tag_id = any (tag_ids) order by uid collate "C"
     ) as tag_uids,
-    distance_km, rank_number, rank_text
-from page as coupons
+    distance_km, rank_number, rank_text, found
+from measured join coupons using (coupon_id)
+where team_id = $1 and before < 2097152
 order by rank_number, rank_text collate "C", coupon_id

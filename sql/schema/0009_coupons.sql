@@ -109,6 +109,8 @@ create table redemptions (
 
 create index redemptions_redeemed_at_idx on redemptions (team_id, redeemed_at, redemption_id);
 create index redemptions_coupon_idx on redemptions (team_id, coupon_id, redeemed_at, redemption_id);
+create index redemptions_released_idx on redemptions (team_id, redeemed_at, redemption_id)
+    where released_at is not null;
 create index redemptions_subject_idx on redemptions (team_id, coupon_id, subject)
     where released_at is null and subject <> '';
 
@@ -134,13 +136,6 @@ create table redemption_quarters (
 comment on table redemption_quarters is
     'redemptions that were not given back, by the quarter of an hour in which they were made';
 comment on column redemption_quarters.tag_id is 'as of redemptions';
-
--- A tap by its id alone: of a redemption, and of a session.
-create index taps_tap_idx on taps (team_id, tap_id);
-
--- Views of coupons, for the funnel.
-create index events_coupon_views_idx on events (team_id, (coalesce(data ->> 'coupon_id', data ->> 'couponId')), occurred_at)
-    where category = 'coupon' and name = 'viewed' and deleted_at is null;
 
 alter table coupons enable row level security;
 alter table redemptions enable row level security;

@@ -1,6 +1,6 @@
 //! Codes that are made by chance.
 
-use super::model::CODE_CHARS_MAX;
+use super::model::{CODE_CHARS_MAX, code_key};
 use crate::error::Error;
 
 /// Letters and digits that people do not take for one another.
@@ -9,7 +9,7 @@ pub const ALPHABET: &[u8; 31] = b"23456789ABCDEFGHJKMNPQRSTUVWXYZ";
 pub const PLACEHOLDER: char = '#';
 /// Where no pattern is asked for.
 pub const PATTERN: &str = "####-####-####";
-/// Codes that there are for each one that is in use, at least: of a thousand guesses less than one is right.
+/// Codes that a pattern makes for each one that is in use, at least: of a thousand guesses one is right.
 const CODES_FOR_EACH: f64 = 1_000.0;
 
 /// How codes are made.
@@ -33,6 +33,20 @@ impl Pattern {
         let codes = f64::from(u32::try_from(codes).unwrap_or(u32::MAX));
         let all = f64::from(31).powi(i32::try_from(places).unwrap_or(i32::MAX));
         all >= codes * CODES_FOR_EACH
+    }
+
+    /// What codes of it are like in one case, as SQL has it.
+    #[must_use]
+    pub fn like(&self) -> String {
+        let mut like = String::new();
+        for c in code_key(&self.0).chars() {
+            match c {
+                PLACEHOLDER => like.push('_'),
+                '_' | '%' | '\\' => like.extend(['\\', c]),
+                c => like.push(c),
+            }
+        }
+        like
     }
 
     /// A code.
@@ -86,6 +100,11 @@ mod tests {
         assert!(room("###", 29) && !room("###", 30));
         assert!(room(PATTERN, 1_000));
         assert!(room(&"#".repeat(64), usize::MAX));
+    }
+
+    #[test]
+    fn what_stands_for_itself_does_so_in_sql() {
+        assert_eq!(Pattern::parse(r"A_%\#-##").unwrap().like(), r"a\_\%\\_-__");
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! Counts redemptions, by bucket and by coupon or tag, in one snapshot of the store.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
+    model::Split,
     registry::no_such_coupon,
     store::{
         counts::{self as store, Wanted},
@@ -43,14 +47,6 @@ pub struct Question {
     pub split: Split,
 }
 
-/// What the counts are split by: so many groups are named, as the query has it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Split {
-    None,
-    Coupon,
-    Tag,
-}
-
 impl Counter {
     /// Counts redemptions that were not given back.
     ///
@@ -81,18 +77,24 @@ impl Counter {
         if coupons::find_coupons(read, team, named).await?.len() < named.len() {
             return Err(no_such_coupon());
         }
+        let groups = match query.group_by {
+            GroupBy::Tag { limit } if *split != Split::None => limit,
+            _ => 0,
+        };
         let wanted = Wanted {
             coupons: Some(named.clone()).filter(|named| !named.is_empty()),
             tags,
-            by_coupon: *split == Split::Coupon,
-            by_tag: *split == Split::Tag,
+            split: *split,
+            groups,
         };
         let width = bounds.len().saturating_sub(1);
         let mut counts = vec![0; width];
-        let mut parts: HashMap<Key, Vec<i64>> = HashMap::new();
+        // The rest last.
+        let mut parts: BTreeMap<(bool, Option<i64>), Part> = BTreeMap::new();
         for cell in count_between(read, team, &bounds, &wanted).await? {
-            let part = parts.entry((cell.coupon, cell.tag)).or_insert_with(|| vec![0; width]);
-            for counts in [&mut counts, part] {
+            let new = || Part { coupon: cell.coupon, tag: cell.tag, counts: vec![0; width] };
+            let part = parts.entry((cell.rank.is_none(), cell.rank)).or_insert_with(new);
+            for counts in [&mut counts, &mut part.counts] {
                 if let Some(count) = counts.get_mut(cell.bucket) {
                     *count += cell.redemptions;
                 }
@@ -100,12 +102,12 @@ impl Counter {
         }
         let groups = match *split {
             Split::None => Vec::new(),
-            Split::Coupon | Split::Tag => self.groups(read, team, parts, query).await?,
+            split => self.groups(read, team, parts.into_values().collect(), split).await?,
         };
         let comparison = match buckets::earlier_bounds(query, &bounds) {
             Some(bounds) => {
                 let mut counts = vec![0; bounds.len().saturating_sub(1)];
-                let wanted = Wanted { by_coupon: false, by_tag: false, ..wanted };
+                let wanted = Wanted { split: Split::None, ..wanted };
                 for cell in count_between(read, team, &bounds, &wanted).await? {
                     if let Some(count) = counts.get_mut(cell.bucket) {
                         *count += cell.redemptions;
@@ -118,60 +120,34 @@ impl Counter {
         Ok(Counts { bounds, counts, groups, comparison, revision: 0 })
     }
 
-    /// The largest groups with their names, and the rest in one.
+    /// The groups with their names, and the rest.
     async fn groups(
         &self,
         read: &TeamRead,
         team: TeamId,
-        parts: HashMap<Key, Vec<i64>>,
-        query: &Query,
+        parts: Vec<Part>,
+        split: Split,
     ) -> Result<Vec<Group>, Error> {
-        let limit = match query.group_by {
-            GroupBy::Tag { limit } => limit,
-            _ => 0,
+        let ids: Vec<Uuid> = match split {
+            Split::Coupon => parts.iter().filter_map(|part| part.coupon).collect(),
+            _ => Vec::new(),
         };
-        let mut parts: Vec<(Key, i64, Vec<i64>)> = parts
-            .into_iter()
-            .map(|(key, counts)| (key, counts.iter().sum(), counts))
-            .filter(|(_, total, _)| *total != 0)
-            .collect();
-        parts.sort_by_key(|(key, total, _)| (std::cmp::Reverse(*total), *key));
-        let rest = parts.split_off(limit.min(parts.len()));
-        let ids: Vec<Uuid> = parts.iter().filter_map(|((coupon, _), ..)| *coupon).collect();
         let titles: HashMap<Uuid, String> = coupons::find_coupons(read, team, &ids)
             .await?
             .into_iter()
             .map(|named| (named.id, named.title))
             .collect();
-        let mut groups: Vec<Group> = parts
-            .into_iter()
-            .map(|((coupon, tag), total, counts)| {
-                let (key, label) = match (coupon, tag) {
-                    (Some(coupon), _) => {
-                        (coupon.to_string(), titles.get(&coupon).cloned().unwrap_or_default())
-                    }
-                    (None, tag) => self.name(team, tag),
-                };
-                Group { key, label, other: false, total, counts }
-            })
-            .collect();
-        if let Some(((_, first, counts), more)) = rest.split_first() {
-            let mut other = Group {
-                key: String::new(),
-                label: String::new(),
-                other: true,
-                total: *first,
-                counts: counts.clone(),
-            };
-            for (_, total, counts) in more {
-                other.total += total;
-                for (sum, count) in other.counts.iter_mut().zip(counts) {
-                    *sum += count;
+        let group = |Part { coupon, tag, counts }: Part| {
+            let (key, label) = match (split, coupon) {
+                (Split::Coupon, Some(coupon)) => {
+                    (coupon.to_string(), titles.get(&coupon).cloned().unwrap_or_default())
                 }
-            }
-            groups.push(other);
-        }
-        Ok(groups)
+                _ => self.name(team, tag),
+            };
+            let (other, total) = (coupon.is_none(), counts.iter().sum());
+            Group { key, label, other, total, counts }
+        };
+        Ok(parts.into_iter().map(group).collect())
     }
 
     /// Uid and label of a tag; empty for none that is known.
@@ -181,8 +157,13 @@ impl Counter {
     }
 }
 
-/// A coupon, or a tag, or neither.
-type Key = (Option<Uuid>, Option<TagId>);
+/// A group, or the rest, which has neither coupon nor tag.
+#[derive(Debug)]
+struct Part {
+    coupon: Option<Uuid>,
+    tag: Option<TagId>,
+    counts: Vec<i64>,
+}
 
 /// Counts redemptions between bounds: by the quarter of an hour where that tells them apart.
 ///
@@ -197,8 +178,8 @@ pub async fn count_between(
     let whole = |at: &DateTime<Utc>| {
         at.timestamp().rem_euclid(QUARTER_SECONDS) == 0 && at.timestamp_subsec_nanos() == 0
     };
-    // Where the earlier range has buckets that are empty, bounds come twice.
-    if bounds.iter().all(whole) {
+    // Of some coupons the ledger has an index, and the roll-up none.
+    if bounds.iter().all(whole) && wanted.coupons.is_none() {
         store::count_rolled_up(read, team, bounds, wanted).await
     } else {
         store::count_ledger(read, team, bounds, wanted).await

@@ -433,3 +433,12 @@ pub struct Place {
     pub text: String,
     pub id: Uuid,
 }
+
+/// What counts of redemptions are split by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Split {
+    #[default]
+    None,
+    Coupon,
+    Tag,
+}

@@ -12,8 +12,8 @@ use uuid::Uuid;
 use super::{
     codes::Pattern,
     edit::Edit,
-    model::{ANSWER_BYTES_MAX, BATCH_COUPONS_MAX, Content, Coupon, Filter, Order, Place, code_key},
-    store::coupons::{self as store, NewCoupon, Part},
+    model::{BATCH_COUPONS_MAX, Content, Coupon, Filter, Order, Place, code_key},
+    store::coupons::{self as store, Found, NewCoupon, Part},
 };
 use crate::{
     clock::Clock,
@@ -78,15 +78,8 @@ impl Registry {
         let part = Part { order, after: page.after.as_ref(), limit: page.limit(), now };
         let found = store::list_coupons(&read, team, filter, tag, part).await?;
         read.end().await?;
-        let total = found.len();
-        let mut bytes = 0;
-        let mut fits = |(coupon, _): &(Coupon, Place)| {
-            bytes += coupon.content.bytes();
-            bytes <= ANSWER_BYTES_MAX
-        };
-        // One alone always does.
-        let found = found.into_iter().take_while(|one| fits(one)).collect();
-        Ok(page.cut_of(found, total))
+        let Found { coupons, found } = found;
+        Ok(page.cut_of(coupons, found))
     }
 
     /// Makes coupons, all or none, and keeps the answer under the id of the request if it has one. A request
@@ -245,8 +238,10 @@ impl Registry {
         expected: Expected,
         edit: &Edit,
     ) -> Result<Coupon, Error> {
-        let named = edit.tag_uids.clone().unwrap_or_default();
-        self.tags.resolve(team, &named).await?;
+        let tags = match &edit.tag_uids {
+            Some(uids) => Some(self.tags.resolve(team, uids).await?.unwrap_or_default()),
+            None => None,
+        };
         let write = self.db.team_write(team).await?;
         let work = async {
             if edit.couponcode.is_some() {
@@ -264,9 +259,8 @@ impl Registry {
                 return Ok(before);
             }
             self.check(&write, team, &before, &after).await?;
-            let tags = self.tag_ids(team, &after).await?;
-            let changed =
-                store::update_coupon(&write, team, id, self.clock.now(), &after, &tags).await?;
+            let (now, tags) = (self.clock.now(), tags.as_deref());
+            let changed = store::update_coupon(&write, team, id, now, &after, tags).await?;
             changed.ok_or_else(gone)
         };
         let done = work.await;
@@ -349,6 +343,11 @@ async fn fresh_codes(
     count: usize,
 ) -> Result<Vec<String>, Error> {
     let mut fresh: HashMap<String, String> = HashMap::new();
+    // Of what could be made a small part only may be in use, or codes could be guessed.
+    let used = store::count_codes(write, team, &pattern.like()).await?;
+    if !pattern.has_room_for(used.saturating_add(count)) {
+        return Err(codes_used_up());
+    }
     for _ in 0..CODE_TRIES {
         let mut made = HashMap::new();
         while fresh.len() + made.len() < count.min(BATCH_COUPONS_MAX) {
@@ -365,10 +364,14 @@ async fn fresh_codes(
             return Ok(fresh.into_values().collect());
         }
     }
-    Err(Error::FailedPrecondition {
+    Err(codes_used_up())
+}
+
+fn codes_used_up() -> Error {
+    Error::FailedPrecondition {
         reason: reasons::CODES_USED_UP,
         message: "too many codes of this pattern are in use: take a longer one".to_owned(),
-    })
+    }
 }
 
 /// A coupon as it is when it was just made.

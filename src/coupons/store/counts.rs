@@ -5,6 +5,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use crate::{
+    coupons::model::Split,
     db::{self, TeamRead},
     error::Error,
     ids::{TagId, TeamId},
@@ -18,14 +19,17 @@ pub struct Wanted {
     pub coupons: Option<Vec<Uuid>>,
     /// `None`: of any, and of none.
     pub tags: Option<Vec<TagId>>,
-    pub by_coupon: bool,
-    pub by_tag: bool,
+    pub split: Split,
+    /// Groups that are told apart.
+    pub groups: usize,
 }
 
-/// Redemptions of a bucket, from 0 on, of a coupon and a tag where these are told apart.
+/// Redemptions of a bucket, from 0 on: of a group, or of all others together.
 #[derive(Clone, Copy, Debug)]
 pub struct Counted {
     pub bucket: usize,
+    /// The place of the group, from 1 on.
+    pub rank: Option<i64>,
     pub coupon: Option<Uuid>,
     pub tag: Option<TagId>,
     pub redemptions: i64,
@@ -66,19 +70,14 @@ async fn count(
 ) -> Result<Vec<Counted>, Error> {
     let Some(Buckets { starts, first, last }) = Buckets::of(bounds) else { return Ok(Vec::new()) };
     let tags = wanted.tags.as_deref().map(numbers);
-    let params: db::Params<'_> = &[
-        &team.0,
-        &starts,
-        &first,
-        &last,
-        &wanted.coupons,
-        &tags,
-        &wanted.by_coupon,
-        &wanted.by_tag,
-    ];
+    let (by_coupon, by_tag) = (wanted.split == Split::Coupon, wanted.split == Split::Tag);
+    let groups = i64::try_from(wanted.groups).unwrap_or(i64::MAX);
+    let params: db::Params<'_> =
+        &[&team.0, &starts, &first, &last, &wanted.coupons, &tags, &by_coupon, &by_tag, &groups];
     let rows = read.query(sql, params).await?;
     let counted = |row: &Row| Counted {
         bucket: bucket(row),
+        rank: row.get("rank"),
         coupon: row.get("coupon_id"),
         tag: row.get::<_, Option<i32>>("tag_id").map(TagId),
         redemptions: row.get("redemptions"),

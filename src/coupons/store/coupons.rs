@@ -45,6 +45,16 @@ pub async fn find_codes(
     Ok(rows.iter().map(|row| (row.get("code_key"), row.get("coupon_id"))).collect())
 }
 
+/// How many codes of coupons that are not archived are of a pattern.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn count_codes(write: &Write, team: TeamId, like: &str) -> Result<usize, Error> {
+    let rows = write.query(sql!("coupons/count_codes"), &[&team.0, &like]).await?;
+    let codes = rows.first().map_or(0, |row| row.get::<_, i64>("codes"));
+    Ok(usize::try_from(codes).unwrap_or_default())
+}
+
 /// What a coupon is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Named {
@@ -153,7 +163,7 @@ pub async fn lock_coupon(write: &Write, team: TeamId, id: Uuid) -> Result<Option
     rows.first().map(coupon).transpose()
 }
 
-/// Changes a coupon that is locked; returns it as it is then.
+/// Changes a coupon that is locked; returns it as it is then. Without tags these stay as they are.
 ///
 /// # Errors
 /// As [`db::query`].
@@ -163,9 +173,9 @@ pub async fn update_coupon(
     id: Uuid,
     now: DateTime<Utc>,
     content: &Content,
-    tags: &[TagId],
+    tags: Option<&[TagId]>,
 ) -> Result<Option<Coupon>, Error> {
-    let tags: Vec<i32> = tags.iter().map(|tag| tag.0).collect();
+    let tags: Option<Vec<i32>> = tags.map(|tags| tags.iter().map(|tag| tag.0).collect());
     let metadata = serde_json::to_string(&content.metadata).map_err(Error::internal)?;
     let params: db::Params<'_> = &[
         &team.0,
@@ -229,7 +239,26 @@ pub struct Part<'a> {
     pub now: DateTime<Utc>,
 }
 
-/// A page of coupons, each with the place after it.
+/// The coupons of a page, as many as are not too large together, each with the place after it.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub coupons: Vec<(Coupon, Place)>,
+    /// How many there are, were they not too large.
+    pub found: usize,
+}
+
+impl Found {
+    fn new(
+        rows: &[Row],
+        placed: impl Fn(&Row) -> Result<(Coupon, Place), Error>,
+    ) -> Result<Self, Error> {
+        let coupons = rows.iter().map(placed).collect::<Result<_, _>>()?;
+        let found = rows.first().map_or(0, |row| row.get::<_, i64>("found"));
+        Ok(Self { coupons, found: usize::try_from(found).unwrap_or_default() })
+    }
+}
+
+/// A page of coupons.
 ///
 /// # Errors
 /// As [`db::query`].
@@ -239,7 +268,7 @@ pub async fn list_coupons(
     filter: &Filter,
     tag: Option<TagId>,
     Part { order, after, limit, now }: Part<'_>,
-) -> Result<Vec<(Coupon, Place)>, Error> {
+) -> Result<Found, Error> {
     let state = match filter.state {
         StateFilter::Any => None,
         StateFilter::Valid => Some("VALID"),
@@ -269,7 +298,7 @@ pub async fn list_coupons(
             let place = Place { number, text: String::new(), id: coupon.id };
             Ok((coupon, place))
         };
-        return rows.iter().map(placed).collect();
+        return Found::new(&rows, placed);
     }
     let order = match order {
         Order::NewestFirst => "newest",
@@ -291,7 +320,7 @@ pub async fn list_coupons(
         let place = Place { number, text, id: coupon.id };
         Ok((coupon, place))
     };
-    rows.iter().map(placed).collect()
+    Found::new(&rows, placed)
 }
 
 fn coupon(row: &Row) -> Result<Coupon, Error> {

@@ -4,9 +4,9 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     coupons::{
-        count::{Question, Split},
+        count::Question,
         funnel::{Funnel, Of, Stages},
-        model::QUERY_COUPONS_MAX,
+        model::{QUERY_COUPONS_MAX, Split},
     },
     error::{Error, Violation},
     proto::tap_v1::{
