@@ -89,8 +89,8 @@ const ROUTES: &[(&str, Route)] = &[
     ("/tap.v1.Coupons/CheckCoupon", Route::Key(Scope::CouponsRedeem, Class::Read)),
     ("/tap.v1.Coupons/RedeemCoupon", Route::Key(Scope::CouponsRedeem, Class::Write)),
     ("/tap.v1.Coupons/ReleaseRedemption", Route::Key(Scope::CouponsRedeem, Class::Write)),
-    ("/tap.v1.Coupons/GetRedemption", Route::Key(Scope::CouponsRead, Class::Read)),
-    ("/tap.v1.Coupons/ListRedemptions", Route::Key(Scope::CouponsRead, Class::Read)),
+    ("/tap.v1.Coupons/GetRedemption", Route::Key(Scope::CouponsWrite, Class::Read)),
+    ("/tap.v1.Coupons/ListRedemptions", Route::Key(Scope::CouponsWrite, Class::Read)),
     ("/tap.v1.Coupons/QueryRedemptions", Route::Key(Scope::CouponsRead, Class::Query)),
     // It needs those of taps and events, besides.
     ("/tap.v1.Coupons/QueryFunnel", Route::Key(Scope::CouponsRead, Class::Query)),

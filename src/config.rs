@@ -33,7 +33,8 @@ pub struct Store {
     #[arg(long, env = "TAP_DB_SYSTEM_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     pub db_system_password: Option<String>,
 
-    /// Connections that each of the two roles keeps at most, and eight more for events.
+    /// Connections that each of the two roles keeps at most, and fourteen more of one of them for events and
+    /// redemptions.
     #[arg(long, env = "TAP_DB_POOL_SIZE", default_value_t = 16, value_name = "COUNT",
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub db_pool_size: u16,
@@ -104,7 +105,7 @@ pub struct Serve {
 
     /// Coupons that a team may have, archived ones included. seed is not held to it.
     #[arg(long, env = "TAP_TEAM_COUPONS_MAX", default_value_t = 100_000, value_name = "COUNT",
-          value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub team_coupons_max: u32,
 
     /// Proxies in front of Envoy, each of which adds the address of its caller to x-forwarded-for. By that

@@ -98,7 +98,7 @@ const SESSIONS_MADE: usize = 3;
 const EVENT_COUNTS: usize = 3;
 /// Connections for events and redemptions: one for each commit that is under way, and two for notes of what failed.
 const COMMIT_CONNECTIONS: usize =
-    intake::COMMITS_MAX + worker::TEAMS_AT_A_TIME + redeem::COMMITS_MAX + 2;
+    intake::COMMITS_MAX + worker::TEAMS_AT_A_TIME + redeem::COMMITS_MAX + coupons::RELEASES + 2;
 const START_RETRY: Duration = Duration::from_secs(1);
 /// How long the last taps of the tap URL may take to be written when the service stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);

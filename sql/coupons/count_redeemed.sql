@@ -4,3 +4,4 @@
 update coupons set redeemed = coupons.redeemed + change.redeemed, released = coupons.released + change.released
 from unnest($2::uuid[], $3::bigint[], $4::bigint[]) as change (coupon_id, redeemed, released)
 where team_id = $1 and coupons.coupon_id = change.coupon_id
+returning 1

@@ -3,3 +3,4 @@
 -- $1 team_id  $2 quarter  $3 coupon_id  $4 tag_id
 update redemption_quarters set redemptions = redemptions - 1
 where team_id = $1 and quarter = $2 and coupon_id = $3 and tag_id = $4
+returning 1

@@ -43,9 +43,9 @@ pub enum Scope {
     EventsRead,
     /// Send events and change them; set event types and settings; send refused events again.
     EventsWrite,
-    /// Look at coupons and redemptions, and count these.
+    /// Look at coupons, and count redemptions.
     CouponsRead,
-    /// Make, change and delete coupons.
+    /// Make, change and delete coupons, and look at redemptions: they say who redeemed.
     CouponsWrite,
     /// Redeem coupons, and give redemptions back.
     CouponsRedeem,

@@ -1,12 +1,16 @@
 //! The ledger of redemptions: shows and lists them, gives them back, and tells what stands against another one.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
-    model::{Coupon, Obstacle, Redemption, Subject, TAP_AGE_MAX},
+    model::{Coupon, Obstacle, Redemption, Subject},
     registry::no_such_coupon,
     store::{
         coupons,
@@ -17,7 +21,7 @@ use crate::{
     clock::Clock,
     db::Db,
     error::Error,
-    ids::{TagId, TeamId},
+    ids::TeamId,
     paging::{Listed, Page, TimePlace},
     reasons,
     taps::buckets::quarter_of,
@@ -27,6 +31,10 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Ledger {
     pub db: Db,
+    /// By which redemptions are given back, so many at a time: writes are let in by the dozen, and each would hold a
+    /// connection of those who look.
+    pub commits: Db,
+    pub releases: Arc<Semaphore>,
     pub clock: Clock,
 }
 
@@ -44,6 +52,17 @@ pub struct Check {
 }
 
 impl Ledger {
+    /// The coupon that has this code, in one case, and is not archived.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; as [`crate::db::query`].
+    pub async fn find(&self, team: TeamId, key: &str) -> Result<Uuid, Error> {
+        let read = self.commits.team(team).await?;
+        let found = coupons::find_codes(&read, team, &[key.to_owned()]).await?;
+        read.end().await?;
+        found.get(key).copied().ok_or_else(no_such_coupon)
+    }
+
     /// Whether a coupon can be redeemed, by a subject if one is named.
     ///
     /// # Errors
@@ -69,17 +88,6 @@ impl Ledger {
             remaining: terms.remaining(),
             remaining_for_subject: terms.max_per_subject.filter(|_| named).map(for_subject),
         })
-    }
-
-    /// The tag of a tap that was recorded, and is not too old.
-    ///
-    /// # Errors
-    /// As [`crate::db::query`].
-    pub async fn tag_of_tap(&self, team: TeamId, tap: Uuid) -> Result<Option<TagId>, Error> {
-        let read = self.db.team(team).await?;
-        let found = store::find_tap(&read, team, tap, self.clock.now() - TAP_AGE_MAX).await?;
-        read.end().await?;
-        Ok(found)
     }
 
     /// A redemption.
@@ -116,7 +124,8 @@ impl Ledger {
     /// # Errors
     /// [`Error::NotFound`]; as [`crate::db::query`].
     pub async fn release(&self, team: TeamId, id: Uuid) -> Result<Redemption, Error> {
-        let write = self.db.team_write(team).await?;
+        let _turn = self.releases.acquire().await.map_err(Error::internal)?;
+        let write = self.commits.team_write(team).await?;
         let work = async {
             let found = store::get_redemption(&write, team, id).await?;
             let redemption = found.ok_or_else(no_such_redemption)?;

@@ -41,12 +41,14 @@ use crate::{
 
 /// Counts of redemptions that are under way at a time.
 const COUNTS: usize = 3;
+/// Redemptions that are given back at a time.
+pub const RELEASES: usize = 2;
 
 /// What the service is made of.
 #[derive(Debug)]
 pub struct Parts {
     pub db: Db,
-    /// Redeeming does not wait for a connection behind those who look.
+    /// Redeeming, and giving back, does not wait for a connection behind those who look.
     pub commits: Db,
     pub clock: Clock,
     pub tags: Arc<TagDirectory>,
@@ -68,13 +70,18 @@ impl Parts {
                 tags: Arc::clone(&tags),
                 coupons_max,
             },
-            redeemer: redeem::Redeemer::new(commits, clock.clone()),
+            redeemer: redeem::Redeemer::new(commits.clone(), clock.clone()),
             counter: count::Counter {
                 db: db.clone(),
                 tags,
                 turns: Arc::new(Semaphore::new(COUNTS)),
             },
-            ledger: ledger::Ledger { db, clock: clock.clone() },
+            ledger: ledger::Ledger {
+                db,
+                commits,
+                releases: Arc::new(Semaphore::new(RELEASES)),
+                clock: clock.clone(),
+            },
             addresses,
             pages,
             clock,

@@ -18,7 +18,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    model::{Asked, Obstacle, Redemption, Subject, Terms},
+    model::{Asked, Obstacle, Redemption, Subject, TAP_AGE_MAX, Terms},
     registry::no_such_coupon,
     store::redemptions::{self as store, Change},
 };
@@ -144,6 +144,15 @@ impl Inner {
         team: TeamId,
         asked: &[Asked],
     ) -> Result<Option<Outcomes>, Error> {
+        let now = self.clock.now();
+        // Before anything is locked.
+        let unknown = |asked: &Asked| asked.tap_id.filter(|_| asked.tag.is_none());
+        let taps: Vec<Uuid> = asked.iter().filter_map(unknown).collect();
+        let tags = if taps.is_empty() {
+            HashMap::new()
+        } else {
+            store::find_taps(write, team, &taps, now - TAP_AGE_MAX).await?
+        };
         let mut coupons: Vec<Uuid> = asked.iter().map(|asked| asked.coupon).collect();
         coupons.sort_unstable();
         coupons.dedup();
@@ -171,9 +180,15 @@ impl Inner {
             store::count_subjects(write, team, &pairs).await?
         };
 
+        // As late as that: it may have waited for the lock.
         let now = self.clock.now();
         let mut decider = Decider::new(terms, subjects, before, now);
-        let outcomes: Outcomes = asked.iter().map(|asked| decider.decide(asked)).collect();
+        let decide = |asked: &Asked| {
+            let known = asked.tap_id.and_then(|tap| tags.get(&tap).copied());
+            let tag = asked.tag.or(known);
+            decider.decide(&Asked { tag, ..asked.clone() })
+        };
+        let outcomes: Outcomes = asked.iter().map(decide).collect();
         if decider.new.is_empty() {
             return Ok(Some(outcomes));
         }

@@ -4,6 +4,7 @@ use tonic::{
     Request, Response, Status,
     metadata::{MetadataMap, MetadataValue},
 };
+use uuid::Uuid;
 
 use super::{
     count::Counter,
@@ -15,7 +16,8 @@ use super::{
         self,
         coupons::{self, Generation, Show},
         edits::{self, Change},
-        queries, redemptions,
+        queries,
+        redemptions::{self, Which},
     },
 };
 use crate::{
@@ -173,8 +175,9 @@ impl coupons_server::Coupons for Coupons {
         request: Request<CheckCouponRequest>,
     ) -> Reply<CheckCouponResponse> {
         let caller = Caller::of(&request)?;
-        let (id, subject) = redemptions::check_request(request.into_inner())?;
+        let (coupon, subject) = redemptions::check_request(request.into_inner())?;
 
+        let id = self.id_of(caller.team, &coupon).await?;
         let check = self.ledger.check(caller.team, id, &subject).await?;
 
         Ok(Response::new(redemptions::check_response(&check)))
@@ -185,17 +188,12 @@ impl coupons_server::Coupons for Coupons {
         request: Request<RedeemCouponRequest>,
     ) -> Reply<tap_v1::Redemption> {
         let caller = Caller::of(&request)?;
-        let (mut asked, tag_uid) = redemptions::redeem_request(request.into_inner(), caller.key)?;
+        let asked = redemptions::redeem_request(request.into_inner())?;
 
-        asked.tag = match (&tag_uid, asked.tap_id) {
-            (Some(uid), _) => {
-                let tags =
-                    self.counter.tags.resolve(caller.team, std::slice::from_ref(uid)).await?;
-                tags.and_then(|tags| tags.first().copied())
-            }
-            (None, Some(tap)) => self.ledger.tag_of_tap(caller.team, tap).await?,
-            (None, None) => None,
-        };
+        let tags = self.counter.tags.resolve(caller.team, asked.tag_uid.as_slice()).await?;
+        let tag = tags.and_then(|tags| tags.first().copied());
+        let coupon = self.id_of(caller.team, &asked.coupon).await?;
+        let asked = asked.found(coupon, tag, caller.key);
         let redeemed = self.redeemer.redeem(caller.team, asked).await?;
 
         Ok(Response::new(redemptions::redemption(&self.with_tag(caller.team, redeemed))))
@@ -245,8 +243,9 @@ impl coupons_server::Coupons for Coupons {
         let caller = Caller::of(&request)?;
         let asked = queries::redemptions(request.into_inner())?;
 
-        // The team's own turn first: who waits for that must not hold what others need.
-        let _turn = caller.share.calls.acquire().await.map_err(Error::internal)?;
+        // The team's own turn first: who waits for that must not hold what others need. Two of its four, as there
+        // are three for all teams.
+        let _turn = caller.share.calls.acquire_many(2).await.map_err(Error::internal)?;
         let counts = self.counter.count(caller.team, &asked).await?;
 
         Ok(Response::new(queries::redemptions_response(&asked, &counts, self.clock.now())))
@@ -264,7 +263,7 @@ impl coupons_server::Coupons for Coupons {
         }
         let (query, of) = queries::funnel(request.into_inner())?;
 
-        let _turn = caller.share.calls.acquire().await.map_err(Error::internal)?;
+        let _turn = caller.share.calls.acquire_many(2).await.map_err(Error::internal)?;
         let funnel = self.counter.funnel(caller.team, &query, of).await?;
 
         Ok(Response::new(queries::funnel_response(&query, &funnel, self.clock.now())))
@@ -276,10 +275,17 @@ impl Coupons {
         Show { addresses: &self.addresses, now: self.clock.now() }
     }
 
-    /// With the uid of its tag, which it was not read with.
+    async fn id_of(&self, team: TeamId, coupon: &Which) -> Result<Uuid, Error> {
+        match coupon {
+            Which::Id(id) => Ok(*id),
+            Which::Code(key) => self.ledger.find(team, key).await,
+        }
+    }
+
+    /// With the uid of its tag, where it was not read with it.
     fn with_tag(&self, team: TeamId, redemption: Redemption) -> Redemption {
         let tag = redemption.tag.and_then(|tag| self.counter.tags.find_by_id(team, tag));
-        let tag_uid = tag.map(|tag| tag.uid.to_string());
+        let tag_uid = redemption.tag_uid.clone().or_else(|| tag.map(|tag| tag.uid.to_string()));
         Redemption { tag_uid, ..redemption }
     }
 }

@@ -361,6 +361,7 @@ reasons! {
             "it is given in more than one way, and they differ"),
         field("`patch.set`", "two ways of writing one field are set"),
         field("`tag_uid` of QueryFunnel", "`coupon_id` is set, too"),
+        field("`couponcode` of CheckCoupon and RedeemCoupon", "`id` is set, too"),
         field("`coupon.couponcode` of GenerateCoupons", "it is set: codes are made");
     TOO_LARGE: field("`patch.set`", "it has more than 65,536 bytes as JSON"), field("`coupons`, `count`", "the coupons take more than 2 MiB in all"), event("`event`", "it has more than 65,536 bytes as JSON, or more than 32 levels");
     SCHEMA_VIOLATION:

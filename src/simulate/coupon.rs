@@ -84,6 +84,7 @@ impl Look {
             tap_id: tapped.tap.to_string(),
             tag_uid: String::new(),
             request_id: id_of(tapped.tap, "redeems").to_string(),
+            couponcode: String::new(),
         }
     }
 }

@@ -240,8 +240,8 @@ fn every_rpc_asks_for_its_scope_and_its_quota() {
         ("Coupons/CheckCoupon", Key(CouponsRedeem, Read)),
         ("Coupons/RedeemCoupon", Key(CouponsRedeem, Write)),
         ("Coupons/ReleaseRedemption", Key(CouponsRedeem, Write)),
-        ("Coupons/GetRedemption", Key(CouponsRead, Read)),
-        ("Coupons/ListRedemptions", Key(CouponsRead, Read)),
+        ("Coupons/GetRedemption", Key(CouponsWrite, Read)),
+        ("Coupons/ListRedemptions", Key(CouponsWrite, Read)),
         ("Coupons/QueryRedemptions", Key(CouponsRead, Query)),
         ("Coupons/QueryFunnel", Key(CouponsRead, Query)),
     ];

@@ -206,7 +206,7 @@ async fn every_path_in_the_proto_names_its_methods_when_it_gets_another() {
             }
         }
     }
-    assert_eq!(paths.len(), 5 + 2 + 3 * 7 + 7 + 14 + 11 + 7);
+    assert_eq!(paths.len(), 5 + 2 + 3 * 7 + 7 + 14 + 13 + 7);
     for path in
         ["/", "/assets/page.js", "/docs", "/docs/", "/docs/errors", "/openapi.json", "/t/acme/a"]
     {

@@ -563,7 +563,7 @@ async fn a_token_reads_and_nothing_else_until_it_ends() {
     let mut by_token = keys(&app, &issued.token);
     let who = by_token.who_am_i(WhoAmIRequest {}).await.unwrap().into_inner();
     assert_eq!(who.team.unwrap().slug, team.slug);
-    assert_eq!(who.scopes, ["taps:read", "events:read"]);
+    assert_eq!(who.scopes, ["taps:read", "events:read", "coupons:read"]);
     assert_eq!(who.expires_at, Some(issued.expires_at.clone()));
     assert!(who.token.unwrap().tag_uids.is_empty());
     // It spends what its key has.

@@ -37,11 +37,11 @@ pub async fn count_coupons(write: &Write, team: TeamId) -> Result<i64, Error> {
 /// # Errors
 /// As [`db::query`].
 pub async fn find_codes(
-    write: &Write,
+    read: &TeamRead,
     team: TeamId,
     keys: &[String],
 ) -> Result<HashMap<String, Uuid>, Error> {
-    let rows = write.query(sql!("coupons/find_codes"), &[&team.0, &keys]).await?;
+    let rows = read.query(sql!("coupons/find_codes"), &[&team.0, &keys]).await?;
     Ok(rows.iter().map(|row| (row.get("code_key"), row.get("coupon_id"))).collect())
 }
 

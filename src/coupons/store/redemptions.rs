@@ -15,18 +15,18 @@ use crate::{
     sql,
 };
 
-/// The tag of a tap, if it was recorded, and tapped at an instant or after it.
+/// The tags of those of these taps that were recorded, and tapped at an instant or after it.
 ///
 /// # Errors
 /// As [`db::query`].
-pub async fn find_tap(
+pub async fn find_taps(
     read: &TeamRead,
     team: TeamId,
-    tap: Uuid,
+    taps: &[Uuid],
     tapped_at: DateTime<Utc>,
-) -> Result<Option<TagId>, Error> {
-    let rows = read.query(sql!("coupons/find_tap"), &[&team.0, &tap, &tapped_at]).await?;
-    Ok(rows.first().map(|row| TagId(row.get("tag_id"))))
+) -> Result<HashMap<Uuid, TagId>, Error> {
+    let rows = read.query(sql!("coupons/find_taps"), &[&team.0, &taps, &tapped_at]).await?;
+    Ok(rows.iter().map(|row| (row.get("tap_id"), TagId(row.get("tag_id")))).collect())
 }
 
 /// What redemptions of these coupons are held to, and the codes of these, by id. Nobody else changes or redeems
@@ -124,8 +124,8 @@ pub async fn count_redeemed(
     let redeemed: Vec<i64> = changes.values().map(|change| change.redeemed).collect();
     let released: Vec<i64> = changes.values().map(|change| change.released).collect();
     let params: db::Params<'_> = &[&team.0, &coupons, &redeemed, &released];
-    write.query(sql!("coupons/count_redeemed"), params).await?;
-    Ok(())
+    let rows = write.query(sql!("coupons/count_redeemed"), params).await?;
+    all_counted(rows.len(), changes.len())
 }
 
 /// A coupon and a tag, in a quarter of an hour.
@@ -159,8 +159,8 @@ pub async fn uncount_quarter(
     (quarter, coupon, tag): Quarter,
 ) -> Result<(), Error> {
     let params: db::Params<'_> = &[&team.0, &quarter, &coupon, &number(tag)];
-    write.query(sql!("coupons/uncount_quarter"), params).await?;
-    Ok(())
+    let rows = write.query(sql!("coupons/uncount_quarter"), params).await?;
+    all_counted(rows.len(), 1)
 }
 
 /// One redemption.
@@ -222,6 +222,14 @@ fn redemption(row: &Row) -> Redemption {
         redeemed_at: row.get("redeemed_at"),
         released_at: row.get("released_at"),
     }
+}
+
+/// The sums would no longer be those of the ledger.
+fn all_counted(counted: usize, asked: usize) -> Result<(), Error> {
+    if counted == asked {
+        return Ok(());
+    }
+    Err(Error::internal(anyhow::anyhow!("{counted} of {asked} sums of redemptions were there")))
 }
 
 /// 0 where it is not known.

@@ -6,30 +6,54 @@ use super::date;
 use crate::{
     coupons::{
         ledger::Check,
-        model::{Asked, PAGE, PAGE_MAX, Redemption, SUBJECT_CHARS_MAX},
+        model::{Asked, CODE_CHARS_MAX, PAGE, PAGE_MAX, Redemption, SUBJECT_CHARS_MAX, code_key},
     },
     error::{Error, Violation},
-    ids::{KeyId, TeamId},
+    ids::{KeyId, TagId, TeamId},
     paging::{Listed, Listing, Paged, Pages, TimePlace, parse_time_place, time_place},
     proto::tap_v1::{
         self, CheckCouponRequest, CheckCouponResponse, ListRedemptionsRequest,
         ListRedemptionsResponse, RedeemCouponRequest, redemption_state,
     },
+    reasons,
     wire::{
         check_tag_uid, check_text, number, optional_uuid, or_none, own_id, unknown_value, uuid,
     },
 };
 
+/// Which coupon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Which {
+    Id(Uuid),
+    /// That which has this code, in one case, and is not archived.
+    Code(String),
+}
+
+fn which(id: &str, couponcode: &str, bad: &mut Vec<Violation>) -> Option<Which> {
+    match (id, couponcode) {
+        (id, "") => or_none(uuid("id", id).map(Some), bad).map(Which::Id),
+        ("", code) => {
+            check_text("couponcode", code, CODE_CHARS_MAX, bad);
+            Some(Which::Code(code_key(code)))
+        }
+        _ => {
+            let text = "says which coupon, and so does id: send one of them";
+            bad.push(Violation::new("couponcode", reasons::CONFLICTING_FIELDS, text));
+            None
+        }
+    }
+}
+
 /// Checks which coupon to look at, and who would redeem it.
 ///
 /// # Errors
 /// [`Error::Invalid`] with everything that is wrong.
-pub fn check_request(request: CheckCouponRequest) -> Result<(Uuid, String), Error> {
+pub fn check_request(request: CheckCouponRequest) -> Result<(Which, String), Error> {
     let mut bad = Vec::new();
-    let id = or_none(uuid("id", &request.id).map(Some), &mut bad);
+    let coupon = which(&request.id, &request.couponcode, &mut bad);
     check_subject(&request.subject, &mut bad);
-    match id {
-        Some(id) if bad.is_empty() => Ok((id, request.subject)),
+    match coupon {
+        Some(coupon) if bad.is_empty() => Ok((coupon, request.subject)),
         _ => Err(Error::Invalid(bad)),
     }
 }
@@ -51,16 +75,32 @@ pub fn check_response(check: &Check) -> CheckCouponResponse {
     }
 }
 
-/// Checks what to redeem: without its tag, whose uid comes beside it.
+/// What is to be redeemed, as it is asked for: what it names is to be looked up.
+#[derive(Clone, Debug)]
+pub struct Redeeming {
+    pub coupon: Which,
+    pub subject: String,
+    pub tap_id: Option<Uuid>,
+    pub tag_uid: Option<String>,
+    pub request_id: Option<Uuid>,
+}
+
+impl Redeeming {
+    /// With what was found of it.
+    #[must_use]
+    pub fn found(self, coupon: Uuid, tag: Option<TagId>, key: KeyId) -> Asked {
+        let Self { coupon: _, subject, tap_id, tag_uid, request_id } = self;
+        Asked { coupon, key, subject, tap_id, tag, tag_named: tag_uid.is_some(), request_id }
+    }
+}
+
+/// Checks what to redeem.
 ///
 /// # Errors
 /// [`Error::Invalid`] with everything that is wrong.
-pub fn redeem_request(
-    request: RedeemCouponRequest,
-    key: KeyId,
-) -> Result<(Asked, Option<String>), Error> {
+pub fn redeem_request(request: RedeemCouponRequest) -> Result<Redeeming, Error> {
     let mut bad = Vec::new();
-    let coupon = or_none(uuid("id", &request.id).map(Some), &mut bad);
+    let coupon = which(&request.id, &request.couponcode, &mut bad);
     check_subject(&request.subject, &mut bad);
     let tap_id = own_id("tap_id", &request.tap_id, &mut bad);
     let tag_uid = Some(request.tag_uid).filter(|uid| !uid.is_empty());
@@ -70,9 +110,8 @@ pub fn redeem_request(
     let request_id = or_none(optional_uuid("request_id", &request.request_id), &mut bad);
     match coupon {
         Some(coupon) if bad.is_empty() => {
-            let (subject, tag_named) = (request.subject, tag_uid.is_some());
-            let asked = Asked { coupon, key, subject, tap_id, tag: None, tag_named, request_id };
-            Ok((asked, tag_uid))
+            let subject = request.subject;
+            Ok(Redeeming { coupon, subject, tap_id, tag_uid, request_id })
         }
         _ => Err(Error::Invalid(bad)),
     }
@@ -103,6 +142,7 @@ pub fn redemption(redemption: &Redemption) -> tap_v1::Redemption {
         key_id: redemption.key.to_string(),
         redeemed_at: date(redemption.redeemed_at),
         released_at: redemption.released_at.map(date),
+        request_id: redemption.request_id.map(|id| id.to_string()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `QueryFunnel`: taps, sessions, views and redemptions, each counted as raw rows have it.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::{
@@ -170,10 +170,14 @@ impl Raw {
         let taps = self.taps.iter().filter(|tap| of_tag(tap.tag.0) && tap.class == TapClass::Human);
         let sessions: Vec<_> =
             self.sessions.iter().filter(|(_, at, from)| self.is_of((*at, *from), tags)).collect();
-        let of_tags: BTreeSet<Uuid> = sessions.iter().map(|(id, ..)| *id).collect();
-        let views = self.views.iter().filter(|(_, session, of)| match coupon {
+        let of_tags: BTreeMap<Uuid, DateTime<Utc>> =
+            sessions.iter().map(|(id, at, _)| (*id, *at)).collect();
+        let soon = |at: &DateTime<Utc>, made: &DateTime<Utc>| {
+            *made >= *at - TimeDelta::days(30) && *made <= *at + TimeDelta::hours(1)
+        };
+        let views = self.views.iter().filter(|(at, session, of)| match coupon {
             Some(coupon) => of.as_deref() == Some(coupon),
-            None => tags.is_empty() || of_tags.contains(session),
+            None => tags.is_empty() || of_tags.get(session).is_some_and(|made| soon(at, made)),
         });
         let redemptions = self.redemptions.iter().filter(|(_, of, tag)| match coupon {
             Some(coupon) => of == coupon,

@@ -236,3 +236,31 @@ async fn who_redeems_is_named_where_that_is_limited_and_in_no_error() {
         refused("COUPON_DISABLED")
     );
 }
+
+#[tokio::test]
+async fn a_coupon_is_checked_and_redeemed_by_its_code_whatever_the_case() {
+    let desk = Desk::open().await;
+    let id = desk.coupon_id("Lemon-Ü", json!({"maxRedemptions": 1})).await;
+    let by_code = json!({"couponcode": "lEMON-ü", "subject": "s"});
+    let check = desk.answer("CheckCoupon", by_code.clone()).await;
+    assert_eq!(check["redeemable"], true);
+    let redeemed = desk.answer("RedeemCoupon", by_code.clone()).await;
+    assert_eq!((&redeemed["couponId"], &redeemed["couponcode"]), (&json!(id), &json!("Lemon-Ü")));
+    assert_eq!(
+        desk.refusal("RedeemCoupon", by_code.clone()).await,
+        (Code::FailedPrecondition, "COUPON_EXHAUSTED".to_owned())
+    );
+    // Not by that of an archived one, nor of another team's.
+    desk.answer("DeleteCoupon", json!({"id": id})).await;
+    for rpc in ["CheckCoupon", "RedeemCoupon"] {
+        assert_eq!(
+            desk.refusal(rpc, by_code.clone()).await,
+            (Code::NotFound, "COUPON_NOT_FOUND".to_owned())
+        );
+        let both = json!({"id": id, "couponcode": "Lemon-Ü", "subject": "s"});
+        let conflict = ("couponcode".to_owned(), "CONFLICTING_FIELDS".to_owned());
+        assert_eq!(desk.violations(rpc, both).await, [conflict]);
+        let neither = ("id".to_owned(), "REQUIRED".to_owned());
+        assert_eq!(desk.violations(rpc, json!({"subject": "s"})).await, [neither]);
+    }
+}
