@@ -167,6 +167,12 @@ impl Route {
         Err(Error::Denied { reason: reasons::TOKEN_NOT_ENOUGH, message: denied.to_owned() })
     }
 
+    /// Whether it redeems, or gives back: one small thing, of which many come at a time.
+    #[must_use]
+    pub fn redeems(self) -> bool {
+        self == Self::Key(Scope::CouponsRedeem, Class::Write)
+    }
+
     /// Whether an `EventSource` may call here, which can send a token by no header.
     fn by_event_source(self) -> bool {
         self.class() == Some(Class::Stream) && self.scope().is_some_and(Scope::reads)

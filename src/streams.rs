@@ -28,6 +28,9 @@ pub const EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 const WRITES_MAX: usize = 16;
 /// The same of all keys of a team: less than of all teams together, so that none can hold up the others.
 const TEAM_WRITES_MAX: usize = 24;
+/// Redemptions that a key, and a team, may have under way: each is small, and many are committed together.
+const REDEMPTIONS_MAX: usize = 64;
+const TEAM_REDEMPTIONS_MAX: usize = 256;
 /// Looks at keys and tags, and changes of them, that a team may have under way, likewise.
 const TEAM_CALLS_MAX: usize = 4;
 
@@ -67,6 +70,8 @@ pub struct KeyLife {
     open: Arc<Semaphore>,
     /// Held by each batch that is read and worked on.
     pub writes: Arc<Semaphore>,
+    /// Held by each redemption.
+    pub redemptions: Arc<Semaphore>,
 }
 
 impl Default for KeyLife {
@@ -76,6 +81,7 @@ impl Default for KeyLife {
             why: OnceLock::new(),
             open: Arc::new(Semaphore::new(STREAMS_MAX)),
             writes: Arc::new(Semaphore::new(WRITES_MAX)),
+            redemptions: Arc::new(Semaphore::new(REDEMPTIONS_MAX)),
         }
     }
 }
@@ -85,6 +91,8 @@ impl Default for KeyLife {
 pub struct TeamShare {
     /// Held by each batch that is read and worked on.
     pub writes: Arc<Semaphore>,
+    /// Held by each redemption.
+    pub redemptions: Arc<Semaphore>,
     /// Held by each look at keys and tags, and each change of them.
     pub calls: Arc<Semaphore>,
 }
@@ -93,6 +101,7 @@ impl Default for TeamShare {
     fn default() -> Self {
         Self {
             writes: Arc::new(Semaphore::new(TEAM_WRITES_MAX)),
+            redemptions: Arc::new(Semaphore::new(TEAM_REDEMPTIONS_MAX)),
             calls: Arc::new(Semaphore::new(TEAM_CALLS_MAX)),
         }
     }
