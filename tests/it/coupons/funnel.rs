@@ -13,6 +13,7 @@ use tap_analytics::{
     proto::tap_v1::{FunnelCounts, QueryFunnelRequest},
     taps::model::{NewTap, TapClass},
 };
+use tokio_postgres::SimpleQueryMessage;
 use tonic::Code;
 use uuid::Uuid;
 
@@ -21,7 +22,10 @@ use super::{
     counted::{Dice, ZONES, any_range, client},
     new_id,
 };
-use crate::app::{App, instant, tap};
+use crate::{
+    app::{App, connect, instant, root, tap},
+    schema::as_role,
+};
 
 /// From when on anything happened; queries begin five weeks later.
 const FIRST: &str = "2023-02-01T00:00:00Z";
@@ -329,4 +333,39 @@ async fn a_key_that_may_not_see_taps_or_events_sees_no_funnel() {
     }
     let unknown = super::with(day, json!({"couponId": new_id()}));
     assert_eq!(desk.reason("QueryFunnel", unknown).await, "COUPON_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn taps_of_sessions_are_looked_up_by_their_ids_also_in_tables_that_are_new() {
+    let app = App::start().await;
+    let team = app.team("acme").await;
+    let tag = app.tags(team.id, &["a"]).await[0];
+    app.write(team.id, &[tap(tag, "2023-05-01T12:00:00Z")]).await;
+    let role = connect(&as_role(&app.store.database_url, "tap_app")).await;
+    role.batch_execute(&format!("set app.team_id = '{}'", team.id)).await.unwrap();
+    for (name, types, more) in
+        [("count_sessions", "int[]", "'{1}'"), ("count_views", "text, int[]", "null, '{1}'")]
+    {
+        let path = root().join(format!("sql/coupons/{name}.sql"));
+        let sql = std::fs::read_to_string(path).unwrap();
+        let prepare = format!(
+            "prepare {name} (int, timestamptz[], timestamptz, timestamptz, {types}) as {sql}"
+        );
+        role.batch_execute(&prepare).await.unwrap();
+        let explain = format!(
+            "explain execute {name} (1, '{{2023-05-01}}', '2023-05-01', '2023-06-01', {more})"
+        );
+        let rows = role.simple_query(&explain).await.unwrap();
+        let plan: Vec<String> = rows
+            .iter()
+            .filter_map(|row| match row {
+                SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+                _ => None,
+            })
+            .collect();
+        let of_taps: Vec<_> =
+            plan.iter().filter(|line| line.contains("Scan") && line.contains("on taps_")).collect();
+        assert!(!of_taps.is_empty(), "{plan:#?}");
+        assert!(of_taps.iter().all(|line| line.contains("tap_id_tapped_at_idx")), "{of_taps:#?}");
+    }
 }
