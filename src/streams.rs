@@ -33,6 +33,9 @@ const REDEMPTIONS_MAX: usize = 64;
 const TEAM_REDEMPTIONS_MAX: usize = 256;
 /// Looks at keys and tags, and changes of them, that a team may have under way, likewise.
 const TEAM_CALLS_MAX: usize = 4;
+/// Counts of events and redemptions, and redemptions that are given back, that a team may have under way, likewise.
+const TEAM_COUNTS_MAX: usize = 2;
+const TEAM_RELEASES_MAX: usize = 1;
 
 /// Why a stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +98,10 @@ pub struct TeamShare {
     pub redemptions: Arc<Semaphore>,
     /// Held by each look at keys and tags, and each change of them.
     pub calls: Arc<Semaphore>,
+    /// Held by each count of events or redemptions.
+    pub counts: Arc<Semaphore>,
+    /// Held by each redemption that is given back.
+    pub releases: Arc<Semaphore>,
 }
 
 impl Default for TeamShare {
@@ -103,6 +110,8 @@ impl Default for TeamShare {
             writes: Arc::new(Semaphore::new(TEAM_WRITES_MAX)),
             redemptions: Arc::new(Semaphore::new(TEAM_REDEMPTIONS_MAX)),
             calls: Arc::new(Semaphore::new(TEAM_CALLS_MAX)),
+            counts: Arc::new(Semaphore::new(TEAM_COUNTS_MAX)),
+            releases: Arc::new(Semaphore::new(TEAM_RELEASES_MAX)),
         }
     }
 }

@@ -1,6 +1,6 @@
 -- coupons.list_coupons_newest
 -- A page of coupons, the newest first.
--- As many as take no more than 2 MiB together, and at least one; `found` is how many there are without that bound.
+-- As many as take no more than 1 MiB together, and at least one; `found` is how many there are without that bound.
 -- $1 team_id  $2 at most  $3 now  $4 VALID, INVALID or a state; null: any  $5 category; null: any
 -- $6 merchant; null: any  $7 code_key; null: any  $8 tag_id; null: any  $9 archived ones, too
 -- $10, $11 created_at and coupon_id of the last one before; null: none
@@ -45,5 +45,5 @@ select
     null::double precision as distance_km,
     found
 from measured join coupons using (coupon_id)
-where team_id = $1 and before < 2097152
+where team_id = $1 and before < 1048576
 order by created_at desc, coupon_id desc

@@ -1,6 +1,6 @@
 -- coupons.list_coupons_ranked
 -- A page of coupons in an order that is made for each: by a number, then a text, then the id.
--- As many as take no more than 2 MiB together, and at least one; `found` is how many there are without that bound.
+-- As many as take no more than 1 MiB together, and at least one; `found` is how many there are without that bound.
 -- $1 team_id  $2 at most  $3 now  $4 VALID, INVALID or a state; null: any  $5 category; null: any
 -- $6 merchant; null: any  $7 code_key; null: any  $8 tag_id; null: any  $9 archived ones, too
 -- $10, $11 latitude and longitude of a point; null: none  $12 kilometres from there at most
@@ -74,5 +74,5 @@ select
     ) as tag_uids,
     distance_km, rank_number, rank_text, found
 from measured join coupons using (coupon_id)
-where team_id = $1 and before < 2097152
+where team_id = $1 and before < 1048576
 order by rank_number, rank_text collate "C", coupon_id

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::{
-    model::{Coupon, Obstacle, Redemption, Subject},
+    model::{Coupon, Obstacle, Redemption, Subject, code_key},
     registry::no_such_coupon,
     store::{
         coupons,
@@ -35,6 +35,8 @@ pub struct Ledger {
     /// connection of those who look.
     pub commits: Db,
     pub releases: Arc<Semaphore>,
+    /// Codes that are looked up at a time, likewise.
+    pub lookups: Arc<Semaphore>,
     pub clock: Clock,
 }
 
@@ -52,15 +54,28 @@ pub struct Check {
 }
 
 impl Ledger {
-    /// The coupon that has this code, in one case, and is not archived.
+    /// The coupon that has this code, in one case, and is not archived; before it that which a request redeemed by
+    /// this code.
     ///
     /// # Errors
     /// [`Error::NotFound`]; as [`crate::db::query`].
-    pub async fn find(&self, team: TeamId, key: &str) -> Result<Uuid, Error> {
-        let read = self.commits.team(team).await?;
+    pub async fn find(
+        &self,
+        team: TeamId,
+        key: &str,
+        request_id: Option<Uuid>,
+    ) -> Result<Uuid, Error> {
+        let _turn = self.lookups.acquire().await.map_err(Error::internal)?;
+        let read = self.db.team(team).await?;
+        let before = match request_id {
+            Some(id) => store::find_requests(&read, team, &[id]).await?,
+            None => Vec::new(),
+        };
         let found = coupons::find_codes(&read, team, &[key.to_owned()]).await?;
         read.end().await?;
-        found.get(key).copied().ok_or_else(no_such_coupon)
+        let before = before.iter().find(|before| code_key(&before.couponcode) == key);
+        let found = before.map(|before| before.coupon).or_else(|| found.get(key).copied());
+        found.ok_or_else(no_such_coupon)
     }
 
     /// Whether a coupon can be redeemed, by a subject if one is named.

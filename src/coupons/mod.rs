@@ -43,6 +43,8 @@ use crate::{
 const COUNTS: usize = 3;
 /// Redemptions that are given back at a time.
 pub const RELEASES: usize = 2;
+/// Codes that are looked up at a time.
+const LOOKUPS: usize = 3;
 
 /// What the service is made of.
 #[derive(Debug)]
@@ -80,6 +82,7 @@ impl Parts {
                 db,
                 commits,
                 releases: Arc::new(Semaphore::new(RELEASES)),
+                lookups: Arc::new(Semaphore::new(LOOKUPS)),
                 clock: clock.clone(),
             },
             addresses,

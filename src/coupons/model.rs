@@ -13,8 +13,9 @@ use crate::{
 
 /// A batch makes at most this many coupons.
 pub const BATCH_COUPONS_MAX: usize = 1_000;
-/// Bytes of what people say of coupons that are made, or listed, at a time: an answer has to hold them.
-pub const ANSWER_BYTES_MAX: usize = 2 * 1024 * 1024;
+/// Bytes of what people say of coupons that are made, or listed, at a time: an answer has to hold them, in which one may
+/// become six.
+pub const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// Entries of a page when nothing is asked for, and at most.
 pub const PAGE: usize = 100;
 pub const PAGE_MAX: usize = 1_000;

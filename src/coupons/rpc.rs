@@ -1,5 +1,8 @@
 //! The service `tap.v1.Coupons`: who, what, do, answer.
 
+use std::time::Duration;
+
+use tokio::time;
 use tonic::{
     Request, Response, Status,
     metadata::{MetadataMap, MetadataValue},
@@ -56,6 +59,9 @@ pub struct Coupons {
     pub pages: Pages,
     pub clock: Clock,
 }
+
+/// How long a team may wait for its turn to give a redemption back.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
 type Reply<T> = Result<Response<T>, Status>;
 
@@ -177,7 +183,7 @@ impl coupons_server::Coupons for Coupons {
         let caller = Caller::of(&request)?;
         let (coupon, subject) = redemptions::check_request(request.into_inner())?;
 
-        let id = self.id_of(caller.team, &coupon).await?;
+        let id = self.id_of(caller.team, &coupon, None).await?;
         let check = self.ledger.check(caller.team, id, &subject).await?;
 
         Ok(Response::new(redemptions::check_response(&check)))
@@ -192,7 +198,7 @@ impl coupons_server::Coupons for Coupons {
 
         let tags = self.counter.tags.resolve(caller.team, asked.tag_uid.as_slice()).await?;
         let tag = tags.and_then(|tags| tags.first().copied());
-        let coupon = self.id_of(caller.team, &asked.coupon).await?;
+        let coupon = self.id_of(caller.team, &asked.coupon, asked.request_id).await?;
         let asked = asked.found(coupon, tag, caller.key);
         let redeemed = self.redeemer.redeem(caller.team, asked).await?;
 
@@ -206,6 +212,9 @@ impl coupons_server::Coupons for Coupons {
         let caller = Caller::of(&request)?;
         let id = wire::id(&request.into_inner().id)?;
 
+        // The team's own turn first, as with counts.
+        let turn = time::timeout(RELEASE_TIMEOUT, caller.share.releases.acquire()).await;
+        let _turn = turn.map_err(|_| Error::Busy)?.map_err(Error::internal)?;
         let released = self.ledger.release(caller.team, id).await?;
 
         Ok(Response::new(redemptions::redemption(&released)))
@@ -243,9 +252,8 @@ impl coupons_server::Coupons for Coupons {
         let caller = Caller::of(&request)?;
         let asked = queries::redemptions(request.into_inner())?;
 
-        // The team's own turn first: who waits for that must not hold what others need. Two of its four, as there
-        // are three for all teams.
-        let _turn = caller.share.calls.acquire_many(2).await.map_err(Error::internal)?;
+        // The team's own turn first: who waits for that must not hold what others need.
+        let _turn = caller.share.counts.acquire().await.map_err(Error::internal)?;
         let counts = self.counter.count(caller.team, &asked).await?;
 
         Ok(Response::new(queries::redemptions_response(&asked, &counts, self.clock.now())))
@@ -263,7 +271,7 @@ impl coupons_server::Coupons for Coupons {
         }
         let (query, of) = queries::funnel(request.into_inner())?;
 
-        let _turn = caller.share.calls.acquire_many(2).await.map_err(Error::internal)?;
+        let _turn = caller.share.counts.acquire().await.map_err(Error::internal)?;
         let funnel = self.counter.funnel(caller.team, &query, of).await?;
 
         Ok(Response::new(queries::funnel_response(&query, &funnel, self.clock.now())))
@@ -275,10 +283,16 @@ impl Coupons {
         Show { addresses: &self.addresses, now: self.clock.now() }
     }
 
-    async fn id_of(&self, team: TeamId, coupon: &Which) -> Result<Uuid, Error> {
+    /// The id of a coupon; by a code that which the same request redeemed before, whatever has the code now.
+    async fn id_of(
+        &self,
+        team: TeamId,
+        coupon: &Which,
+        request_id: Option<Uuid>,
+    ) -> Result<Uuid, Error> {
         match coupon {
             Which::Id(id) => Ok(*id),
-            Which::Code(key) => self.ledger.find(team, key).await,
+            Which::Code(key) => self.ledger.find(team, key, request_id).await,
         }
     }
 

@@ -156,9 +156,8 @@ impl events_server::Events for Events {
         let caller = Caller::of(&request)?;
         let query = events::query(request.into_inner())?;
 
-        // The team's own turn first: who waits for that must not hold what others need. Two of its four, as there
-        // are three for all teams.
-        let _turn = caller.share.calls.acquire_many(2).await.map_err(Error::internal)?;
+        // The team's own turn first: who waits for that must not hold what others need.
+        let _turn = caller.share.counts.acquire().await.map_err(Error::internal)?;
         let counts = self.archive.count(caller.team, &query).await?;
 
         let resume_token = self.tokens.issue(caller.team, counts.revision);

@@ -363,7 +363,7 @@ reasons! {
         field("`tag_uid` of QueryFunnel", "`coupon_id` is set, too"),
         field("`couponcode` of CheckCoupon and RedeemCoupon", "`id` is set, too"),
         field("`coupon.couponcode` of GenerateCoupons", "it is set: codes are made");
-    TOO_LARGE: field("`patch.set`", "it has more than 65,536 bytes as JSON"), field("`coupons`, `count`", "the coupons take more than 2 MiB in all"), event("`event`", "it has more than 65,536 bytes as JSON, or more than 32 levels");
+    TOO_LARGE: field("`patch.set`", "it has more than 65,536 bytes as JSON"), field("`coupons`, `count`", "the coupons take more than 1 MiB in all"), event("`event`", "it has more than 65,536 bytes as JSON, or more than 32 levels");
     SCHEMA_VIOLATION:
         event("`data`, or a place in it such as `data.items[3].price`",
             "it does not fit the schema of its event type");

@@ -241,3 +241,18 @@ async fn a_retry_is_the_same_request_also_once_its_tap_is_known() {
     assert_eq!(desk.answer("RedeemCoupon", request).await, first);
     assert_eq!(desk.get(&id).await["redeemed"], 1.0);
 }
+
+#[tokio::test]
+async fn a_redemption_by_a_code_is_found_again_also_when_another_coupon_has_the_code() {
+    let desk = Desk::open().await;
+    let id = desk.coupon_id("MOVED", json!({})).await;
+    let request = json!({"couponcode": "moved", "subject": "s", "requestId": new_id()});
+    let first = desk.answer("RedeemCoupon", request.clone()).await;
+    assert_eq!(first["couponId"], json!(id));
+    desk.answer("DeleteCoupon", json!({"id": id})).await;
+    assert_eq!(desk.answer("RedeemCoupon", request.clone()).await, first);
+    let other = desk.coupon_id("Moved", json!({})).await;
+    assert_eq!(desk.answer("RedeemCoupon", request).await, first);
+    let redeemed = desk.answer("GetCoupon", json!({"id": other})).await;
+    assert_eq!(redeemed.get("redeemed"), None, "0");
+}
