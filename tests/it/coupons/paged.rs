@@ -213,7 +213,7 @@ async fn a_page_ends_where_an_answer_is_full_and_the_next_goes_on() {
         let first =
             desk.answer("ListCoupons", with(asked.clone(), json!({"pageSize": 1_000}))).await;
         let on_it = ids(&first).len();
-        assert!((20..50).contains(&on_it), "{on_it}");
+        assert!((10..50).contains(&on_it), "{on_it}");
         let all = desk.pages(&asked, 1_000).await;
         let each: BTreeSet<String> = all.iter().map(id_of).collect();
         assert_eq!((all.len(), each.len()), (50, 50), "{order}");
