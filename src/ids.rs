@@ -4,6 +4,20 @@ use std::fmt;
 
 use uuid::Uuid;
 
+/// A UUID made of a text: the same of the same one.
+#[must_use]
+pub fn uuid_of(text: &str) -> Uuid {
+    let mut bytes = [0; 16];
+    blake3::Hasher::new().update(text.as_bytes()).finalize_xof().fill(&mut bytes);
+    Uuid::new_v8(bytes)
+}
+
+/// The UUID that a text is, or one made of it: for ids of files, which may be anything.
+#[must_use]
+pub fn uuid_from(text: &str) -> Uuid {
+    Uuid::try_parse(text).unwrap_or_else(|_| uuid_of(text))
+}
+
 /// A team: a positive number, which is also readable in each of its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TeamId(pub i32);

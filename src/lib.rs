@@ -11,8 +11,9 @@
 //!
 //! A folder is an area, and a file in it is a role, the same in every area: `rpc` (who, what, do,
 //! answer), `wire` (protobuf to domain, all field checks), `model` (rules; no protobuf, no SQL, no
-//! async), `store` (one function for each file of `sql/<area>/`), and a noun for what is big. What areas
-//! share is at the root; what is followed as it is stored, of whatever kind, is in [`feeds`].
+//! async), `store` (one function for each file of `sql/<area>/`), `parts` (what the service is put together
+//! of, where that is much), and a noun for what is big. What areas share is at the root; what is followed as it
+//! is stored, of whatever kind, is in [`feeds`].
 //!
 //! # Invariants
 //!

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::PrometheusHandle;
-use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet, time};
+use tokio::{net::TcpListener, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     server::NamedService,
@@ -34,30 +34,17 @@ use crate::{
     chores,
     clock::Clock,
     config,
-    coupons::{self, redeem, rpc::Coupons},
+    coupons::{self, rpc::Coupons},
     db::{self, Db},
     directory::Directory,
     docs,
     error::Error,
-    events::{
-        archive::Archive,
-        edits::Editor,
-        intake::{self, Intake},
-        live::LiveEvents,
-        replay::Replayer,
-        rpc::Events,
-        settle::Settler,
-        setup::Setup,
-        types::Types,
-        worker::{self, Worker},
-    },
+    events::{self, rpc::Events},
     feeds::{
-        Followed as _,
-        live::{Feeds, Reads},
-        revisions::Revisions,
+        live::Reads,
         token::{History, Tokens},
     },
-    hints::{Hints, Notices},
+    hints::Hints,
     limits::LimitLayer,
     page,
     paging::Pages,
@@ -73,14 +60,10 @@ use crate::{
     streams::Streams,
     tags::{address::Addresses, directory::TagDirectory, registry::Registry, rpc::Tags},
     taps::{
-        answers::Answers,
-        buffer::{self, Drain},
+        self,
+        buffer::Drain,
         link::{self, Link},
-        live::LiveTaps,
-        queue::Queue,
-        record::Recorder,
         rpc::Taps,
-        writer::Writer,
     },
     telemetry::ObserveLayer,
 };
@@ -91,14 +74,8 @@ const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 const SETTINGS_BYTES_MAX: usize = 64 * 1024;
 /// The largest request for health and reflection.
 const SMALL_BYTES_MAX: usize = 4096;
-/// Batches of events that are read at a time.
-const EVENT_BATCHES_READ: usize = 3;
-/// Sessions that are made, and counts of events that are under way, at a time.
-const SESSIONS_MADE: usize = 3;
-const EVENT_COUNTS: usize = 3;
-/// Connections for events and redemptions: one for each commit that is under way, and two for notes of what failed.
-const COMMIT_CONNECTIONS: usize =
-    intake::COMMITS_MAX + worker::TEAMS_AT_A_TIME + redeem::COMMITS_MAX + coupons::RELEASES + 2;
+/// Connections for what is committed in groups.
+const COMMIT_CONNECTIONS: usize = events::parts::CONNECTIONS + coupons::parts::CONNECTIONS;
 const START_RETRY: Duration = Duration::from_secs(1);
 /// How long the last taps of the tap URL may take to be written when the service stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
@@ -247,46 +224,56 @@ impl Start<'_> {
         let Loaded { secrets, history } = loaded;
         let history = History::new(history);
         let tokens = Arc::new(Tokens::new(secrets.root(), history.clone(), clock.clone()));
-        let revisions = Arc::new(Revisions::default());
-        let live = LiveTaps { tags: Arc::clone(&tags) };
         let reads = Reads::default();
-        let feeds = Feeds::new(db.clone(), live, Arc::clone(&revisions), reads.clone());
         let pages = Pages::new(&secrets);
         let streams = Streams { clock: clock.clone(), draining, history: history.changes() };
         let db_pool_size = u16::try_from(COMMIT_CONNECTIONS)?;
         let commits = Db::new(&config::Store { db_pool_size, ..store.clone() })?;
         let addresses = Addresses { public: serve.public_url.clone() };
-        let parts = AreaParts { db: &db, commits, clock: &clock, pages: &pages, streams: &streams };
-        let coupons = parts.coupons(&tags, &addresses, serve);
-        let events = parts.events(tasks, reads, event_tokens(&secrets, &history, &clock), serve);
+        let taps = taps::parts::Parts {
+            db: db.clone(),
+            clock: clock.clone(),
+            tags: Arc::clone(&tags),
+            streams: streams.clone(),
+            reads: reads.clone(),
+            tokens,
+            serve,
+        };
+        let (taps, link, drain) = taps.start(tasks);
+        let events = events::parts::Parts {
+            db: db.clone(),
+            commits: commits.clone(),
+            clock: clock.clone(),
+            pages: pages.clone(),
+            streams,
+            reads,
+            tokens: events::parts::tokens(&secrets, &history, &clock),
+            backlog_max: serve.event_backlog_max.into(),
+        };
+        let events = events.start(tasks);
+        let coupons = coupons::parts::Parts {
+            db: db.clone(),
+            commits,
+            clock: clock.clone(),
+            tags: Arc::clone(&tags),
+            addresses: addresses.clone(),
+            pages: pages.clone(),
+            coupons_max: serve.team_coupons_max.into(),
+        };
+        let coupons = coupons.service();
         let hints = Hints {
             db: db.clone(),
             listen: db::system_role(store)?,
             directory: Arc::clone(&directory),
             tags: Arc::clone(&tags),
-            feeds: vec![Arc::new(feeds.clone()), Arc::new(events.feeds.clone())],
-            history: history.clone(),
+            feeds: vec![Arc::new(taps.feeds.clone()), Arc::new(events.feeds.clone())],
+            history,
         };
         tasks.spawn(hints.run());
         tasks.spawn(Arc::clone(&tags).run());
         tasks.spawn(Arc::clone(&directory).run(db.clone()));
         tasks.spawn(chores::end_expired(Arc::clone(&directory)));
         tasks.spawn(chores::forget(db.clone(), clock.clone()));
-        let retention = serve.retention();
-        let writer = Arc::new(Writer::new(db.clone(), clock.clone()));
-        tasks.spawn(chores::keep_partitions(Arc::clone(&writer), clock.clone(), retention));
-        let notices = Notices::on(LiveTaps::NAME);
-        tasks.spawn(notices.clone().run(db.clone()));
-
-        let revisions_too = Arc::clone(&revisions);
-        let queue = Queue::new(writer, clock.clone(), revisions_too, feeds.clone(), notices);
-        let (buffer, drain) = buffer::buffer(queue.clone());
-        let link = Link {
-            tags: Arc::clone(&tags),
-            buffer,
-            clock: clock.clone(),
-            country_header: serve.country_header.clone(),
-        };
         let registry = Registry {
             db: db.clone(),
             directory: Arc::clone(&tags),
@@ -295,105 +282,15 @@ impl Start<'_> {
         };
         let tag_service = Tags { registry, addresses, pages: pages.clone(), clock: clock.clone() };
         let keys = ApiKeys {
-            keys: Keys { db: db.clone(), directory: Arc::clone(&directory) },
+            keys: Keys { db, directory: Arc::clone(&directory) },
             directory,
-            tags: Arc::clone(&tags),
+            tags,
             pages,
             made_by_request: MadeByRequest::new(&secrets),
-            clock: clock.clone(),
-        };
-        let (cache, timeout) = (serve.cache_bytes(), serve.query_timeout());
-        let taps = Taps {
-            answers: Answers::new(db, clock.clone(), revisions, Arc::clone(&tags), cache, timeout),
-            recorder: Recorder::new(Arc::clone(&tags), queue),
-            feeds,
-            tags,
-            tokens,
-            streams,
             clock,
-            retention,
         };
         Ok((Services { taps, tags: tag_service, keys, events, coupons, link }, drain))
     }
-}
-
-/// What the work on events and coupons is started from.
-struct AreaParts<'a> {
-    db: &'a Db,
-    /// What takes and stores events, and redeems coupons, does not wait for a connection behind those who look.
-    commits: Db,
-    clock: &'a Clock,
-    pages: &'a Pages,
-    streams: &'a Streams,
-}
-
-impl AreaParts<'_> {
-    fn coupons(
-        &self,
-        tags: &Arc<TagDirectory>,
-        addresses: &Addresses,
-        serve: &config::Serve,
-    ) -> Coupons {
-        coupons::Parts {
-            db: self.db.clone(),
-            commits: self.commits.clone(),
-            clock: self.clock.clone(),
-            tags: Arc::clone(tags),
-            addresses: addresses.clone(),
-            pages: self.pages.clone(),
-            coupons_max: serve.team_coupons_max.into(),
-        }
-        .service()
-    }
-
-    /// Starts what stores events in the background; returns what answers calls.
-    fn events(
-        &self,
-        tasks: &mut JoinSet<()>,
-        reads: Reads,
-        tokens: Arc<Tokens>,
-        serve: &config::Serve,
-    ) -> Events {
-        let Self { db, ref commits, clock, pages, streams } = *self;
-        let revisions = Arc::new(Revisions::default());
-        let feeds = Feeds::new(db.clone(), LiveEvents, Arc::clone(&revisions), reads);
-        let notices = Notices::on(LiveEvents::NAME);
-        tasks.spawn(notices.clone().run(db.clone()));
-        let types = Types::default();
-        let settler = Settler { db: commits.clone(), clock: clock.clone(), types: types.clone() };
-        let worker = Worker::new(settler, revisions, feeds.clone(), notices);
-        tasks.spawn(worker.clone().run());
-        let backlog_max = serve.event_backlog_max.into();
-        let intake = Intake::new(commits.clone(), clock.clone(), worker, backlog_max);
-        Events {
-            archive: Archive { db: db.clone(), counts: Arc::new(Semaphore::new(EVENT_COUNTS)) },
-            editor: Editor { db: db.clone(), clock: clock.clone(), types: types.clone() },
-            feeds,
-            pages: pages.clone(),
-            reading: Arc::new(Semaphore::new(EVENT_BATCHES_READ)),
-            replayer: Replayer {
-                db: db.clone(),
-                clock: clock.clone(),
-                types,
-                intake: intake.clone(),
-            },
-            intake,
-            setup: Setup {
-                db: db.clone(),
-                clock: clock.clone(),
-                sessions: Arc::new(Semaphore::new(SESSIONS_MADE)),
-            },
-            streams: streams.clone(),
-            tokens,
-            clock: clock.clone(),
-        }
-    }
-}
-
-/// Places in streams of events are no places in streams of taps.
-fn event_tokens(secrets: &Secrets, history: &History, clock: &Clock) -> Arc<Tokens> {
-    let secret = secrets.derive("tap-analytics 2026-11 resume tokens of events");
-    Arc::new(Tokens::new(secret, history.clone(), clock.clone()))
 }
 
 /// The layers around every call; the last one is the outermost.

@@ -29,21 +29,17 @@ with page as (
     limit $2
 ), measured as (
     select
-        coupon_id,
+        coupon_id, created_at,
         count(*) over () as found,
         sum(bytes) over (order by created_at desc, coupon_id desc) - bytes as before
     from page
 )
 select
-    coupon_id, created_at, updated_at, archived_at, version, couponcode, category, title, description, merchant,
-    store_lat, store_long, store_city, store_phone, store_state, store_street, store_zip,
-    published_at, expire_at, max_redemptions, max_per_subject, disabled, metadata::text as metadata, redeemed, released,
-    array(
-        select uid from tags
-        where tags.team_id = coupons.team_id and tag_id = any (tag_ids) order by uid collate "C"
-    ) as tag_uids,
+    coupon_id,
     null::double precision as distance_km,
+    (extract(epoch from created_at) * 1000000)::bigint as rank_number,
+    '' as rank_text,
     found
-from measured join coupons using (coupon_id)
-where team_id = $1 and before < 1048576
+from measured
+where before < 1048576
 order by created_at desc, coupon_id desc

@@ -64,15 +64,7 @@ with found as (
         sum(bytes) over (order by rank_number, rank_text collate "C", coupon_id) - bytes as before
     from page
 )
-select
-    coupon_id, created_at, updated_at, archived_at, version, couponcode, category, title, description, merchant,
-    store_lat, store_long, store_city, store_phone, store_state, store_street, store_zip,
-    published_at, expire_at, max_redemptions, max_per_subject, disabled, metadata::text as metadata, redeemed, released,
-    array(
-        select uid from tags
-        where tags.team_id = coupons.team_id and tag_id = any (tag_ids) order by uid collate "C"
-    ) as tag_uids,
-    distance_km, rank_number, rank_text, found
-from measured join coupons using (coupon_id)
-where team_id = $1 and before < 1048576
+select coupon_id, distance_km, rank_number, rank_text, found
+from measured
+where before < 1048576
 order by rank_number, rank_text collate "C", coupon_id

@@ -23,7 +23,7 @@ use crate::{
     clock::Clock,
     db::Db,
     error::Violation,
-    ids::{TagId, TeamId},
+    ids::{TagId, TeamId, uuid_from},
     proto::tap_v1,
     reasons,
     tags::directory::TagDirectory,
@@ -161,7 +161,8 @@ impl Import {
         }
         let key = code_key(&content.couponcode);
         // One that has no id is known by its code.
-        let id = if id.is_empty() { id_of(&format!("couponcode {key}")) } else { id_of(&id) };
+        let id =
+            if id.is_empty() { uuid_from(&format!("couponcode {key}")) } else { uuid_from(&id) };
         if let Some(first) = self.places.get(&id).filter(|_| bad.is_empty()) {
             let text = format!("is that of coupon {first} too");
             bad.push(Violation::new("id", reasons::DUPLICATE_CONFLICT, text));
@@ -194,16 +195,6 @@ impl Import {
             .collect();
         eprintln!("{} coupon {place}: {}", self.name, texts.join("; "));
     }
-}
-
-/// The id of a coupon: the file's own when it is a UUID, else one made from it, the same in each run.
-fn id_of(text: &str) -> Uuid {
-    Uuid::try_parse(text).unwrap_or_else(|_| {
-        let hash = blake3::hash(text.as_bytes());
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&hash.as_bytes()[..16]);
-        Uuid::new_v8(bytes)
-    })
 }
 
 /// A name as JSON has it: `store.lat`, `expireAt`.

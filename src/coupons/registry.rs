@@ -148,7 +148,6 @@ impl Registry {
         answer: impl FnOnce(Vec<Coupon>) -> A,
         choose: impl AsyncFnOnce(&Write) -> Result<Vec<NewCoupon>, Error>,
     ) -> Result<A, Error> {
-        // As it is answered: to the millisecond would do, but pages go by it.
         let now = self.clock.now();
         let write = self.db.team_write(team).await?;
         let work = async || {
@@ -260,8 +259,8 @@ impl Registry {
             }
             self.check(&write, team, &before, &after).await?;
             let (now, tags) = (self.clock.now(), tags.as_deref());
-            let changed = store::update_coupon(&write, team, id, now, &after, tags).await?;
-            changed.ok_or_else(gone)
+            store::update_coupon(&write, team, id, now, &after, tags).await?;
+            store::get_coupon(&write, team, id).await?.ok_or_else(gone)
         };
         let done = work.await;
         write.end(done).await
@@ -314,8 +313,9 @@ impl Registry {
                 return Ok(Deleted::Archived(Box::new(coupon)));
             }
             if coupon.has_history() {
-                let archived = store::archive_coupon(&write, team, id, self.clock.now()).await?;
-                return archived.map(Box::new).map(Deleted::Archived).ok_or_else(gone);
+                store::archive_coupon(&write, team, id, self.clock.now()).await?;
+                let archived = store::get_coupon(&write, team, id).await?.ok_or_else(gone)?;
+                return Ok(Deleted::Archived(Box::new(archived)));
             }
             store::delete_coupon(&write, team, id).await?;
             Ok(Deleted::Gone)

@@ -21,6 +21,7 @@ pub mod edits;
 pub mod intake;
 pub mod live;
 pub mod model;
+pub mod parts;
 pub mod patch;
 pub mod pattern;
 pub mod replay;

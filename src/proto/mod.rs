@@ -5,7 +5,7 @@ pub mod value;
 use bytes::{Buf, BufMut, Bytes};
 use prost::{
     DecodeError, Message,
-    encoding::{DecodeContext, WireType},
+    encoding::{self, DecodeContext, WireType},
 };
 
 use crate::{
@@ -62,11 +62,11 @@ impl<const TAPS: u32> Message for Batch<TAPS> {
         ctx: DecodeContext,
     ) -> Result<(), DecodeError> {
         if tag == TAPS && self.taps.len() <= BATCH_TAPS_MAX {
-            prost::encoding::message::merge_repeated(wire_type, &mut self.taps, buf, ctx)
+            encoding::message::merge_repeated(wire_type, &mut self.taps, buf, ctx)
         } else if tag == 1 && TAPS != 1 {
-            prost::encoding::int64::merge(wire_type, &mut self.sequence, buf, ctx)
+            encoding::int64::merge(wire_type, &mut self.sequence, buf, ctx)
         } else {
-            prost::encoding::skip_field(wire_type, tag, buf, ctx)
+            encoding::skip_field(wire_type, tag, buf, ctx)
         }
     }
 
@@ -79,69 +79,45 @@ impl<const TAPS: u32> Message for Batch<TAPS> {
     }
 }
 
-/// A `BatchCreateTagsRequest` as the server reads it: with at most one tag more than a batch may have.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct TagBatch(pub tap_v1::BatchCreateTagsRequest);
+/// A request for many things as the server reads it: with at most one more of them than it takes. They are field 1.
+macro_rules! bounded {
+    ($bounded:ident, $request:ident, $things:ident, $max:expr) => {
+        #[doc = concat!("A `", stringify!($request), "` as the server reads it: with at most one more than it takes.")]
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub struct $bounded(pub tap_v1::$request);
 
-impl Message for TagBatch {
-    fn encode_raw(&self, buf: &mut impl BufMut) {
-        self.0.encode_raw(buf);
-    }
+        impl Message for $bounded {
+            fn encode_raw(&self, buf: &mut impl BufMut) {
+                self.0.encode_raw(buf);
+            }
 
-    fn merge_field(
-        &mut self,
-        tag: u32,
-        wire_type: WireType,
-        buf: &mut impl Buf,
-        ctx: DecodeContext,
-    ) -> Result<(), DecodeError> {
-        if tag == 1 && self.0.tags.len() > BATCH_TAGS_MAX {
-            prost::encoding::skip_field(wire_type, tag, buf, ctx)
-        } else {
-            self.0.merge_field(tag, wire_type, buf, ctx)
+            fn merge_field(
+                &mut self,
+                tag: u32,
+                wire_type: WireType,
+                buf: &mut impl Buf,
+                ctx: DecodeContext,
+            ) -> Result<(), DecodeError> {
+                if tag == 1 && self.0.$things.len() > $max {
+                    encoding::skip_field(wire_type, tag, buf, ctx)
+                } else {
+                    self.0.merge_field(tag, wire_type, buf, ctx)
+                }
+            }
+
+            fn encoded_len(&self) -> usize {
+                self.0.encoded_len()
+            }
+
+            fn clear(&mut self) {
+                self.0.clear();
+            }
         }
-    }
-
-    fn encoded_len(&self) -> usize {
-        self.0.encoded_len()
-    }
-
-    fn clear(&mut self) {
-        self.0.clear();
-    }
+    };
 }
 
-/// A `BatchCreateCouponsRequest` as the server reads it: with at most one coupon more than a batch may have.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct CouponBatch(pub tap_v1::BatchCreateCouponsRequest);
-
-impl Message for CouponBatch {
-    fn encode_raw(&self, buf: &mut impl BufMut) {
-        self.0.encode_raw(buf);
-    }
-
-    fn merge_field(
-        &mut self,
-        tag: u32,
-        wire_type: WireType,
-        buf: &mut impl Buf,
-        ctx: DecodeContext,
-    ) -> Result<(), DecodeError> {
-        if tag == 1 && self.0.coupons.len() > BATCH_COUPONS_MAX {
-            prost::encoding::skip_field(wire_type, tag, buf, ctx)
-        } else {
-            self.0.merge_field(tag, wire_type, buf, ctx)
-        }
-    }
-
-    fn encoded_len(&self) -> usize {
-        self.0.encoded_len()
-    }
-
-    fn clear(&mut self) {
-        self.0.clear();
-    }
-}
+bounded!(TagBatch, BatchCreateTagsRequest, tags, BATCH_TAGS_MAX);
+bounded!(CouponBatch, BatchCreateCouponsRequest, coupons, BATCH_COUPONS_MAX);
 
 /// A `RecordEventsRequest` as the server reads it: with at most one event more than a batch may have, each as the
 /// bytes of a `google.protobuf.Value`. Read all at once, four megabytes of these may take a hundred.
@@ -163,9 +139,9 @@ impl Message for EventBatch {
         ctx: DecodeContext,
     ) -> Result<(), DecodeError> {
         if tag == 1 && self.events.len() <= BATCH_EVENTS_MAX {
-            prost::encoding::bytes::merge_repeated(wire_type, &mut self.events, buf, ctx)
+            encoding::bytes::merge_repeated(wire_type, &mut self.events, buf, ctx)
         } else {
-            prost::encoding::skip_field(wire_type, tag, buf, ctx)
+            encoding::skip_field(wire_type, tag, buf, ctx)
         }
     }
 
@@ -230,7 +206,7 @@ impl Message for Encoded {
         ctx: DecodeContext,
     ) -> Result<(), DecodeError> {
         // Only ever sent.
-        prost::encoding::skip_field(wire_type, tag, buf, ctx)
+        encoding::skip_field(wire_type, tag, buf, ctx)
     }
 
     fn encoded_len(&self) -> usize {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::coupon::Look;
-use crate::client::Event;
+use crate::{client::Event, ids::uuid_of};
 
 /// How many of the events are wrong.
 const BAD: f64 = 0.02;
@@ -227,10 +227,7 @@ pub fn types() -> Vec<(&'static str, &'static str, Value)> {
 
 /// An id that comes of a tap, the same in each run.
 pub(super) fn id_of(tap: Uuid, what: impl Display) -> Uuid {
-    let name = format!("simulated visit {tap} {what}");
-    let mut id = [0; 16];
-    blake3::Hasher::new().update(name.as_bytes()).finalize_xof().fill(&mut id);
-    Uuid::new_v8(id)
+    uuid_of(&format!("simulated visit {tap} {what}"))
 }
 
 fn one_of(random: &mut Rng, texts: &[&'static str]) -> &'static str {

@@ -16,6 +16,7 @@ pub mod lines;
 pub mod link;
 pub mod live;
 pub mod model;
+pub mod parts;
 pub mod queue;
 pub mod record;
 pub mod rpc;

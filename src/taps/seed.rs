@@ -14,7 +14,6 @@ use std::{
 use anyhow::bail;
 use chrono::{DateTime, NaiveDateTime, Utc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use uuid::Uuid;
 
 use super::{
     lines::{Line, Lines},
@@ -33,7 +32,7 @@ use crate::{
     error::{Error, Violation},
     feeds::Followed as _,
     hints,
-    ids::TeamId,
+    ids::{TeamId, uuid_from},
     reasons,
     tags::{
         self,
@@ -324,20 +323,10 @@ fn parse_tap(
     let tapped_at = instant(line, now, &mut bad);
     match (tag, count, tapped_at) {
         (Some((team, tag)), Some(count), Some(tapped_at)) if bad.is_empty() => {
-            Ok((*team, NewTap { count, ..NewTap::new(tap_id(id), tag.id, tapped_at, tag.kind) }))
+            Ok((*team, NewTap { count, ..NewTap::new(uuid_from(id), tag.id, tapped_at, tag.kind) }))
         }
         _ => Err(bad),
     }
-}
-
-/// The id of a tap: the file's own when it is a UUID, else one made from it, the same in each run.
-fn tap_id(id: &str) -> Uuid {
-    Uuid::try_parse(id).unwrap_or_else(|_| {
-        let hash = blake3::hash(id.as_bytes());
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(&hash.as_bytes()[..16]);
-        Uuid::new_v8(bytes)
-    })
 }
 
 /// `created_at`: RFC 3339, or the same without an offset, which is UTC.

@@ -145,13 +145,25 @@ fn array(tags: &[TagId]) -> String {
     format!("{{{}}}", tags.join(","))
 }
 
+/// Those of these coupons that the team has, in no order.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn read_coupons(
+    read: &TeamRead,
+    team: TeamId,
+    ids: &[Uuid],
+) -> Result<Vec<Coupon>, Error> {
+    let rows = read.query(sql!("coupons/read_coupons"), &[&team.0, &ids]).await?;
+    rows.iter().map(coupon).collect()
+}
+
 /// One coupon.
 ///
 /// # Errors
 /// As [`db::query`].
 pub async fn get_coupon(read: &TeamRead, team: TeamId, id: Uuid) -> Result<Option<Coupon>, Error> {
-    let rows = read.query(sql!("coupons/get_coupon"), &[&team.0, &id]).await?;
-    rows.first().map(coupon).transpose()
+    Ok(read_coupons(read, team, &[id]).await?.pop())
 }
 
 /// One coupon, which nobody else changes or redeems until this transaction ends.
@@ -159,11 +171,11 @@ pub async fn get_coupon(read: &TeamRead, team: TeamId, id: Uuid) -> Result<Optio
 /// # Errors
 /// As [`db::query`].
 pub async fn lock_coupon(write: &Write, team: TeamId, id: Uuid) -> Result<Option<Coupon>, Error> {
-    let rows = write.query(sql!("coupons/lock_coupon"), &[&team.0, &id]).await?;
-    rows.first().map(coupon).transpose()
+    write.query(sql!("coupons/lock_coupon"), &[&team.0, &id]).await?;
+    get_coupon(write, team, id).await
 }
 
-/// Changes a coupon that is locked; returns it as it is then. Without tags these stay as they are.
+/// Changes a coupon that is locked. Without tags these stay as they are.
 ///
 /// # Errors
 /// As [`db::query`].
@@ -174,7 +186,7 @@ pub async fn update_coupon(
     now: DateTime<Utc>,
     content: &Content,
     tags: Option<&[TagId]>,
-) -> Result<Option<Coupon>, Error> {
+) -> Result<(), Error> {
     let tags: Option<Vec<i32>> = tags.map(|tags| tags.iter().map(|tag| tag.0).collect());
     let metadata = serde_json::to_string(&content.metadata).map_err(Error::internal)?;
     let params: db::Params<'_> = &[
@@ -202,11 +214,11 @@ pub async fn update_coupon(
         &content.disabled,
         &metadata,
     ];
-    let rows = write.query(sql!("coupons/update_coupon"), params).await?;
-    rows.first().map(coupon).transpose()
+    write.query(sql!("coupons/update_coupon"), params).await?;
+    Ok(())
 }
 
-/// Archives a coupon that is locked; returns it as it is then.
+/// Archives a coupon that is locked.
 ///
 /// # Errors
 /// As [`db::query`].
@@ -215,9 +227,9 @@ pub async fn archive_coupon(
     team: TeamId,
     id: Uuid,
     now: DateTime<Utc>,
-) -> Result<Option<Coupon>, Error> {
-    let rows = write.query(sql!("coupons/archive_coupon"), &[&team.0, &id, &now]).await?;
-    rows.first().map(coupon).transpose()
+) -> Result<(), Error> {
+    write.query(sql!("coupons/archive_coupon"), &[&team.0, &id, &now]).await?;
+    Ok(())
 }
 
 /// Deletes a coupon that is locked, and was never redeemed.
@@ -245,17 +257,6 @@ pub struct Found {
     pub coupons: Vec<(Coupon, Place)>,
     /// How many there are, were they not too large.
     pub found: usize,
-}
-
-impl Found {
-    fn new(
-        rows: &[Row],
-        placed: impl Fn(&Row) -> Result<(Coupon, Place), Error>,
-    ) -> Result<Self, Error> {
-        let coupons = rows.iter().map(placed).collect::<Result<_, _>>()?;
-        let found = rows.first().map_or(0, |row| row.get::<_, i64>("found"));
-        Ok(Self { coupons, found: usize::try_from(found).unwrap_or_default() })
-    }
 }
 
 /// A page of coupons.
@@ -288,39 +289,47 @@ pub async fn list_coupons(
         &filter.archived,
     ];
     let id = after.map(|after| after.id);
-    if order == Order::NewestFirst && filter.near.is_none() {
+    let rows = if order == Order::NewestFirst && filter.near.is_none() {
         let at = after.and_then(|after| DateTime::from_timestamp_micros(after.number));
         params.extend([&at as db::Param<'_>, &id]);
-        let rows = read.query(sql!("coupons/list_coupons_newest"), &params).await?;
-        let placed = |row: &Row| {
-            let coupon = coupon(row)?;
-            let number = coupon.created_at.timestamp_micros();
-            let place = Place { number, text: String::new(), id: coupon.id };
-            Ok((coupon, place))
+        read.query(sql!("coupons/list_coupons_newest"), &params).await?
+    } else {
+        let order = match order {
+            Order::NewestFirst => "newest",
+            Order::ExpiringFirst => "expiring",
+            Order::PublishedFirst => "published",
+            Order::Title => "title",
+            Order::NearestFirst => "nearest",
         };
-        return Found::new(&rows, placed);
-    }
-    let order = match order {
-        Order::NewestFirst => "newest",
-        Order::ExpiringFirst => "expiring",
-        Order::PublishedFirst => "published",
-        Order::Title => "title",
-        Order::NearestFirst => "nearest",
+        let lat = filter.near.map(|near| near.lat);
+        let long = filter.near.map(|near| near.long);
+        let radius = filter.near.map(|near| near.radius_km);
+        let number = after.map(|after| after.number);
+        let text = after.map(|after| after.text.as_str());
+        params.extend([&lat as db::Param<'_>, &long, &radius, &order, &number, &text, &id]);
+        read.query(sql!("coupons/list_coupons_ranked"), &params).await?
     };
-    let lat = filter.near.map(|near| near.lat);
-    let long = filter.near.map(|near| near.long);
-    let radius = filter.near.map(|near| near.radius_km);
-    let number = after.map(|after| after.number);
-    let text = after.map(|after| after.text.as_str());
-    params.extend([&lat as db::Param<'_>, &long, &radius, &order, &number, &text, &id]);
-    let rows = read.query(sql!("coupons/list_coupons_ranked"), &params).await?;
-    let placed = |row: &Row| {
-        let coupon = coupon(row)?;
-        let (number, text) = (row.get("rank_number"), row.get("rank_text"));
-        let place = Place { number, text, id: coupon.id };
-        Ok((coupon, place))
+    let found = rows.first().map_or(0, |row| row.get::<_, i64>("found"));
+    let places: Vec<(Place, Option<f64>)> = rows.iter().map(place).collect();
+    let ids: Vec<Uuid> = places.iter().map(|(place, _)| place.id).collect();
+    let coupons = read_coupons(read, team, &ids).await?;
+    let mut coupons: HashMap<Uuid, Coupon> =
+        coupons.into_iter().map(|coupon| (coupon.id, coupon)).collect();
+    let coupons = places.into_iter().filter_map(|(place, distance_km)| {
+        let coupon = coupons.remove(&place.id)?;
+        Some((Coupon { distance_km, ..coupon }, place))
+    });
+    Ok(Found { coupons: coupons.collect(), found: usize::try_from(found).unwrap_or_default() })
+}
+
+/// Where a coupon is in its list, and how far from the point that was asked for.
+fn place(row: &Row) -> (Place, Option<f64>) {
+    let place = Place {
+        number: row.get("rank_number"),
+        text: row.get("rank_text"),
+        id: row.get("coupon_id"),
     };
-    Found::new(&rows, placed)
+    (place, row.get("distance_km"))
 }
 
 fn coupon(row: &Row) -> Result<Coupon, Error> {
@@ -357,7 +366,6 @@ fn coupon(row: &Row) -> Result<Coupon, Error> {
         version: row.get("version"),
         redeemed: row.get("redeemed"),
         released: row.get("released"),
-        // Only in lists.
-        distance_km: row.try_get("distance_km").unwrap_or_default(),
+        distance_km: None,
     })
 }
