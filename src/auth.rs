@@ -94,6 +94,17 @@ const ROUTES: &[(&str, Route)] = &[
     ("/tap.v1.Coupons/QueryRedemptions", Route::Key(Scope::CouponsRead, Class::Query)),
     // It needs those of taps and events, besides.
     ("/tap.v1.Coupons/QueryFunnel", Route::Key(Scope::CouponsRead, Class::Query)),
+    ("/tap.v1.Dialogs/RecordMessage", Route::Key(Scope::DialogsWrite, Class::Write)),
+    ("/tap.v1.Dialogs/SetConsent", Route::Key(Scope::DialogsWrite, Class::Write)),
+    ("/tap.v1.Dialogs/WithdrawConsent", Route::Key(Scope::DialogsWrite, Class::Write)),
+    ("/tap.v1.Dialogs/ListMessages", Route::Key(Scope::DialogsRead, Class::Read)),
+    ("/tap.v1.Dialogs/ListConsents", Route::Key(Scope::DialogsRead, Class::Read)),
+    // It needs that to look, besides; and so does to change settings.
+    ("/tap.v1.Dialogs/EraseCustomer", Route::Key(Scope::DialogsWrite, Class::Change)),
+    ("/tap.v1.Dialogs/ExportCustomer", Route::Key(Scope::DialogsRead, Class::Read)),
+    ("/tap.v1.Dialogs/ListErasures", Route::Key(Scope::DialogsRead, Class::Read)),
+    ("/tap.v1.Dialogs/GetDialogSettings", Route::Key(Scope::DialogsRead, Class::Read)),
+    ("/tap.v1.Dialogs/UpdateDialogSettings", Route::Key(Scope::DialogsWrite, Class::Change)),
     ("/tap.v1.ApiKeys/CreateApiKey", Route::Key(Scope::KeysManage, Class::Change)),
     ("/tap.v1.ApiKeys/ListApiKeys", Route::Key(Scope::KeysManage, Class::Read)),
     ("/tap.v1.ApiKeys/GetApiKey", Route::Key(Scope::KeysManage, Class::Read)),
@@ -167,10 +178,10 @@ impl Route {
         Err(Error::Denied { reason: reasons::TOKEN_NOT_ENOUGH, message: denied.to_owned() })
     }
 
-    /// Whether it redeems, or gives back: one small thing, of which many come at a time.
+    /// Whether it redeems, or gives back, or takes what a customer says: one small thing, of which many come at a time.
     #[must_use]
-    pub fn redeems(self) -> bool {
-        self == Self::Key(Scope::CouponsRedeem, Class::Write)
+    pub fn writes_little(self) -> bool {
+        matches!(self, Self::Key(Scope::CouponsRedeem | Scope::DialogsWrite, Class::Write))
     }
 
     /// Whether an `EventSource` may call here, which can send a token by no header.

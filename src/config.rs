@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
 use http::HeaderName;
 
-use crate::{tags::address::Origin, taps::model::Retention};
+use crate::{dialogs::pending::Limits, tags::address::Origin, taps::model::Retention};
 
 /// Where the store is. Needed by every command but `descriptors` and `ready`.
 #[derive(Args, Clone, Debug)]
@@ -33,8 +33,8 @@ pub struct Store {
     #[arg(long, env = "TAP_DB_SYSTEM_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     pub db_system_password: Option<String>,
 
-    /// Connections that each of the two roles keeps at most, and fourteen more of one of them for events and
-    /// redemptions.
+    /// Connections that each of the two roles keeps at most, and twenty-one more of one of them for events,
+    /// redemptions and dialogs.
     #[arg(long, env = "TAP_DB_POOL_SIZE", default_value_t = 16, value_name = "COUNT",
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub db_pool_size: u16,
@@ -107,6 +107,21 @@ pub struct Serve {
     #[arg(long, env = "TAP_TEAM_COUPONS_MAX", default_value_t = 100_000, value_name = "COUNT",
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub team_coupons_max: u32,
+
+    /// Memory for messages that wait for consent, of all teams, in MiB. Beyond it RecordMessage is refused.
+    #[arg(long, env = "TAP_PENDING_MIB", default_value_t = 256, value_name = "MIB",
+          value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    pub pending_mib: u32,
+
+    /// The same of one team.
+    #[arg(long, env = "TAP_TEAM_PENDING_MIB", default_value_t = 64, value_name = "MIB",
+          value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    pub team_pending_mib: u32,
+
+    /// How long messages wait for consent after the last one of their dialog, in seconds. Then they are wiped.
+    #[arg(long, env = "TAP_PENDING_IDLE_S", default_value_t = 1_800, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub pending_idle_s: u32,
 
     /// Proxies in front of Envoy, each of which adds the address of its caller to x-forwarded-for. By that
     /// address whoever tries keys is slowed down.
@@ -181,6 +196,17 @@ impl Serve {
     #[must_use]
     pub fn query_timeout(&self) -> Duration {
         Duration::from_millis(self.query_timeout_ms.into())
+    }
+
+    /// How much may wait for consent, and for how long.
+    #[must_use]
+    pub fn pending(&self) -> Limits {
+        let bytes = |mib: u32| usize::try_from(u64::from(mib) << 20).unwrap_or(usize::MAX);
+        Limits {
+            team_bytes: bytes(self.team_pending_mib),
+            bytes: bytes(self.pending_mib),
+            idle: TimeDelta::seconds(self.pending_idle_s.into()),
+        }
     }
 
     /// Memory for answers, in bytes.

@@ -23,6 +23,7 @@
 //! * An answer from the cache equals the one the store would give at that revision ([`taps::answers`]).
 //! * A tag that was changed is found changed by whoever changed it ([`tags::registry`]).
 //! * A coupon is redeemed exactly as often as it allows, and the ledger adds up ([`coupons::redeem`]).
+//! * What a customer said is kept only while they agree ([`dialogs`]).
 //! * No key is logged, stored or put into an error; only its hash is kept ([`access::key`]).
 
 pub mod clock;
@@ -47,6 +48,7 @@ pub mod requests;
 pub mod access;
 pub mod auth;
 pub mod coupons;
+pub mod dialogs;
 pub mod directory;
 pub mod events;
 pub mod feeds;

@@ -33,8 +33,8 @@ use crate::{
 /// Batches of taps that are read and worked on at a time, of all keys: each may take some megabytes. Further
 /// ones are not read from the connection until it is their turn.
 const WRITES_AT_A_TIME: usize = 64;
-/// Redemptions, likewise: each is small.
-const REDEMPTIONS_AT_A_TIME: usize = 1_024;
+/// Redemptions, messages and decisions, likewise: each is small.
+const SMALL_WRITES_AT_A_TIME: usize = 1_024;
 /// Looks at keys and tags, and changes of them, that are worked on at a time: fewer than there are connections
 /// to the store, as they may wait for one another there, and queries must not wait with them.
 const CALLS_AT_A_TIME: usize = 10;
@@ -48,7 +48,7 @@ const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct LimitLayer {
     writes: Arc<Semaphore>,
-    redemptions: Arc<Semaphore>,
+    small_writes: Arc<Semaphore>,
     calls: Arc<Semaphore>,
 }
 
@@ -56,7 +56,7 @@ impl Default for LimitLayer {
     fn default() -> Self {
         Self {
             writes: Arc::new(Semaphore::new(WRITES_AT_A_TIME)),
-            redemptions: Arc::new(Semaphore::new(REDEMPTIONS_AT_A_TIME)),
+            small_writes: Arc::new(Semaphore::new(SMALL_WRITES_AT_A_TIME)),
             calls: Arc::new(Semaphore::new(CALLS_AT_A_TIME)),
         }
     }
@@ -66,8 +66,8 @@ impl<S> Layer<S> for LimitLayer {
     type Service = Limit<S>;
 
     fn layer(&self, inner: S) -> Limit<S> {
-        let Self { writes, redemptions, calls } = self.clone();
-        Limit { inner, writes, redemptions, calls }
+        let Self { writes, small_writes, calls } = self.clone();
+        Limit { inner, writes, small_writes, calls }
     }
 }
 
@@ -76,7 +76,7 @@ impl<S> Layer<S> for LimitLayer {
 pub struct Limit<S> {
     inner: S,
     writes: Arc<Semaphore>,
-    redemptions: Arc<Semaphore>,
+    small_writes: Arc<Semaphore>,
     calls: Arc<Semaphore>,
 }
 
@@ -104,8 +104,8 @@ where
         let quotas = Arc::clone(&caller.quotas);
         // First the key's own turn: who waits for that must not hold what others need.
         let turns = match class {
-            Class::Write if route.is_some_and(Route::redeems) => {
-                vec![&caller.life.redemptions, &caller.share.redemptions, &self.redemptions]
+            Class::Write if route.is_some_and(Route::writes_little) => {
+                vec![&caller.life.small_writes, &caller.share.small_writes, &self.small_writes]
             }
             Class::Write => vec![&caller.life.writes, &caller.share.writes, &self.writes],
             Class::Read | Class::Change => vec![&caller.share.calls, &self.calls],
@@ -162,7 +162,7 @@ async fn take_turns(turns: Vec<Arc<Semaphore>>) -> Result<Vec<OwnedSemaphorePerm
 fn body_bytes_max(route: Route) -> Option<usize> {
     match route {
         Route::ByTag(..) | Route::Key(_, Class::Read | Class::Query) => Some(SMALL_BODY_BYTES),
-        route if route.redeems() => Some(SMALL_BODY_BYTES),
+        route if route.writes_little() => Some(SMALL_BODY_BYTES),
         _ => None,
     }
 }

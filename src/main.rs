@@ -190,7 +190,20 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
+/// What customers said waits in our memory: it must not get onto a disk when we crash.
+fn forbid_dumps() -> anyhow::Result<()> {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    setrlimit(Resource::Core, none).context("cannot forbid crash dumps")?;
+    // Also those that are handed to a program.
+    #[cfg(target_os = "linux")]
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+        .context("cannot forbid crash dumps")?;
+    Ok(())
+}
+
 async fn serve_until_signal(store: Store, serve: Serve, clock: Clock) -> anyhow::Result<()> {
+    forbid_dumps()?;
     let bind = |addr, name| async move {
         TcpListener::bind(addr)
             .await

@@ -20,6 +20,7 @@ pub const MIGRATIONS: &[(&str, &str)] = &[
     ("V8__events", include_str!("../sql/schema/0008_events.sql")),
     ("V9__coupons", include_str!("../sql/schema/0009_coupons.sql")),
     ("V10__tap_ids", include_str!("../sql/schema/0010_tap_ids.sql")),
+    ("V11__dialogs", include_str!("../sql/schema/0011_dialogs.sql")),
 ];
 
 /// Migrates the database, and says what it did.

@@ -36,6 +36,7 @@ use crate::{
     config,
     coupons::{self, rpc::Coupons},
     db::{self, Db},
+    dialogs::{self, rpc::Dialogs},
     directory::Directory,
     docs,
     error::Error,
@@ -52,13 +53,13 @@ use crate::{
         DESCRIPTORS,
         tap_v1_server::{
             api_keys_server::ApiKeysServer, coupons_server::CouponsServer,
-            events_server::EventsServer, tags_server::TagsServer,
+            dialogs_server::DialogsServer, events_server::EventsServer, tags_server::TagsServer,
             tap_analytics_server::TapAnalyticsServer,
         },
     },
     secrets::Secrets,
     streams::Streams,
-    tags::{address::Addresses, directory::TagDirectory, registry::Registry, rpc::Tags},
+    tags::{address::Addresses, directory::TagDirectory, rpc::Tags},
     taps::{
         self,
         buffer::Drain,
@@ -70,12 +71,13 @@ use crate::{
 
 /// The largest request. Envoy refuses a larger one before.
 const REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
-/// The largest request about keys.
+/// The largest request about keys, and with what a customer said.
 const SETTINGS_BYTES_MAX: usize = 64 * 1024;
 /// The largest request for health and reflection.
 const SMALL_BYTES_MAX: usize = 4096;
 /// Connections for what is committed in groups.
-const COMMIT_CONNECTIONS: usize = events::parts::CONNECTIONS + coupons::parts::CONNECTIONS;
+const COMMIT_CONNECTIONS: usize =
+    events::parts::CONNECTIONS + coupons::parts::CONNECTIONS + dialogs::parts::CONNECTIONS;
 const START_RETRY: Duration = Duration::from_secs(1);
 /// How long the last taps of the tap URL may take to be written when the service stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
@@ -189,6 +191,7 @@ async fn tell_health(health: &HealthReporter, serving: bool) {
         ApiKeysServer::<ApiKeys>::NAME,
         EventsServer::<Events>::NAME,
         CouponsServer::<Coupons>::NAME,
+        DialogsServer::<Dialogs>::NAME,
     ] {
         health.set_service_status(service, answer).await;
     }
@@ -213,6 +216,7 @@ struct Services {
     keys: ApiKeys,
     events: Events,
     coupons: Coupons,
+    dialogs: Dialogs,
     link: Link,
 }
 
@@ -253,7 +257,7 @@ impl Start<'_> {
         let events = events.start(tasks);
         let coupons = coupons::parts::Parts {
             db: db.clone(),
-            commits,
+            commits: commits.clone(),
             clock: clock.clone(),
             tags: Arc::clone(&tags),
             addresses: addresses.clone(),
@@ -261,6 +265,15 @@ impl Start<'_> {
             coupons_max: serve.team_coupons_max.into(),
         };
         let coupons = coupons.service();
+        let dialogs = dialogs::parts::Parts {
+            db: db.clone(),
+            commits,
+            clock: clock.clone(),
+            pages: pages.clone(),
+            secrets: &secrets,
+            limits: serve.pending(),
+        };
+        let dialogs = dialogs.start(tasks);
         let hints = Hints {
             db: db.clone(),
             listen: db::system_role(store)?,
@@ -269,18 +282,8 @@ impl Start<'_> {
             feeds: vec![Arc::new(taps.feeds.clone()), Arc::new(events.feeds.clone())],
             history,
         };
-        tasks.spawn(hints.run());
-        tasks.spawn(Arc::clone(&tags).run());
-        tasks.spawn(Arc::clone(&directory).run(db.clone()));
-        tasks.spawn(chores::end_expired(Arc::clone(&directory)));
-        tasks.spawn(chores::forget(db.clone(), clock.clone()));
-        let registry = Registry {
-            db: db.clone(),
-            directory: Arc::clone(&tags),
-            clock: clock.clone(),
-            tags_max: serve.tags_max(),
-        };
-        let tag_service = Tags { registry, addresses, pages: pages.clone(), clock: clock.clone() };
+        keep_up(tasks, hints, &clock);
+        let tag_service = Tags::new(&db, &tags, &clock, serve.tags_max(), addresses, &pages);
         let keys = ApiKeys {
             keys: Keys { db, directory: Arc::clone(&directory) },
             directory,
@@ -289,8 +292,18 @@ impl Start<'_> {
             made_by_request: MadeByRequest::new(&secrets),
             clock,
         };
-        Ok((Services { taps, tags: tag_service, keys, events, coupons, link }, drain))
+        Ok((Services { taps, tags: tag_service, keys, events, coupons, dialogs, link }, drain))
     }
+}
+
+/// Keeps what is in memory as it is in the store, and forgets what is kept for a time only.
+fn keep_up(tasks: &mut JoinSet<()>, hints: Hints, clock: &Clock) {
+    let Hints { db, directory, tags, .. } = hints.clone();
+    tasks.spawn(hints.run());
+    tasks.spawn(tags.run());
+    tasks.spawn(Arc::clone(&directory).run(db.clone()));
+    tasks.spawn(chores::end_expired(directory));
+    tasks.spawn(chores::forget(db, clock.clone()));
 }
 
 /// The layers around every call; the last one is the outermost.
@@ -328,6 +341,9 @@ fn router(
         )
         .add_service(
             CouponsServer::new(services.coupons).max_decoding_message_size(REQUEST_BYTES_MAX),
+        )
+        .add_service(
+            DialogsServer::new(services.dialogs).max_decoding_message_size(SETTINGS_BYTES_MAX),
         )
         .add_service(
             ApiKeysServer::new(services.keys).max_decoding_message_size(SETTINGS_BYTES_MAX),

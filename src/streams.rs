@@ -28,14 +28,17 @@ pub const EXPIRY_INTERVAL: Duration = Duration::from_millis(500);
 const WRITES_MAX: usize = 16;
 /// The same of all keys of a team: less than of all teams together, so that none can hold up the others.
 const TEAM_WRITES_MAX: usize = 24;
-/// Redemptions that a key, and a team, may have under way: each is small, and many are committed together.
-const REDEMPTIONS_MAX: usize = 64;
-const TEAM_REDEMPTIONS_MAX: usize = 256;
+/// Redemptions, messages and decisions that a key, and a team, may have under way: each is small, and many are committed
+/// together.
+const SMALL_WRITES_MAX: usize = 64;
+const TEAM_SMALL_WRITES_MAX: usize = 256;
 /// Looks at keys and tags, and changes of them, that a team may have under way, likewise.
 const TEAM_CALLS_MAX: usize = 4;
-/// Counts of events and redemptions, and redemptions that are given back, that a team may have under way, likewise.
+/// Counts of events and redemptions, redemptions that are given back, and decisions about dialogs, that a team may have
+/// under way, likewise.
 const TEAM_COUNTS_MAX: usize = 2;
 const TEAM_RELEASES_MAX: usize = 1;
+const TEAM_DECISIONS_MAX: usize = 2;
 
 /// Why a stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,8 +76,8 @@ pub struct KeyLife {
     open: Arc<Semaphore>,
     /// Held by each batch that is read and worked on.
     pub writes: Arc<Semaphore>,
-    /// Held by each redemption.
-    pub redemptions: Arc<Semaphore>,
+    /// Held by each redemption, message or decision.
+    pub small_writes: Arc<Semaphore>,
 }
 
 impl Default for KeyLife {
@@ -84,7 +87,7 @@ impl Default for KeyLife {
             why: OnceLock::new(),
             open: Arc::new(Semaphore::new(STREAMS_MAX)),
             writes: Arc::new(Semaphore::new(WRITES_MAX)),
-            redemptions: Arc::new(Semaphore::new(REDEMPTIONS_MAX)),
+            small_writes: Arc::new(Semaphore::new(SMALL_WRITES_MAX)),
         }
     }
 }
@@ -94,24 +97,27 @@ impl Default for KeyLife {
 pub struct TeamShare {
     /// Held by each batch that is read and worked on.
     pub writes: Arc<Semaphore>,
-    /// Held by each redemption.
-    pub redemptions: Arc<Semaphore>,
+    /// Held by each redemption, message or decision.
+    pub small_writes: Arc<Semaphore>,
     /// Held by each look at keys and tags, and each change of them.
     pub calls: Arc<Semaphore>,
     /// Held by each count of events or redemptions.
     pub counts: Arc<Semaphore>,
     /// Held by each redemption that is given back.
     pub releases: Arc<Semaphore>,
+    /// Held by each decision about a dialog that is noted, and each erasure.
+    pub decisions: Arc<Semaphore>,
 }
 
 impl Default for TeamShare {
     fn default() -> Self {
         Self {
             writes: Arc::new(Semaphore::new(TEAM_WRITES_MAX)),
-            redemptions: Arc::new(Semaphore::new(TEAM_REDEMPTIONS_MAX)),
+            small_writes: Arc::new(Semaphore::new(TEAM_SMALL_WRITES_MAX)),
             calls: Arc::new(Semaphore::new(TEAM_CALLS_MAX)),
             counts: Arc::new(Semaphore::new(TEAM_COUNTS_MAX)),
             releases: Arc::new(Semaphore::new(TEAM_RELEASES_MAX)),
+            decisions: Arc::new(Semaphore::new(TEAM_DECISIONS_MAX)),
         }
     }
 }

@@ -49,6 +49,10 @@ pub enum Scope {
     CouponsWrite,
     /// Redeem coupons, and give redemptions back.
     CouponsRedeem,
+    /// Look at messages, consents and receipts of erasures.
+    DialogsRead,
+    /// Take messages, and note consent; together with `DialogsRead` also erase customers, and change settings.
+    DialogsWrite,
     /// Make, change and end keys.
     KeysManage,
 }
@@ -64,6 +68,8 @@ impl Scope {
         Self::CouponsRead,
         Self::CouponsWrite,
         Self::CouponsRedeem,
+        Self::DialogsRead,
+        Self::DialogsWrite,
         Self::KeysManage,
     ];
 
@@ -79,11 +85,13 @@ impl Scope {
             Self::CouponsRead => "coupons:read",
             Self::CouponsWrite => "coupons:write",
             Self::CouponsRedeem => "coupons:redeem",
+            Self::DialogsRead => "dialogs:read",
+            Self::DialogsWrite => "dialogs:write",
             Self::KeysManage => "keys:manage",
         }
     }
 
-    /// Whether it only lets look: what a token of a browser may have.
+    /// Whether it only lets look, and not at what customers said: what a token of a browser may have.
     #[must_use]
     pub fn reads(self) -> bool {
         matches!(self, Self::TapsRead | Self::EventsRead | Self::CouponsRead)
@@ -102,7 +110,7 @@ impl Scope {
 pub enum Preset {
     /// Counts and streams taps and events, and looks at coupons: for people and pages.
     Reader,
-    /// Records taps and events, redeems coupons, and nothing else: for services and devices.
+    /// Records taps and events, redeems coupons, takes messages and consent, and nothing else: for services and devices.
     Writer,
     /// Everything, keys too: for who runs a team.
     Admin,
@@ -114,7 +122,9 @@ impl Preset {
     pub fn scopes(self) -> &'static [Scope] {
         match self {
             Self::Reader => &[Scope::TapsRead, Scope::EventsRead, Scope::CouponsRead],
-            Self::Writer => &[Scope::TapsWrite, Scope::EventsWrite, Scope::CouponsRedeem],
+            Self::Writer => {
+                &[Scope::TapsWrite, Scope::EventsWrite, Scope::CouponsRedeem, Scope::DialogsWrite]
+            }
             Self::Admin => Scope::ALL,
         }
     }

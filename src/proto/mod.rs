@@ -2,6 +2,8 @@
 
 pub mod value;
 
+use std::fmt;
+
 use bytes::{Buf, BufMut, Bytes};
 use prost::{
     DecodeError, Message,
@@ -33,6 +35,20 @@ pub mod tap_v1 {
 )]
 pub mod tap_v1_server {
     tonic::include_proto!("server/tap.v1");
+}
+
+/// Without what was said.
+impl fmt::Debug for tap_v1::RecordMessageRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RecordMessageRequest")
+    }
+}
+
+/// Without what was said.
+impl fmt::Debug for tap_v1::DialogMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DialogMessage").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// A batch of taps as the server reads it: no more of them than it takes, as a message of 4 MiB could hold

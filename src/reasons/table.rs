@@ -136,6 +136,9 @@ reasons! {
     REQUEST_ID_USED: service(AlreadyExists,
         "the `request_id` was used for another request, or by another key",
         "take a new one, or repeat that request as it was");
+    PENDING_LIMIT: service(ResourceExhausted,
+        "the messages of a dialog, of the team, or of all teams that wait for consent take as much memory as they may",
+        "set consent, or wait until dialogs are idle for long enough");
     KEY_LIMIT: service(ResourceExhausted,
         "the team has 1,000 keys that work or have expired in the last 90 days",
         "revoke some");
@@ -210,6 +213,7 @@ reasons! {
     REQUIRED:
         field("`start_date`, `end_date`, `taps`, `tag`, `tags`, `uid`, `id`, `name`, `scopes`, `coupons`, `title`, `couponcode`", "it is missing or empty"),
         field("`subject`", "it is missing where the coupon has `max_per_subject`"),
+        field("`customer_id`, `dialog_id`, `text`, `language`, `granted`", "it is missing or empty"),
         field("`store.lat`, `store.long`, `near_lat`, `near_long`", "one is there without the other"),
         field("`metadata`", "a key or a value is empty"),
         tap("`tag_uid`", "it is missing or empty"),
@@ -241,7 +245,7 @@ reasons! {
     CHECK_TOO_SLOW: event("`event`", "checking it and what was sent with it took more than ten seconds, by a schema that is made so");
     PROCESSING_FAILED: event("`event`", "it could not be stored in five tries; the log has the cause");
     MALFORMED_DATE:
-        field("`start_date`, `end_date`",
+        field("`start_date`, `end_date`, `after`, `before`",
             "it is neither a date such as `2023-01-01` nor an RFC 3339 instant"),
         field("`expires_at`, `published_at`, `expire_at`", "it is not an RFC 3339 instant"),
         tap("`tapped_at`", "it is not an RFC 3339 instant"),
@@ -285,13 +289,15 @@ reasons! {
         field("`couponcode`, `category`, `description`, `store`, `metadata`",
             "it is longer than 64, 100, 2,000 or 100 characters, or a key than 64 and a value than 500"),
         field("`destination_url`", "it is longer than 2,048 characters, as it is sent"),
+        field("`purpose`, `policy_version`, `text` of RecordMessage", "it is longer than 200, 100 or 10,000 characters"),
         tap("`device`, `attributes`",
             "a device or a key is longer than 64 characters, or a value longer than 256"),
         event("`category`, `name`", "it is longer than 50 characters, or 150"),
         line("`label`", "it is longer than 200 characters"),
         line("`destination_url`", "it is longer than 2,048 characters, as it is sent");
     MALFORMED_TEXT:
-        field("`name`, `label`, `text`, and the texts of coupons", "it has control characters, or a code has spaces"),
+        field("`name`, `label`, `text`, `purpose`, `policy_version`, and the texts of coupons", "it has control characters, or a code has spaces"),
+        field("`text` of RecordMessage", "it has NUL characters in it, which cannot be stored"),
         line("`label`", "it has control characters"),
         tap("`device`, `attributes`", "it has control characters"),
         event("`category`, `name`", "it has control characters"),
@@ -315,9 +321,14 @@ reasons! {
         event("that of the last before it", "more than 50 things are wrong");
     NEGATIVE: field("`limit`, `page_size`", "it is below 0");
     OUT_OF_RANGE:
-        field("`queries_per_hour`, `ttl`, `overlap`, `scopes`, `count`, `radius_km`, `max_redemptions`, `max_per_subject`, `store.lat`, `store.long`",
+        field("`queries_per_hour`, `ttl`, `overlap`, `scopes`, `count`, `radius_km`, `max_redemptions`, `max_per_subject`, `store.lat`, `store.long`, `redact_after_days`, `delete_after_days`",
             "it is not in the range that the message names"),
         line("`store`, `maxRedemptions`, `maxPerSubject`", "it is not in the range that the message names");
+    MALFORMED_ID: field("`customer_id`, `dialog_id`",
+        "it is not 1 to 64 letters, digits, or `.` `_` `~` `-`, or is `.` or `..`");
+    MALFORMED_LANGUAGE: field("`language`", "it is not a BCP 47 tag");
+    MALFORMED_HASH: field("`policy_hash`", "it is not 32 to 128 hexadecimal digits");
+    OTHER_CUSTOMER: field("`customer_id` of RecordMessage", "the dialog is with another customer");
     MALFORMED_UUID:
         field("`id`, `key_id`, `request_id`, `coupon_id`, `coupon_ids[i]`, `tap_id`, `patch.sessions`", "it is not a UUID"),
         event("`session_id`, `event_id`", "it is not a UUID, or it is the UUID of zeros");
@@ -325,9 +336,10 @@ reasons! {
         field("`page_token`", "it is not the `next_page_token` of the same request");
     UNKNOWN_SCOPE: field("`scopes[i]`", "there is no such scope");
     NOT_FOR_TOKENS: field("`scopes[i]`", "a token only reads");
-    NOTHING_TO_CHANGE: field("`update_mask`", "neither is a field set nor does the mask name one");
+    NOTHING_TO_CHANGE: field("`update_mask`, `purpose`", "neither is a field set nor does the mask name one");
     UNKNOWN_FIELD:
         field("`update_mask`", "it names what cannot be changed by this call"),
+        field("`body` of SetConsent", "it has another member than `granted`, `purpose`, `policyVersion`, `policyHash`"),
         event("that field", "an event has no such field: it belongs into `data`");
     IMMUTABLE_FIELD:
         field("`update_mask`", "it names `uid` or `id`, which are never changed"),
@@ -355,11 +367,13 @@ reasons! {
     NOT_AN_OBJECT: event("`event`", "it is not an object");
     WRONG_TYPE:
         event("any", "it is not a text where one must be, or not an object"),
+        field("`body`, `granted`, `purpose`, `policy_version`, `policy_hash` of SetConsent", "it is of another type than it must be"),
         line("any of a coupon", "it is of another type than it must be");
     CONFLICTING_FIELDS:
         event("`occurred_at`, `session_id`, `event_id`",
             "it is given in more than one way, and they differ"),
         field("`patch.set`", "two ways of writing one field are set"),
+        field("`body` of SetConsent", "`granted` or `terms` is set, too"),
         field("`tag_uid` of QueryFunnel", "`coupon_id` is set, too"),
         field("`couponcode` of CheckCoupon and RedeemCoupon", "`id` is set, too"),
         field("`coupon.couponcode` of GenerateCoupons", "it is set: codes are made");

@@ -25,6 +25,8 @@ mod conformance;
 mod coupon_import;
 mod coupon_json;
 mod coupons;
+mod dialog_json;
+mod dialogs;
 mod docs;
 mod envoy;
 mod event_json;

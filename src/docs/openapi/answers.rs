@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{coupons, events};
+use super::{coupons, dialogs, events};
 use crate::{
     auth::Route,
     reasons::{self, Entry, ROWS, Row},
@@ -42,7 +42,7 @@ const KEY: &str = r#"{"id": "01890a5d-ac96-774b-bcce-b302099a8057"}"#;
 
 /// Every RPC. A test walks the descriptor set and fails on one without a row.
 pub(super) fn rpcs() -> impl Iterator<Item = &'static Rpc> {
-    RPCS.iter().chain(events::RPCS).chain(coupons::RPCS)
+    RPCS.iter().chain(events::RPCS).chain(coupons::RPCS).chain(dialogs::RPCS)
 }
 
 const RPCS: &[Rpc] = &[

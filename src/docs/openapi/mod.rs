@@ -6,6 +6,7 @@
 
 mod answers;
 mod coupons;
+mod dialogs;
 mod events;
 mod example;
 mod operation;

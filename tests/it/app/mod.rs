@@ -83,6 +83,9 @@ pub struct Options {
     pub team_tags_max: u32,
     pub event_backlog_max: u32,
     pub team_coupons_max: u32,
+    pub pending_mib: u32,
+    pub team_pending_mib: u32,
+    pub pending_idle_s: u32,
 }
 
 impl Default for Options {
@@ -98,6 +101,9 @@ impl Default for Options {
             team_tags_max: 100_000,
             event_backlog_max: 1_000_000,
             team_coupons_max: 100_000,
+            pending_mib: 256,
+            team_pending_mib: 64,
+            pending_idle_s: 1_800,
         }
     }
 }
@@ -125,6 +131,9 @@ impl App {
             team_tags_max,
             event_backlog_max,
             team_coupons_max,
+            pending_mib,
+            team_pending_mib,
+            pending_idle_s,
         }: Options,
     ) -> Self {
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -145,6 +154,9 @@ impl App {
             team_tags_max,
             event_backlog_max,
             team_coupons_max,
+            pending_mib,
+            team_pending_mib,
+            pending_idle_s,
             proxies: 0,
             reflection: true,
         };

@@ -1,0 +1,13 @@
+-- dialogs.delete_old_messages
+-- Deletes messages that are kept no longer, the oldest first.
+-- $1 team_id  $2 that came before  $3 at most
+with gone as (
+    delete from messages
+    where
+        team_id = $1
+        and message_id in (
+            select message_id from messages where team_id = $1 and received_at < $2 order by received_at limit $3
+        )
+    returning 1
+)
+select count(*) as gone from gone

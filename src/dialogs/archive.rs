@@ -1,0 +1,159 @@
+//! Looks at what is stored, and gives out what is held of a customer.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    model::{Consent, CustomerHash, Erasure, Hashes, Listed as Message},
+    pending::Pending,
+    store::{consents, customers, messages},
+};
+use crate::{
+    db::Db,
+    error::Error,
+    ids::TeamId,
+    paging::{Listed, Page, TimePlace},
+};
+
+/// Looks at what is stored.
+#[derive(Clone, Debug)]
+pub struct Archive {
+    pub db: Db,
+    pub pending: Pending,
+    pub hashes: Hashes,
+}
+
+/// Where a page of an export begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExportPlace {
+    /// Among decisions, after this one.
+    Consents(Option<TimePlace>),
+    Messages(Option<TimePlace>),
+    Pending(Option<TimePlace>),
+}
+
+/// A page of what is held of a customer.
+#[derive(Clone, Debug, Default)]
+pub struct Export {
+    pub consents: Vec<Consent>,
+    pub messages: Vec<Message>,
+    pub pending: Vec<Message>,
+    pub erased_at: Option<DateTime<Utc>>,
+    /// Where the next page begins.
+    pub next: Option<ExportPlace>,
+}
+
+impl Archive {
+    /// A page of messages, the newest first.
+    ///
+    /// # Errors
+    /// As [`crate::db::query`].
+    pub async fn list_messages(
+        &self,
+        team: TeamId,
+        filter: &messages::Filter,
+        page: &Page<TimePlace>,
+    ) -> Result<Listed<Message>, Error> {
+        let read = self.db.team(team).await?;
+        let (after, limit) = (page.after, page.limit());
+        let (found, all) = messages::list_messages(&read, team, filter, after, limit).await?;
+        read.end().await?;
+        Ok(page.cut_of(found, all))
+    }
+
+    /// A page of decisions, the newest first.
+    ///
+    /// # Errors
+    /// As [`crate::db::query`].
+    pub async fn list_consents(
+        &self,
+        team: TeamId,
+        dialog: Option<&str>,
+        customer: Option<CustomerHash>,
+        page: &Page<TimePlace>,
+    ) -> Result<Listed<Consent>, Error> {
+        let read = self.db.team(team).await?;
+        let (after, limit) = (page.after, page.limit());
+        let found = consents::list_consents(&read, team, dialog, customer, after, limit).await?;
+        read.end().await?;
+        Ok(page.cut(found))
+    }
+
+    /// A page of receipts, the newest first.
+    ///
+    /// # Errors
+    /// As [`crate::db::query`].
+    pub async fn list_erasures(
+        &self,
+        team: TeamId,
+        customer: Option<CustomerHash>,
+        page: &Page<i64>,
+    ) -> Result<Listed<Erasure>, Error> {
+        let read = self.db.team(team).await?;
+        let (after, limit) = (page.after, page.limit());
+        let found = customers::list_erasures(&read, team, customer, after, limit).await?;
+        read.end().await?;
+        Ok(page.cut(found))
+    }
+
+    /// A page of what is held of a customer.
+    ///
+    /// # Errors
+    /// As [`crate::db::query`].
+    pub async fn export(
+        &self,
+        team: TeamId,
+        customer: &str,
+        page: &Page<ExportPlace>,
+    ) -> Result<Export, Error> {
+        let hash = self.hashes.of(team, customer);
+        let size = page.size;
+        let read = self.db.team(team).await?;
+        let erased_at = customers::erased_at(&read, team, hash).await?;
+        let place = page.after.unwrap_or(ExportPlace::Consents(None));
+        let mut export = Export { erased_at, ..Export::default() };
+        match place {
+            ExportPlace::Consents(after) => {
+                let page = Page { after, size };
+                let limit = page.limit();
+                let found =
+                    consents::list_consents(&read, team, None, Some(hash), after, limit).await?;
+                let Listed { entries, more } = page.cut(found);
+                let last =
+                    entries.last().map(|last| TimePlace { at: last.decided_at, id: last.id });
+                export.next = Some(if more {
+                    ExportPlace::Consents(last)
+                } else {
+                    ExportPlace::Messages(None)
+                });
+                export.consents = entries;
+            }
+            ExportPlace::Messages(after) => {
+                let page = Page { after, size };
+                let filter =
+                    messages::Filter { customer: Some(hash), ..messages::Filter::default() };
+                let (found, all) =
+                    messages::list_messages(&read, team, &filter, after, page.limit()).await?;
+                let Listed { entries, more } = page.cut_of(found, all);
+                export.next = Some(if more {
+                    ExportPlace::Messages(entries.last().map(place_of))
+                } else {
+                    ExportPlace::Pending(None)
+                });
+                export.messages = entries;
+            }
+            ExportPlace::Pending(after) => {
+                let (entries, more) = self.pending.list(team, customer, after, size);
+                export.next = more.then(|| ExportPlace::Pending(entries.last().map(place_of)));
+                export.pending = entries;
+            }
+        }
+        read.end().await?;
+        Ok(export)
+    }
+}
+
+/// Where a message is in its list.
+#[must_use]
+pub fn place_of(listed: &Message) -> TimePlace {
+    TimePlace { at: listed.message.received_at, id: listed.message.id }
+}

@@ -1,0 +1,301 @@
+//! Stores messages of dialogs that have consent, and says of all others why they are not stored: what comes together for
+//! a team is looked up and stored together ([`crate::group_commit`]).
+//!
+//! The text of a message goes to the store only once the dialog is held there, with consent: it is in no statement
+//! before.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Instant,
+};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use uuid::Uuid;
+
+use super::{
+    model::{CustomerHash, Message},
+    store::{
+        customers,
+        messages::{self as store, Dialog, Placed},
+    },
+};
+use crate::{
+    db::{Db, Write},
+    error::Error,
+    group_commit::{Commits, Lines},
+    ids::TeamId,
+};
+
+/// The weight of a commit: bytes, of which each message has some beside its text.
+const COMMIT_WEIGHT: usize = 1024 * 1024;
+const MESSAGE_WEIGHT: usize = 1024;
+/// Commits that are under way at a time.
+pub const COMMITS_MAX: usize = 3;
+
+/// Messages of one dialog.
+#[derive(Debug)]
+pub struct Keep {
+    pub dialog: Box<str>,
+    pub customer: Box<str>,
+    pub hash: CustomerHash,
+    pub messages: Vec<Message>,
+}
+
+/// What became of these.
+#[derive(Debug)]
+pub enum Kept {
+    /// The customer has not decided: here they are again.
+    Undecided(Vec<Message>),
+    /// They are stored, under these ids. `None`: the id of its request was used for another message.
+    Stored(Vec<Option<Uuid>>),
+    /// The customer does not agree.
+    Refused,
+    /// The customer was erased.
+    Erased,
+    /// The dialog is with somebody else.
+    OtherCustomer,
+}
+
+/// Stores messages.
+#[derive(Clone, Debug)]
+pub struct Keeper(Arc<Lines<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    db: Db,
+    replica: Uuid,
+}
+
+/// What is to be kept, and who waits for it.
+#[derive(Debug)]
+pub struct Waiting {
+    keep: Keep,
+    done: oneshot::Sender<Result<Kept, Error>>,
+}
+
+impl Keeper {
+    /// Empty lines before this store.
+    #[must_use]
+    pub fn new(db: Db, replica: Uuid) -> Self {
+        Self(Lines::new(Inner { db, replica }, Arc::new(Semaphore::new(COMMITS_MAX))))
+    }
+
+    /// Stores messages, where they may be. What waits for its turn is dropped when the caller goes away.
+    ///
+    /// # Errors
+    /// As [`crate::db::query`]: then nobody knows whether they are stored.
+    pub async fn keep(&self, team: TeamId, keep: Keep) -> Result<Kept, Error> {
+        let (done, answer) = oneshot::channel();
+        self.0.join(team, Waiting { keep, done });
+        answer.await.map_err(Error::internal)?
+    }
+}
+
+impl Commits for Inner {
+    type Waiting = Waiting;
+    const WEIGHT_MAX: usize = COMMIT_WEIGHT;
+
+    fn weight(waiting: &Waiting) -> usize {
+        let weight = |message: &Message| message.text.as_str().len() + MESSAGE_WEIGHT;
+        waiting.keep.messages.iter().map(weight).sum()
+    }
+
+    fn is_given_up(waiting: &Waiting) -> bool {
+        waiting.done.is_closed()
+    }
+
+    async fn commit(&self, team: TeamId, group: Vec<Waiting>, turn: OwnedSemaphorePermit) {
+        let start = Instant::now();
+        let (keeps, callers): (Vec<Keep>, Vec<_>) =
+            group.into_iter().map(|waiting| (waiting.keep, waiting.done)).unzip();
+        let found = self.keep(team, &keeps).await;
+        drop(turn);
+        metrics::histogram!("tap_message_commit_seconds").record(start.elapsed().as_secs_f64());
+        match found {
+            Ok(found) => {
+                for ((keep, done), found) in keeps.into_iter().zip(callers).zip(found) {
+                    let _caller_gone = done.send(Ok(found.kept(keep.messages)));
+                }
+            }
+            Err(error) => {
+                for done in callers {
+                    let _caller_gone = done.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+}
+
+/// What the store says of the messages of a dialog.
+#[derive(Debug)]
+enum Found {
+    Undecided,
+    Stored(Vec<Option<Uuid>>),
+    Refused,
+    Erased,
+    OtherCustomer,
+}
+
+impl Found {
+    fn kept(self, messages: Vec<Message>) -> Kept {
+        match self {
+            Self::Undecided => Kept::Undecided(messages),
+            Self::Stored(ids) => Kept::Stored(ids),
+            Self::Refused => Kept::Refused,
+            Self::Erased => Kept::Erased,
+            Self::OtherCustomer => Kept::OtherCustomer,
+        }
+    }
+}
+
+impl Inner {
+    async fn keep(&self, team: TeamId, keeps: &[Keep]) -> Result<Vec<Found>, Error> {
+        let mut found = self.pass(team, &keeps.iter().collect::<Vec<_>>(), false).await?;
+        // Dialogs of which nothing was stored before: few. Customers are held before dialogs, always.
+        let first = |(at, found): (usize, &Option<Found>)| found.is_none().then_some(at);
+        let firsts: Vec<usize> = found.iter().enumerate().filter_map(first).collect();
+        if !firsts.is_empty() {
+            let keeps: Vec<&Keep> = firsts.iter().filter_map(|at| keeps.get(*at)).collect();
+            for (at, again) in firsts.iter().zip(self.pass(team, &keeps, true).await?) {
+                found[*at] = again;
+            }
+        }
+        let unbound = || Error::internal(anyhow::anyhow!("a dialog could not be bound"));
+        found.into_iter().map(|found| found.ok_or_else(unbound)).collect()
+    }
+
+    /// One transaction. `None` for a dialog of which it is not known whose it is, unless these are bound.
+    async fn pass(
+        &self,
+        team: TeamId,
+        keeps: &[&Keep],
+        bind: bool,
+    ) -> Result<Vec<Option<Found>>, Error> {
+        let write = self.db.team_write(team).await?;
+        let done = self.pass_in(&write, team, keeps, bind).await;
+        // Not the callers' query.
+        let done = done.map_err(|error| match error {
+            Error::TooSlow => Error::Busy,
+            error => error,
+        });
+        write.end(done).await
+    }
+
+    async fn pass_in(
+        &self,
+        write: &Write,
+        team: TeamId,
+        keeps: &[&Keep],
+        bind: bool,
+    ) -> Result<Vec<Option<Found>>, Error> {
+        let mut held = HashSet::new();
+        if bind {
+            let mut customers: Vec<(CustomerHash, &str)> =
+                keeps.iter().map(|keep| (keep.hash, &*keep.customer)).collect();
+            customers.sort_unstable();
+            customers.dedup();
+            held.extend(customers::hold_customers(write, team, &customers, self.replica).await?);
+        }
+        let mut ids: Vec<&str> = keeps.iter().map(|keep| &*keep.dialog).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut dialogs: HashMap<String, Dialog> =
+            store::hold_dialogs(write, team, &ids).await?.into_iter().collect();
+        if bind {
+            let unbound = |keep: &&&Keep| {
+                let dialog = dialogs.get(&*keep.dialog);
+                dialog.is_some_and(|dialog| dialog.granted && dialog.customer.is_none())
+                    && held.contains(&keep.hash)
+            };
+            // One for each dialog: of those that come together the first.
+            let unbound: HashMap<&str, CustomerHash> =
+                keeps.iter().rev().filter(unbound).map(|keep| (&*keep.dialog, keep.hash)).collect();
+            let unbound: Vec<_> = unbound.into_iter().collect();
+            let bound = store::bind_dialogs(write, team, &unbound, self.replica).await?;
+            let of: HashMap<&str, CustomerHash> = unbound.into_iter().collect();
+            for id in bound {
+                let customer = of.get(id.as_str()).copied();
+                dialogs.insert(id, Dialog { granted: true, customer });
+            }
+        }
+        let of_mine = |keep: &Keep| {
+            let dialog = dialogs.get(&*keep.dialog);
+            dialog.is_some_and(|dialog| dialog.granted && dialog.customer == Some(keep.hash))
+        };
+        let asked: Vec<CustomerHash> =
+            keeps.iter().filter(|keep| !of_mine(keep)).map(|keep| keep.hash).collect();
+        let erased: HashSet<CustomerHash> = if asked.is_empty() {
+            HashSet::new()
+        } else {
+            customers::find_erased(write, team, &asked).await?.into_iter().collect()
+        };
+        let placed: Vec<Placed<'_>> = keeps
+            .iter()
+            .filter(|keep| of_mine(keep))
+            .flat_map(|keep| {
+                let place = |message| Placed { dialog: &keep.dialog, customer: keep.hash, message };
+                keep.messages.iter().map(place)
+            })
+            .collect();
+        let stored = insert(write, team, &placed).await?;
+        let found = |keep: &&Keep| match dialogs.get(&*keep.dialog) {
+            _ if of_mine(keep) => {
+                let id = |message: &Message| stored.get(&message.id).copied().flatten();
+                Some(Found::Stored(keep.messages.iter().map(id).collect()))
+            }
+            Some(dialog) if dialog.customer.is_some_and(|customer| customer != keep.hash) => {
+                Some(Found::OtherCustomer)
+            }
+            _ if erased.contains(&keep.hash) => Some(Found::Erased),
+            None => Some(Found::Undecided),
+            Some(dialog) if dialog.granted => None,
+            Some(_) => Some(Found::Refused),
+        };
+        Ok(keeps.iter().map(found).collect())
+    }
+}
+
+/// Inserts messages; says under which id each is stored, `None` for one whose request was used for another message.
+///
+/// # Errors
+/// As [`crate::db::query`].
+pub async fn insert(
+    write: &Write,
+    team: TeamId,
+    placed: &[Placed<'_>],
+) -> Result<HashMap<Uuid, Option<Uuid>>, Error> {
+    if placed.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let inserted = store::insert_messages(write, team, placed).await?;
+    let mut stored: HashMap<Uuid, Option<Uuid>> =
+        inserted.into_iter().map(|id| (id, Some(id))).collect();
+    let missing = |placed: &&Placed<'_>| !stored.contains_key(&placed.message.id);
+    let missing: Vec<Placed<'_>> = placed.iter().filter(missing).copied().collect();
+    let requests: Vec<(&str, Uuid)> = missing
+        .iter()
+        .filter_map(|placed| Some((placed.dialog, placed.message.request_id?)))
+        .collect();
+    let before: HashMap<(String, Uuid), store::Brought> = if requests.is_empty() {
+        HashMap::new()
+    } else {
+        store::find_requests(write, team, &requests).await?.into_iter().collect()
+    };
+    for placed in missing {
+        let message = placed.message;
+        let brought =
+            message.request_id.and_then(|request| before.get(&(placed.dialog.to_owned(), request)));
+        let id = match brought {
+            // The same message, of a commit of which nobody knew whether it was one.
+            None => Some(message.id),
+            Some(brought) => {
+                let same = *brought.language == *message.language
+                    && brought.text.as_ref().is_none_or(|text| *text == message.text);
+                same.then_some(brought.id)
+            }
+        };
+        stored.insert(message.id, id);
+    }
+    Ok(stored)
+}

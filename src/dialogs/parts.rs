@@ -1,0 +1,86 @@
+//! What the service of dialogs is put together of.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::Semaphore, task::JoinSet};
+use uuid::Uuid;
+
+use super::{
+    archive::Archive,
+    consent::Decider,
+    erase::Eraser,
+    follow::{self, Follower},
+    keep::{self, Keeper},
+    model::Hashes,
+    pending::{Limits, Pending},
+    record::{Order, Recorder},
+    retention,
+    rpc::Dialogs,
+    setup::Setup,
+};
+use crate::{clock::Clock, db::Db, paging::Pages, secrets::Secrets};
+
+/// Decisions that are under way at a time.
+const DECISIONS: usize = 3;
+/// Erasures that are under way at a time.
+const ERASURES: usize = 1;
+/// Connections by which messages are stored, decisions noted and customers erased.
+pub const CONNECTIONS: usize = keep::COMMITS_MAX + DECISIONS + ERASURES;
+
+/// What the service is made of.
+#[derive(Debug)]
+pub struct Parts<'a> {
+    pub db: Db,
+    /// What stores messages does not wait for a connection behind those who look.
+    pub commits: Db,
+    pub clock: Clock,
+    pub pages: Pages,
+    pub secrets: &'a Secrets,
+    /// How much may wait for consent, and for how long.
+    pub limits: Limits,
+}
+
+impl Parts<'_> {
+    /// Starts what goes on in the background; returns what answers calls.
+    pub fn start(self, tasks: &mut JoinSet<()>) -> Dialogs {
+        let Self { db, commits, clock, pages, secrets, limits } = self;
+        let hashes = Hashes(secrets.derive("tap-analytics 2026-11 customers"));
+        let (pending, order, replica) = (Pending::new(limits), Order::default(), Uuid::now_v7());
+        let recorder = Recorder {
+            pending: pending.clone(),
+            order: order.clone(),
+            keeper: Keeper::new(commits.clone(), replica),
+            hashes: hashes.clone(),
+            clock: clock.clone(),
+        };
+        let idle = limits.idle.to_std().unwrap_or(Duration::ZERO);
+        tasks.spawn(follow::expire(recorder.clone(), idle));
+        tasks.spawn(Follower { db: db.clone(), recorder: recorder.clone(), replica }.run());
+        tasks.spawn(retention::keep_to_retention(db.clone(), clock.clone()));
+        Dialogs {
+            recorder,
+            decider: Decider {
+                db: commits.clone(),
+                pending: pending.clone(),
+                order: order.clone(),
+                hashes: hashes.clone(),
+                clock: clock.clone(),
+                replica,
+                turns: Arc::new(Semaphore::new(DECISIONS)),
+            },
+            eraser: Eraser {
+                db: commits,
+                pending: pending.clone(),
+                order,
+                hashes: hashes.clone(),
+                clock,
+                replica,
+                turns: Arc::new(Semaphore::new(ERASURES)),
+            },
+            archive: Archive { db: db.clone(), pending, hashes: hashes.clone() },
+            setup: Setup { db },
+            hashes,
+            pages,
+        }
+    }
+}

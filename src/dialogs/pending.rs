@@ -1,0 +1,535 @@
+//! Messages that wait for consent: in memory and nowhere else, for a time, and within a budget.
+//!
+//! What leaves is wiped ([`super::model::Text`]). Whoever works on a dialog has its turn ([`super::turns`]), but for [`Pending::expire`],
+//! which does not see what is taken out.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::model::{ENTRY_BYTES, Listed, Message, PAGE_BYTES_MAX};
+use crate::{error::Error, ids::TeamId, paging::TimePlace, reasons};
+
+/// What a dialog takes beside its ids, and a message beside its texts: measured, with what the allocator adds and with
+/// the room that a map keeps.
+const DIALOG_BYTES: usize = 400;
+const MESSAGE_BYTES: usize = 200;
+/// Messages of a dialog that wait, and how much of them: all of it goes into one transaction.
+const DIALOG_MESSAGES_MAX: usize = 1_000;
+const DIALOG_BYTES_MAX: usize = 1024 * 1024;
+/// Room that a map keeps when little is in it.
+const SPARE: usize = 1_024;
+
+/// How much may wait, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of one team.
+    pub team_bytes: usize,
+    /// Bytes of all teams.
+    pub bytes: usize,
+    /// How long a dialog may be idle.
+    pub idle: TimeDelta,
+}
+
+/// What waits.
+#[derive(Clone)]
+pub struct Pending(Arc<Inner>);
+
+struct Inner {
+    limits: Limits,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    teams: HashMap<TeamId, Team>,
+    bytes: usize,
+    dialogs: usize,
+}
+
+#[derive(Default)]
+struct Team {
+    dialogs: HashMap<Box<str>, Dialog>,
+    /// Also of what is taken out.
+    bytes: usize,
+}
+
+/// A dialog of which the customer has not decided.
+struct Dialog {
+    customer: Box<str>,
+    messages: Vec<Message>,
+    bytes: usize,
+    touched_at: DateTime<Utc>,
+    /// Whether a decision may be in the store all the same: a commit failed, and nobody knows how.
+    unsure: bool,
+}
+
+impl fmt::Debug for Pending {
+    /// Says nothing of what is in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pending").field("limits", &self.0.limits).finish_non_exhaustive()
+    }
+}
+
+/// What became of a message that was to be added to a dialog.
+#[derive(Debug)]
+pub enum Added {
+    /// It waits, under this id.
+    Pending(Uuid),
+    /// Nothing of this dialog waits, or nobody knows whether it still should: ask the store.
+    AskTheStore(Message),
+}
+
+impl Pending {
+    /// Nothing waits.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self(Arc::new(Inner { limits, state: Mutex::default() }))
+    }
+
+    /// Adds a message to a dialog of which some wait already.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for another customer, [`Error::AlreadyExists`] for an id of a request that was another one,
+    /// [`Error::LimitReached`].
+    pub fn add(
+        &self,
+        team: TeamId,
+        dialog: &str,
+        customer: &str,
+        message: Message,
+    ) -> Result<Added, Error> {
+        let mut state = self.state();
+        let waits = state.teams.get(&team).and_then(|team| team.dialogs.get(dialog));
+        if waits.is_none_or(|waits| waits.unsure) {
+            return Ok(Added::AskTheStore(message));
+        }
+        self.put(&mut state, team, dialog, customer, message).map(Added::Pending)
+    }
+
+    /// Adds a message to a dialog of which the store knows no decision.
+    ///
+    /// # Errors
+    /// As [`Pending::add`].
+    pub fn open(
+        &self,
+        team: TeamId,
+        dialog: &str,
+        customer: &str,
+        message: Message,
+    ) -> Result<Uuid, Error> {
+        self.put(&mut self.state(), team, dialog, customer, message)
+    }
+
+    fn put(
+        &self,
+        state: &mut State,
+        team: TeamId,
+        dialog: &str,
+        customer: &str,
+        message: Message,
+    ) -> Result<Uuid, Error> {
+        let of_team = state.teams.entry(team).or_default();
+        let waits = of_team.dialogs.get(dialog);
+        if waits.is_some_and(|waits| &*waits.customer != customer) {
+            return Err(other_customer());
+        }
+        let messages = waits.map_or(&[][..], |waits| &waits.messages);
+        let before = message
+            .request_id
+            .and_then(|id| messages.iter().find(|before| before.request_id == Some(id)));
+        if let Some(before) = before {
+            return if message.repeats(before) { Ok(before.id) } else { Err(request_used()) };
+        }
+        let mut bytes = MESSAGE_BYTES + message.text.as_str().len() + message.language.len();
+        if waits.is_none() {
+            bytes += DIALOG_BYTES + dialog.len() + customer.len();
+        }
+        let taken = waits.map_or(0, |waits| waits.bytes);
+        let Limits { team_bytes, bytes: all_bytes, .. } = self.0.limits;
+        if messages.len() >= DIALOG_MESSAGES_MAX || taken + bytes > DIALOG_BYTES_MAX {
+            return Err(limit("of this dialog"));
+        }
+        if of_team.bytes + bytes > team_bytes {
+            return Err(limit("of this team"));
+        }
+        if state.bytes + bytes > all_bytes {
+            return Err(limit("of all teams"));
+        }
+        of_team.bytes += bytes;
+        state.bytes += bytes;
+        let (id, touched_at) = (message.id, message.received_at);
+        let waits = match of_team.dialogs.entry(dialog.into()) {
+            Entry::Occupied(waits) => waits.into_mut(),
+            Entry::Vacant(free) => {
+                state.dialogs += 1;
+                let (customer, messages) = (customer.into(), Vec::with_capacity(1));
+                free.insert(Dialog { customer, messages, bytes: 0, touched_at, unsure: false })
+            }
+        };
+        waits.messages.push(message);
+        waits.bytes += bytes;
+        waits.touched_at = touched_at;
+        gauge(state);
+        Ok(id)
+    }
+
+    /// Takes out what waits of a dialog.
+    #[must_use]
+    pub fn take(&self, team: TeamId, dialog: &str) -> Option<Taken> {
+        let mut state = self.state();
+        let (id, dialog) = state.teams.get_mut(&team)?.dialogs.remove_entry(dialog)?;
+        state.dialogs -= 1;
+        Some(Taken { pending: self.clone(), team, id, dialog: Some(dialog) })
+    }
+
+    /// Whether something of a dialog waits.
+    #[must_use]
+    pub fn holds(&self, team: TeamId, dialog: &str) -> bool {
+        self.state().teams.get(&team).is_some_and(|team| team.dialogs.contains_key(dialog))
+    }
+
+    /// The dialogs of these customers of which something waits.
+    #[must_use]
+    pub fn dialogs_of(&self, team: TeamId, is_theirs: impl Fn(&str) -> bool) -> Vec<Box<str>> {
+        let state = self.state();
+        let dialogs = state.teams.get(&team).into_iter().flat_map(|team| &team.dialogs);
+        dialogs.filter(|(_, waits)| is_theirs(&waits.customer)).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// The dialogs of which nobody knows whether something should wait.
+    #[must_use]
+    pub fn unsure(&self) -> Vec<(TeamId, Box<str>)> {
+        let state = self.state();
+        let dialogs = state.teams.iter().flat_map(|(team, of_team)| {
+            let unsure = of_team.dialogs.iter().filter(|(_, waits)| waits.unsure);
+            unsure.map(|(id, _)| (*team, id.clone()))
+        });
+        dialogs.collect()
+    }
+
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.state().dialogs == 0
+    }
+
+    /// How many messages of a customer wait.
+    #[must_use]
+    pub fn count(&self, team: TeamId, customer: &str) -> usize {
+        let state = self.state();
+        let dialogs = state.teams.get(&team).into_iter().flat_map(|team| team.dialogs.values());
+        dialogs.filter(|waits| &*waits.customer == customer).map(|waits| waits.messages.len()).sum()
+    }
+
+    /// Messages of a customer that wait, the newest first: at most that many, and as many as fit into a page. Says
+    /// also whether there are more.
+    #[must_use]
+    pub fn list(
+        &self,
+        team: TeamId,
+        customer: &str,
+        after: Option<TimePlace>,
+        size: usize,
+    ) -> (Vec<Listed>, bool) {
+        let state = self.state();
+        let dialogs = state.teams.get(&team).into_iter().flat_map(|team| &team.dialogs);
+        let mut found: Vec<(&Box<str>, &Message)> = dialogs
+            .filter(|(_, waits)| &*waits.customer == customer)
+            .flat_map(|(id, waits)| waits.messages.iter().map(move |message| (id, message)))
+            .filter(|(_, message)| {
+                after.is_none_or(|after| (message.received_at, message.id) < (after.at, after.id))
+            })
+            .collect();
+        found.sort_unstable_by_key(|(_, message)| {
+            std::cmp::Reverse((message.received_at, message.id))
+        });
+        let (all, mut bytes) = (found.len(), 0);
+        let page = found.into_iter().take(size).take_while(|(_, message)| {
+            let fits = bytes < PAGE_BYTES_MAX;
+            bytes += message.text.as_str().len() + ENTRY_BYTES;
+            fits
+        });
+        let page: Vec<Listed> = page
+            .map(|(dialog, message)| Listed {
+                message: message.clone(),
+                customer: customer.to_owned(),
+                dialog: dialog.to_string(),
+                redacted_at: None,
+            })
+            .collect();
+        let more = all > page.len();
+        (page, more)
+    }
+
+    /// Wipes what has been idle for too long.
+    pub fn expire(&self, now: DateTime<Utc>) {
+        let oldest = now - self.0.limits.idle;
+        let mut expired = 0;
+        let teams: Vec<TeamId> = self.state().teams.keys().copied().collect();
+        for team in teams {
+            // One team at a time: the others go on meanwhile.
+            let mut state = self.state();
+            let Some(of_team) = state.teams.get_mut(&team) else { continue };
+            let (mut bytes, before) = (0, of_team.dialogs.len());
+            of_team.dialogs.retain(|_, waits| {
+                let kept = waits.touched_at > oldest;
+                bytes += if kept { 0 } else { waits.bytes };
+                kept
+            });
+            of_team.bytes -= bytes;
+            let (left, room) = (of_team.dialogs.len(), of_team.dialogs.capacity());
+            if left == 0 && of_team.bytes == 0 {
+                state.teams.remove(&team);
+            } else if room > SPARE && left * 4 < room {
+                of_team.dialogs.shrink_to_fit();
+            }
+            state.bytes -= bytes;
+            state.dialogs -= before - left;
+            expired += before - left;
+            gauge(&state);
+        }
+        metrics::counter!("tap_pending_expired_total").increment(expired as u64);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing can be half done under the lock: nothing in it panics.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What waited of a dialog: wiped when it is dropped.
+pub struct Taken {
+    pending: Pending,
+    team: TeamId,
+    id: Box<str>,
+    dialog: Option<Dialog>,
+}
+
+impl fmt::Debug for Taken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Taken")
+    }
+}
+
+impl Taken {
+    /// Whose it is.
+    #[must_use]
+    pub fn customer(&self) -> &str {
+        self.dialog.as_ref().map_or("", |dialog| &dialog.customer)
+    }
+
+    /// The messages.
+    #[must_use]
+    pub fn messages(&self) -> &[Message] {
+        self.dialog.as_ref().map_or(&[], |dialog| &dialog.messages)
+    }
+
+    /// Lets it wait again; `unsure` when nobody knows whether it should.
+    pub fn put_back(mut self, unsure: bool) {
+        let Some(dialog) = self.dialog.take() else { return };
+        let dialog = Dialog { unsure, ..dialog };
+        let mut state = self.pending.state();
+        let id = std::mem::take(&mut self.id);
+        if let Some(of_team) = state.teams.get_mut(&self.team) {
+            of_team.dialogs.insert(id, dialog);
+            state.dialogs += 1;
+        }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let Some(dialog) = self.dialog.take() else { return };
+        let mut state = self.pending.state();
+        state.bytes -= dialog.bytes;
+        if let Some(of_team) = state.teams.get_mut(&self.team) {
+            of_team.bytes -= dialog.bytes;
+            if of_team.bytes == 0 && of_team.dialogs.is_empty() {
+                state.teams.remove(&self.team);
+            }
+        }
+        gauge(&state);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn gauge(state: &State) {
+    metrics::gauge!("tap_pending_bytes").set(state.bytes as f64);
+    metrics::gauge!("tap_pending_dialogs").set(state.dialogs as f64);
+}
+
+/// A dialog is with one customer.
+#[must_use]
+pub fn other_customer() -> Error {
+    let text = "this dialog is with another customer: a dialog has one";
+    Error::invalid("customer_id", reasons::OTHER_CUSTOMER, text)
+}
+
+/// The id of a request was used for another message.
+#[must_use]
+pub fn request_used() -> Error {
+    Error::AlreadyExists {
+        reason: reasons::REQUEST_ID_USED,
+        message: "this request_id was used for another message of the dialog: take a new one, or repeat that one as it was".to_owned(),
+    }
+}
+
+fn limit(of: &str) -> Error {
+    Error::LimitReached {
+        reason: reasons::PENDING_LIMIT,
+        message: format!(
+            "the messages {of} that wait for consent take as much memory as they may: set consent, or wait until dialogs are idle for long enough"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialogs::model::Text;
+
+    const TEAM: TeamId = TeamId(1);
+
+    fn pending(team_bytes: usize, bytes: usize) -> Pending {
+        let idle = TimeDelta::seconds(60);
+        Pending::new(Limits { team_bytes, bytes, idle })
+    }
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::from_timestamp(seconds, 0).unwrap()
+    }
+
+    fn message(text: &str, seconds: i64) -> Message {
+        Message {
+            id: Uuid::now_v7(),
+            request_id: None,
+            language: "en".into(),
+            text: Text::new(text.to_owned()),
+            received_at: at(seconds),
+        }
+    }
+
+    fn bytes(pending: &Pending) -> (usize, usize) {
+        let state = pending.state();
+        (state.bytes, state.teams.values().map(|team| team.bytes).sum())
+    }
+
+    #[test]
+    fn nothing_of_a_text_is_shown() {
+        let pending = pending(10_000, 10_000);
+        pending.open(TEAM, "d", "c", message("secret", 0)).unwrap();
+        let taken = pending.take(TEAM, "d").unwrap();
+        let shown = format!("{pending:?} {taken:?} {:?}", taken.messages());
+        assert!(!shown.contains("secret"), "{shown}");
+        assert!(shown.contains("6 bytes"));
+    }
+
+    #[test]
+    fn bytes_are_counted_until_what_was_taken_is_gone() {
+        let pending = pending(10_000, 10_000);
+        pending.open(TEAM, "d", "c", message("hello", 0)).unwrap();
+        let held = bytes(&pending);
+        let taken = pending.take(TEAM, "d").unwrap();
+        assert_eq!(bytes(&pending), held);
+        assert!(pending.is_empty());
+        taken.put_back(false);
+        assert_eq!(bytes(&pending), held);
+        assert!(pending.holds(TEAM, "d"));
+        drop(pending.take(TEAM, "d"));
+        assert_eq!(bytes(&pending), (0, 0));
+        assert!(pending.state().teams.is_empty());
+    }
+
+    #[test]
+    fn a_team_has_its_budget_and_all_together_have_one() {
+        let pending = pending(3_000, 4_000);
+        let fill = |team: i32| {
+            let fits = (0..).take_while(|nth: &i32| {
+                pending.open(TeamId(team), &nth.to_string(), "c", message("hello", 0)).is_ok()
+            });
+            fits.count()
+        };
+        assert_eq!((fill(1), fill(2)), (4, 2));
+        let error = pending.open(TeamId(3), "d", "c", message("hello", 0)).unwrap_err();
+        assert_eq!(error.code().1, reasons::PENDING_LIMIT);
+        let (all, of_teams) = bytes(&pending);
+        assert!(all == of_teams && all <= 4_000, "{all} {of_teams}");
+        // A refusal changes nothing of what is there.
+        drop(pending.take(TeamId(1), "0"));
+        pending.open(TeamId(3), "d", "c", message("hello", 0)).unwrap();
+    }
+
+    #[test]
+    fn what_is_idle_is_wiped_and_what_is_taken_out_is_not() {
+        let pending = pending(10_000, 10_000);
+        for (dialog, seconds) in [("old", 0), ("new", 50), ("taken", 0)] {
+            pending.open(TEAM, dialog, "c", message("hello", seconds)).unwrap();
+        }
+        let taken = pending.take(TEAM, "taken").unwrap();
+        pending.expire(at(60));
+        assert!(!pending.holds(TEAM, "old") && pending.holds(TEAM, "new"));
+        taken.put_back(false);
+        assert!(pending.holds(TEAM, "taken"));
+        pending.expire(at(110));
+        assert_eq!(bytes(&pending), (0, 0));
+        assert!(pending.is_empty() && pending.state().teams.is_empty());
+    }
+
+    #[test]
+    fn a_dialog_has_one_customer_and_a_request_one_message() {
+        let pending = pending(10_000, 10_000);
+        let id = Some(Uuid::now_v7());
+        let first = Message { request_id: id, ..message("hello", 0) };
+        let first_id = pending.open(TEAM, "d", "c", first.clone()).unwrap();
+        let other = pending.add(TEAM, "d", "x", message("hello", 0)).unwrap_err();
+        assert!(matches!(other, Error::Invalid(_)));
+        let again = Message { id: Uuid::now_v7(), received_at: at(9), ..first.clone() };
+        let again = pending.add(TEAM, "d", "c", again).unwrap();
+        assert!(matches!(again, Added::Pending(id) if id == first_id), "{again:?}");
+        let changed = Message { text: Text::new("other".to_owned()), ..first };
+        let error = pending.add(TEAM, "d", "c", changed).unwrap_err();
+        assert_eq!(error.code().1, reasons::REQUEST_ID_USED);
+        assert_eq!(pending.count(TEAM, "c"), 1);
+    }
+
+    #[test]
+    fn a_dialog_is_bounded() {
+        let pending = pending(usize::MAX, usize::MAX);
+        let most = (0..2_000)
+            .take_while(|_| pending.open(TEAM, "d", "c", message("hello", 0)).is_ok())
+            .count();
+        assert_eq!(most, DIALOG_MESSAGES_MAX);
+        let long = "x".repeat(40_000);
+        let most = (0..2_000)
+            .take_while(|_| pending.open(TEAM, "e", "c", message(&long, 0)).is_ok())
+            .count();
+        assert_eq!(most, 26);
+    }
+
+    #[test]
+    fn what_waits_of_a_customer_is_listed_in_pages() {
+        let pending = pending(usize::MAX, usize::MAX);
+        for nth in 0..10 {
+            let dialog = format!("d{}", nth % 3);
+            pending.open(TEAM, &dialog, "c", message(&nth.to_string(), nth / 2)).unwrap();
+        }
+        pending.open(TEAM, "other", "x", message("x", 0)).unwrap();
+        let (mut after, mut seen) = (None, Vec::new());
+        loop {
+            let (page, more) = pending.list(TEAM, "c", after, 3);
+            seen.extend(page.iter().map(|listed| listed.message.text.as_str().to_owned()));
+            let last = page.last().unwrap();
+            after = Some(TimePlace { at: last.message.received_at, id: last.message.id });
+            if !more {
+                break;
+            }
+        }
+        assert_eq!(seen, ["9", "8", "7", "6", "5", "4", "3", "2", "1", "0"]);
+    }
+}

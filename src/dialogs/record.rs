@@ -1,0 +1,106 @@
+//! Takes what customers say.
+
+use uuid::Uuid;
+
+use super::{
+    keep::{Keep, Keeper, Kept},
+    model::{Hashes, Message, State, Text},
+    pending::{Added, Pending, Taken, other_customer, request_used},
+    turns::Turns,
+};
+use crate::{clock::Clock, error::Error, ids::TeamId};
+
+/// What happens to customers and dialogs, one after another. Whoever needs both takes that of the customer first.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    pub customers: Turns<(TeamId, Box<str>)>,
+    pub dialogs: Turns<(TeamId, Box<str>)>,
+}
+
+/// What a customer said.
+#[derive(Debug)]
+pub struct Said {
+    pub customer: Box<str>,
+    pub dialog: Box<str>,
+    pub language: Box<str>,
+    pub text: Text,
+    pub request_id: Option<Uuid>,
+}
+
+/// Takes messages.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    pub pending: Pending,
+    pub order: Order,
+    pub keeper: Keeper,
+    pub hashes: Hashes,
+    pub clock: Clock,
+}
+
+impl Recorder {
+    /// Takes a message, and does with it what the customer has decided.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a dialog with another customer, [`Error::LimitReached`] when too much waits,
+    /// [`Error::AlreadyExists`] for a request that was another one; as [`crate::db::query`].
+    pub async fn record(&self, team: TeamId, said: Said) -> Result<State, Error> {
+        let Said { customer, dialog, language, text, request_id } = said;
+        let _customer = self.order.customers.take((team, customer.clone())).await?;
+        let _dialog = self.order.dialogs.take((team, dialog.clone())).await?;
+        // As late as that: the messages of a dialog are in the order of their instants.
+        let (id, received_at) = (Uuid::now_v7(), self.clock.now());
+        let message = Message { id, request_id, language, text, received_at };
+
+        let mut message = match self.pending.add(team, &dialog, &customer, message)? {
+            Added::Pending(id) => return Ok(State::Pending(id)),
+            Added::AskTheStore(message) => message,
+        };
+        if let Some(taken) = self.pending.take(team, &dialog) {
+            self.settle(team, dialog.clone(), taken).await?;
+            message = match self.pending.add(team, &dialog, &customer, message)? {
+                Added::Pending(id) => return Ok(State::Pending(id)),
+                Added::AskTheStore(message) => message,
+            };
+        }
+        let hash = self.hashes.of(team, &customer);
+        let keep = Keep { dialog, customer, hash, messages: vec![message] };
+        let (dialog, customer) = (keep.dialog.clone(), keep.customer.clone());
+        match self.keeper.keep(team, keep).await? {
+            Kept::Undecided(messages) => {
+                let message = messages.into_iter().next();
+                let message = message.ok_or_else(|| Error::internal(anyhow::anyhow!("lost")))?;
+                self.pending.open(team, &dialog, &customer, message).map(State::Pending)
+            }
+            Kept::Stored(ids) => {
+                ids.into_iter().next().flatten().map(State::Stored).ok_or_else(request_used)
+            }
+            Kept::Refused => Ok(State::Refused),
+            Kept::Erased => Ok(State::Erased),
+            Kept::OtherCustomer => Err(other_customer()),
+        }
+    }
+
+    /// Does with what waited of a dialog what the customer has decided, as far as the store knows. Goes on when the
+    /// caller goes away. The caller has the turn of the dialog.
+    ///
+    /// # Errors
+    /// As [`crate::db::query`]: then it waits on.
+    pub async fn settle(&self, team: TeamId, dialog: Box<str>, taken: Taken) -> Result<(), Error> {
+        let (keeper, hashes) = (self.keeper.clone(), self.hashes.clone());
+        let settling = tokio::spawn(async move {
+            let customer: Box<str> = taken.customer().into();
+            let hash = hashes.of(team, &customer);
+            let keep = Keep { dialog, customer, hash, messages: taken.messages().to_vec() };
+            match keeper.keep(team, keep).await {
+                Ok(Kept::Undecided(_)) => taken.put_back(false),
+                Ok(_) => {}
+                Err(error) => {
+                    taken.put_back(true);
+                    return Err(error);
+                }
+            }
+            Ok(())
+        });
+        settling.await.map_err(Error::internal)?
+    }
+}

@@ -1,0 +1,217 @@
+//! The service `tap.v1.Dialogs`: who, what, do, answer.
+
+use std::time::Duration;
+
+use tokio::time;
+use tonic::{Request, Response, Status};
+
+use super::{
+    archive::Archive,
+    consent::{Decider, Says},
+    erase::Eraser,
+    model::{Decided, Hashes, hex},
+    record::Recorder,
+    setup::Setup,
+    wire::{
+        customers, lists,
+        messages::{self, consent_request, consent_response, withdraw_request, withdraw_response},
+        settings,
+    },
+};
+use crate::{
+    access::model::Scope,
+    auth::Caller,
+    error::Error,
+    paging::Pages,
+    proto::{
+        tap_v1::{
+            EraseCustomerRequest, EraseCustomerResponse, ExportCustomerRequest,
+            ExportCustomerResponse, GetDialogSettingsRequest, GetDialogSettingsResponse,
+            ListConsentsRequest, ListConsentsResponse, ListErasuresRequest, ListErasuresResponse,
+            ListMessagesRequest, ListMessagesResponse, RecordMessageRequest, RecordMessageResponse,
+            SetConsentRequest, SetConsentResponse, UpdateDialogSettingsRequest,
+            UpdateDialogSettingsResponse, WithdrawConsentRequest, WithdrawConsentResponse,
+        },
+        tap_v1_server::dialogs_server,
+    },
+    requests::Once,
+};
+
+/// What the service works with.
+#[derive(Clone, Debug)]
+pub struct Dialogs {
+    pub recorder: Recorder,
+    pub decider: Decider,
+    pub eraser: Eraser,
+    pub archive: Archive,
+    pub setup: Setup,
+    pub hashes: Hashes,
+    pub pages: Pages,
+}
+
+/// How long a team may wait for its turn to decide, or to erase.
+const DECISION_TIMEOUT: Duration = Duration::from_secs(10);
+
+type Reply<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl dialogs_server::Dialogs for Dialogs {
+    async fn record_message(
+        &self,
+        request: Request<RecordMessageRequest>,
+    ) -> Reply<RecordMessageResponse> {
+        let caller = Caller::of(&request)?;
+        let said = messages::record_request(request.into_inner())?;
+
+        let state = self.recorder.record(caller.team, said).await?;
+
+        metrics::counter!("tap_messages_total", "state" => state.as_str()).increment(1);
+        Ok(Response::new(messages::record_response(state)))
+    }
+
+    async fn set_consent(&self, request: Request<SetConsentRequest>) -> Reply<SetConsentResponse> {
+        let caller = Caller::of(&request)?;
+        let says = consent_request(request.into_inner(), caller.key)?;
+
+        let decided = self.decide(&caller, says).await?;
+
+        Ok(Response::new(consent_response(&decided)))
+    }
+
+    async fn withdraw_consent(
+        &self,
+        request: Request<WithdrawConsentRequest>,
+    ) -> Reply<WithdrawConsentResponse> {
+        let caller = Caller::of(&request)?;
+        let says = withdraw_request(request.into_inner(), caller.key)?;
+
+        let decided = self.decide(&caller, says).await?;
+
+        Ok(Response::new(withdraw_response(&decided)))
+    }
+
+    async fn list_messages(
+        &self,
+        request: Request<ListMessagesRequest>,
+    ) -> Reply<ListMessagesResponse> {
+        let Caller { team, .. } = Caller::of(&request)?;
+        let listing =
+            lists::messages_request(request.into_inner(), team, &self.hashes, &self.pages)?;
+
+        let listed = self.archive.list_messages(team, &listing.filter, &listing.page).await?;
+
+        Ok(Response::new(lists::messages_response(&listing, &listed, team, &self.pages)))
+    }
+
+    async fn list_consents(
+        &self,
+        request: Request<ListConsentsRequest>,
+    ) -> Reply<ListConsentsResponse> {
+        let Caller { team, .. } = Caller::of(&request)?;
+        let listing = lists::consents_request(request.into_inner(), team, &self.pages)?;
+
+        let lists::Consents { dialog, customer } = &listing.filter;
+        let customer = customer.as_ref().map(|customer| self.hashes.of(team, customer));
+        let dialog = dialog.as_deref();
+        let listed = self.archive.list_consents(team, dialog, customer, &listing.page).await?;
+
+        Ok(Response::new(lists::consents_response(&listing, &listed, team, &self.pages)))
+    }
+
+    async fn erase_customer(
+        &self,
+        request: Request<EraseCustomerRequest>,
+    ) -> Reply<EraseCustomerResponse> {
+        let caller = Caller::of(&request)?;
+        reads_too(&caller)?;
+        let request = request.into_inner();
+        let request_id = customers::erase_request(&request)?;
+
+        if request.validate_only {
+            let counts = self.eraser.count(caller.team, &request.customer_id).await?;
+            return Ok(Response::new(customers::count_response(counts)));
+        }
+        // What is kept of the request does not tell whom it was about.
+        let hash = self.hashes.of(caller.team, &request.customer_id);
+        let kept = EraseCustomerRequest { customer_id: hex(&hash.0), ..request.clone() };
+        let once = request_id.map(|id| Once::of(&caller, id, "EraseCustomer", &kept));
+        let _turn = turn(&caller).await?;
+        let (customer, answer) = (request.customer_id.into(), customers::erase_response);
+        let answer = self.eraser.erase(caller.team, customer, caller.key, once, answer).await?;
+
+        Ok(Response::new(answer))
+    }
+
+    async fn export_customer(
+        &self,
+        request: Request<ExportCustomerRequest>,
+    ) -> Reply<ExportCustomerResponse> {
+        let Caller { team, .. } = Caller::of(&request)?;
+        let listing = customers::export_request(request.into_inner(), team, &self.pages)?;
+
+        let export = self.archive.export(team, &listing.filter, &listing.page).await?;
+
+        Ok(Response::new(customers::export_response(&listing, &export, team, &self.pages)))
+    }
+
+    async fn list_erasures(
+        &self,
+        request: Request<ListErasuresRequest>,
+    ) -> Reply<ListErasuresResponse> {
+        let Caller { team, .. } = Caller::of(&request)?;
+        let listing = lists::erasures_request(request.into_inner(), team, &self.pages)?;
+
+        let customer = listing.filter.as_ref().map(|customer| self.hashes.of(team, customer));
+        let listed = self.archive.list_erasures(team, customer, &listing.page).await?;
+
+        Ok(Response::new(lists::erasures_response(&listing, &listed, team, &self.pages)))
+    }
+
+    async fn get_dialog_settings(
+        &self,
+        request: Request<GetDialogSettingsRequest>,
+    ) -> Reply<GetDialogSettingsResponse> {
+        let Caller { team, .. } = Caller::of(&request)?;
+
+        let found = self.setup.get(team).await?;
+
+        let settings = Some(settings::settings(found));
+        Ok(Response::new(GetDialogSettingsResponse { settings }))
+    }
+
+    async fn update_dialog_settings(
+        &self,
+        request: Request<UpdateDialogSettingsRequest>,
+    ) -> Reply<UpdateDialogSettingsResponse> {
+        let caller = Caller::of(&request)?;
+        reads_too(&caller)?;
+        let change = settings::update_request(request.into_inner())?;
+
+        let changed = self.setup.change(caller.team, change).await?;
+
+        let settings = Some(settings::settings(changed));
+        Ok(Response::new(UpdateDialogSettingsResponse { settings }))
+    }
+}
+
+impl Dialogs {
+    async fn decide(&self, caller: &Caller, says: Says) -> Result<Decided, Error> {
+        let _turn = turn(caller).await?;
+        self.decider.decide(caller.team, says).await
+    }
+}
+
+/// The team's own turn first: who waits for that must not hold what others need.
+async fn turn(caller: &Caller) -> Result<tokio::sync::SemaphorePermit<'_>, Error> {
+    let turn = time::timeout(DECISION_TIMEOUT, caller.share.decisions.acquire()).await;
+    turn.map_err(|_| Error::Busy)?.map_err(Error::internal)
+}
+
+/// Who only takes messages and consent, as a chatbot does, may neither erase customers nor say how long messages are
+/// kept.
+fn reads_too(caller: &Caller) -> Result<(), Error> {
+    if caller.scopes.contains(&Scope::DialogsRead) {
+        return Ok(());
+    }
+    Err(Error::ScopeMissing { scope: Scope::DialogsRead.as_str() })
+}
