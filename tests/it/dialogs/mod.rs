@@ -1,6 +1,8 @@
 //! Dialogs: what customers say and decide, by gRPC.
 
+mod consented;
 mod decided;
+mod modelled;
 
 use serde_json::{Value, json};
 use tap_analytics::{access::model::Scope, clock::Clock};
