@@ -17,8 +17,8 @@ use crate::{error::Error, ids::TeamId, paging::TimePlace, reasons};
 
 /// What a dialog takes beside its ids, and a message beside its texts: measured, with what the allocator adds and with
 /// the room that a map keeps.
-const DIALOG_BYTES: usize = 400;
-const MESSAGE_BYTES: usize = 200;
+const DIALOG_BYTES: usize = 320;
+const MESSAGE_BYTES: usize = 160;
 /// Messages of a dialog that wait, and how much of them: all of it goes into one transaction.
 const DIALOG_MESSAGES_MAX: usize = 1_000;
 const DIALOG_BYTES_MAX: usize = 1024 * 1024;
@@ -168,11 +168,16 @@ impl Pending {
             Entry::Occupied(waits) => waits.into_mut(),
             Entry::Vacant(free) => {
                 state.dialogs += 1;
-                let (customer, messages) = (customer.into(), Vec::with_capacity(1));
+                let (customer, messages) = (customer.into(), Vec::new());
                 free.insert(Dialog { customer, messages, bytes: 0, touched_at, unsure: false })
             }
         };
-        waits.messages.push(message);
+        let messages = &mut waits.messages;
+        if messages.len() == messages.capacity() {
+            // A vector by itself would double its room, or begin with four.
+            messages.reserve_exact(1 + messages.len() / 4);
+        }
+        messages.push(message);
         waits.bytes += bytes;
         waits.touched_at = touched_at;
         gauge(state);
@@ -455,7 +460,7 @@ mod tests {
             });
             fits.count()
         };
-        assert_eq!((fill(1), fill(2)), (4, 2));
+        assert_eq!((fill(1), fill(2)), (6, 2));
         let error = pending.open(TeamId(3), "d", "c", message("hello", 0)).unwrap_err();
         assert_eq!(error.code().1, reasons::PENDING_LIMIT);
         let (all, of_teams) = bytes(&pending);

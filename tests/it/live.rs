@@ -347,29 +347,64 @@ async fn readers_and_writers_get_over_a_restart_of_the_store() {
 pub struct Service {
     url: String,
     pub grpc: SocketAddr,
-    admin: SocketAddr,
+    pub admin: SocketAddr,
+    settings: Vec<(&'static str, String)>,
     child: Child,
 }
 
 impl Service {
     pub async fn start(url: &str) -> Self {
+        Self::start_with(url, vec![("TAP_LOG", "error".to_owned())]).await
+    }
+
+    /// With these settings. What it says goes into the file of the setting `log`, where there is one.
+    pub async fn start_with(url: &str, settings: Vec<(&'static str, String)>) -> Self {
         let on = |port| SocketAddr::from(([127, 0, 0, 1], port));
         let (grpc, admin) = (on(app::envoy::free_port()), on(app::envoy::free_port()));
-        let child = Self::spawn(url, grpc, admin);
-        let service = Self { url: url.to_owned(), grpc, admin, child };
+        let child = Self::spawn(url, grpc, admin, &settings);
+        let service = Self { url: url.to_owned(), grpc, admin, settings, child };
         service.until_ready().await;
         service
     }
 
-    fn spawn(url: &str, grpc: SocketAddr, admin: SocketAddr) -> Child {
-        program(url)
+    fn spawn(
+        url: &str,
+        grpc: SocketAddr,
+        admin: SocketAddr,
+        settings: &[(&'static str, String)],
+    ) -> Child {
+        let mut command = program(url);
+        command
             .arg("serve")
             .env("TAP_GRPC_PORT", grpc.port().to_string())
             .env("TAP_ADMIN_PORT", admin.port().to_string())
-            .env("TAP_LOG", "error")
-            .stdin(Stdio::null())
-            .spawn()
-            .unwrap()
+            .envs(settings.iter().cloned())
+            .stdin(Stdio::null());
+        if let Some((_, log)) = settings.iter().find(|(name, _)| *name == "log") {
+            let log = std::fs::File::options().create(true).append(true).open(log).unwrap();
+            command.stdout(log.try_clone().unwrap()).stderr(log);
+        }
+        command.spawn().unwrap()
+    }
+
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Memory that is resident, in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse().unwrap();
+        kib * 1024
+    }
+
+    /// SIGTERM, and its end: whether that was a good one.
+    pub fn stop(&mut self) -> bool {
+        let pid = self.pid().to_string();
+        assert!(std::process::Command::new("kill").arg(pid).status().unwrap().success());
+        self.child.wait().unwrap().success()
     }
 
     async fn until_ready(&self) {
@@ -393,7 +428,7 @@ impl Service {
     }
 
     pub async fn start_again(&mut self) {
-        self.child = Self::spawn(&self.url, self.grpc, self.admin);
+        self.child = Self::spawn(&self.url, self.grpc, self.admin, &self.settings);
         self.until_ready().await;
     }
 }

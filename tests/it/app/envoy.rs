@@ -110,6 +110,17 @@ impl Envoy {
         format!("http://{}{path}", self.http)
     }
 
+    /// Where its configuration and its log are.
+    pub fn files(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
+    /// What it counts.
+    pub async fn stats(&self) -> String {
+        let url = format!("http://{}/stats", self.admin);
+        reqwest::get(url).await.unwrap().text().await.unwrap()
+    }
+
     /// All that Envoy has printed so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap()

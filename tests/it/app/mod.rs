@@ -463,6 +463,11 @@ impl OwnPostgres {
         own
     }
 
+    /// Where its data and its log are.
+    pub fn files(&self) -> PathBuf {
+        self.directory.clone()
+    }
+
     pub fn restart(&self) {
         Self::script("restart", &self.directory);
     }

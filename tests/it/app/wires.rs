@@ -166,6 +166,11 @@ impl Door {
         Self { url: format!("http://{}", app.grpc), channel: None }
     }
 
+    /// The same by an address.
+    pub fn at(grpc: std::net::SocketAddr) -> Self {
+        Self { url: format!("http://{grpc}"), channel: None }
+    }
+
     /// By one connection, so that what is measured is the call.
     pub async fn kept(self) -> Self {
         Self { channel: Some(self.channel().await), ..self }

@@ -2,7 +2,11 @@
 
 mod consented;
 mod decided;
+mod kept;
+mod listed;
 mod modelled;
+mod replicas;
+mod traces;
 
 use serde_json::{Value, json};
 use tap_analytics::{access::model::Scope, clock::Clock};

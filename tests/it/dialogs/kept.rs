@@ -1,0 +1,341 @@
+//! How long things are kept: what waits, what is stored, and what is under way when the service stops.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use serde_json::json;
+use tonic::Code;
+
+use super::{Chat, answer_at, ask_at, number, said, state};
+use crate::{
+    app::{App, Options, OwnPostgres, eventually, instant, new_database, store, wires::Door},
+    live::Service,
+};
+
+#[tokio::test]
+async fn what_waits_is_wiped_once_the_dialog_is_idle_for_too_long() {
+    let clock = tap_analytics::clock::Clock::fixed(instant("2026-03-01T10:00:00Z"));
+    let options = Options { clock: clock.clone(), pending_idle_s: 60, ..Options::default() };
+    let chat = Chat::open_with(options).await;
+    chat.say("c", "idle", "one").await;
+    chat.say("c", "busy", "one").await;
+    clock.set(instant("2026-03-01T10:00:50Z"));
+    chat.say("c", "busy", "two").await;
+    clock.set(instant("2026-03-01T10:01:10Z"));
+    let waiting = async || {
+        let export =
+            chat.answer("EraseCustomer", json!({"customerId": "c", "validateOnly": true})).await;
+        number(&export["counts"]["pendingMessages"]) as usize
+    };
+    eventually("the idle dialog is gone", || async { waiting().await == 2 }).await;
+    assert_eq!(number(&chat.decide("idle", true).await["storedMessages"]), 0.0);
+    assert_eq!(number(&chat.decide("busy", true).await["storedMessages"]), 2.0);
+    clock.set(instant("2026-03-01T11:00:00Z"));
+    assert_eq!(chat.texts(json!({})).await, ["two", "one"]);
+}
+
+#[tokio::test]
+async fn first_it_is_redacted_and_later_deleted() {
+    let (chat, clock) = Chat::open_at("2026-03-01T10:00:00Z").await;
+    let settings = json!({"redactAfterDays": 10, "deleteAfterDays": 20});
+    chat.answer("UpdateDialogSettings", settings).await;
+    chat.decide("d", true).await;
+    chat.say("c", "d", "call +250 788 123 456, or write to jo@example.com").await;
+    chat.say("c", "d", "thank you").await;
+    let other = chat.app.team("other").await;
+    let key = chat.app.key(other.id, None, tap_analytics::access::model::Scope::ALL, None).await;
+    let door = Door::straight(&chat.app);
+    answer_at(&door, &key, "SetConsent", json!({"dialogId": "d", "body": true})).await;
+    answer_at(&door, &key, "RecordMessage", said("c", "d", "write to jo@example.com")).await;
+
+    // As a service does that starts then, and others within a minute.
+    let later = async |days: i64| {
+        clock.set(instant("2026-03-01T10:00:00Z") + TimeDelta::days(days) + TimeDelta::seconds(1));
+        chat.replica(Options { clock: clock.clone(), ..Options::default() }).await.0
+    };
+    let _at = later(9).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(chat.texts(json!({})).await[1], "call +250 788 123 456, or write to jo@example.com");
+    let _at = later(10).await;
+    eventually("it is redacted", || async {
+        chat.texts(json!({})).await
+            == ["thank you", "call <PHONE_NUMBER>, or write to <EMAIL_ADDRESS>"]
+    })
+    .await;
+    let listed = chat.answer("ListMessages", json!({})).await;
+    assert!(listed["messages"][0]["redactedAt"].is_string());
+    let _at = later(20).await;
+    eventually("it is deleted", || async { chat.texts(json!({})).await.is_empty() }).await;
+    // The other team never asked for that.
+    let theirs = answer_at(&door, &key, "ListMessages", json!({})).await;
+    assert_eq!(super::texts(&theirs), ["write to jo@example.com"]);
+    assert_eq!(chat.say("c", "d", "there is consent still").await, "STORED");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_loses_what_waits_and_nothing_that_was_decided() {
+    let url = new_database().await;
+    let chat = Chat::at(App::on(store(&url), Options::default()).await).await;
+    let mut service = Service::start(&url).await;
+    let door = Door::at(service.grpc);
+    let say = async |dialog: &str| {
+        state(&answer_at(&door, &chat.key, "RecordMessage", said("c", dialog, dialog)).await)
+    };
+    for dialog in ["yes", "no", "open"] {
+        assert_eq!(say(dialog).await, "PENDING");
+    }
+    for (dialog, granted) in [("yes", true), ("no", false)] {
+        answer_at(&door, &chat.key, "SetConsent", json!({"dialogId": dialog, "body": granted}))
+            .await;
+    }
+    service.kill_and_start().await;
+    assert_eq!(say("yes").await, "STORED");
+    assert_eq!(say("no").await, "REFUSED");
+    let granted =
+        answer_at(&door, &chat.key, "SetConsent", json!({"dialogId": "open", "body": true})).await;
+    assert_eq!(number(&granted["storedMessages"]), 0.0);
+    assert_eq!(chat.texts(json!({})).await, ["yes", "yes"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consent_that_is_under_way_is_waited_for_when_the_service_stops() {
+    let url = new_database().await;
+    let chat = Chat::at(App::on(store(&url), Options::default()).await).await;
+    let mut service = Service::start(&url).await;
+    let door = Door::at(service.grpc).kept().await;
+    answer_at(&door, &chat.key, "RecordMessage", said("c", "d", "one")).await;
+    // The store answers a little later.
+    let sql = chat.app.sql().await;
+    sql.batch_execute("begin; lock table consents in exclusive mode").await.unwrap();
+    let consent = answer_at(&door, &chat.key, "SetConsent", json!({"dialogId": "d", "body": true}));
+    let stops = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        let stopped = tokio::task::spawn_blocking(move || service.stop());
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        sql.batch_execute("commit").await.unwrap();
+        stopped.await.unwrap()
+    };
+    let (consent, well) = tokio::join!(consent, stops);
+    assert_eq!(number(&consent["storedMessages"]), 1.0);
+    assert!(well, "it ended well");
+    assert_eq!(chat.texts(json!({})).await, ["one"]);
+}
+
+/// Callers, and dialogs of each.
+const CALLERS: usize = 6;
+const DIALOGS: usize = 30;
+/// Messages before consent, and after it.
+const BEFORE: usize = 3;
+const AFTER: usize = 3;
+
+/// Goes through dialogs, with each call until it is answered. Every third customer does not agree.
+async fn chat_patiently(door: &Door, key: &str, caller: usize, answered: &AtomicUsize) {
+    let patiently = async |rpc: &str, request: serde_json::Value| loop {
+        let outcome = ask_at(door, key, rpc, request.clone()).await;
+        if outcome.code == Code::Ok {
+            answered.fetch_add(1, Ordering::SeqCst);
+            return outcome.answer().clone();
+        }
+        let away = [Code::Cancelled, Code::Internal, Code::Unavailable, Code::Unknown];
+        assert!(away.contains(&outcome.code), "{outcome:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    for nth in 0..DIALOGS {
+        let dialog = format!("d-{caller}-{nth}");
+        let agrees = nth % 3 != 0;
+        for number in 0..BEFORE + AFTER {
+            if number == BEFORE {
+                patiently("SetConsent", json!({"dialogId": dialog, "body": agrees})).await;
+            }
+            let text = format!("{dialog} {number}");
+            let request = super::with(
+                said(&format!("c-{caller}"), &dialog, &text),
+                json!({"requestId": super::new_id()}),
+            );
+            let answer = patiently("RecordMessage", request).await;
+            let expected = match (number < BEFORE, agrees) {
+                (true, _) => "PENDING",
+                (false, true) => "STORED",
+                (false, false) => "REFUSED",
+            };
+            assert_eq!(state(&answer), expected, "{text}");
+        }
+    }
+}
+
+/// Looks that each message of who agreed is stored once, and nothing else is.
+async fn assert_each_once(chat: &Chat) {
+    let sql = chat.app.sql().await;
+    let rows =
+        sql.query("select text from messages order by text collate \"C\"", &[]).await.unwrap();
+    let stored: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let mut expected: Vec<String> = (0..CALLERS)
+        .flat_map(|caller| (0..DIALOGS).filter(|nth| nth % 3 != 0).map(move |nth| (caller, nth)))
+        .flat_map(|(caller, nth)| {
+            (0..BEFORE + AFTER).map(move |number| format!("d-{caller}-{nth} {number}"))
+        })
+        .collect();
+    expected.sort();
+    assert_eq!(stored, expected);
+}
+
+/// While everybody chats something breaks, whenever so many calls were answered.
+async fn chat_while(chat: &Chat, doors: &[Door], breaks: impl AsyncFnOnce(&AtomicUsize)) {
+    let answered = AtomicUsize::new(0);
+    let callers = (0..CALLERS)
+        .map(|caller| chat_patiently(&doors[caller % doors.len()], &chat.key, caller, &answered));
+    tokio::join!(join_all(callers), breaks(&answered));
+    assert_each_once(chat).await;
+}
+
+async fn until(answered: &AtomicUsize, share: usize) {
+    let all = CALLERS * DIALOGS * (BEFORE + AFTER + 1);
+    while answered.load(Ordering::SeqCst) < all * share / 100 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_are_cut_lose_no_message_and_double_none() {
+    let chat = Chat::open().await;
+    let sql = chat.app.sql().await;
+    let doors = [Door::straight(&chat.app)];
+    chat_while(&chat, &doors, async |answered| {
+        for share in (5..95).step_by(6) {
+            until(answered, share).await;
+            let cut = "select pg_terminate_backend(pid) from pg_stat_activity
+                where datname = current_database() and pid <> pg_backend_pid()";
+            sql.batch_execute(cut).await.unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_postgresql_loses_no_message_and_doubles_none() {
+    let postgres = OwnPostgres::start().await;
+    let chat = Chat::at(App::on(store(&postgres.url), Options::default()).await).await;
+    let doors = [Door::straight(&chat.app)];
+    chat_while(&chat, &doors, async |answered| {
+        until(answered, 20).await;
+        tokio::task::block_in_place(|| {
+            postgres.kill();
+            postgres.start_again();
+        });
+        until(answered, 60).await;
+        tokio::task::block_in_place(|| postgres.restart());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_9_in_the_middle_of_a_consent_stores_all_or_nothing() {
+    let url = new_database().await;
+    let chat = Chat::at(App::on(store(&url), Options::default()).await).await;
+    let mut service = Service::start(&url).await;
+    let mut outcomes = [0, 0];
+    for round in 0..12_u64 {
+        let door = Door::at(service.grpc).kept().await;
+        let dialog = format!("d{round}");
+        for _ in 0..200 {
+            answer_at(&door, &chat.key, "RecordMessage", said("c", &dialog, "x")).await;
+        }
+        let request = json!({"dialogId": dialog, "body": true});
+        let consent = ask_at(&door, &chat.key, "SetConsent", request);
+        let killed = async {
+            tokio::time::sleep(Duration::from_millis(round * 2)).await;
+            service.kill();
+        };
+        let _answer = tokio::join!(consent, killed);
+        // Until PostgreSQL has noticed.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let count = |of: &str| format!("select count(*) from {of} where dialog_id = '{dialog}'");
+        let stored: i64 = chat.app.scalar(&count("messages")).await;
+        let decided: i64 = chat.app.scalar(&count("dialogs")).await;
+        assert!([(0, 0), (200, 1)].contains(&(stored, decided)), "{stored} {decided}");
+        outcomes[usize::from(stored > 0)] += 1;
+        service.start_again().await;
+    }
+    assert!(outcomes[0] > 0 && outcomes[1] > 0, "both happened: {outcomes:?}");
+}
+
+/// The dialogs of the issue of memory: as many as that, of one message each.
+const OPEN: usize = 100_000;
+const TEAM_MIB: u64 = 64;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_thousand_dialogs_wait_within_the_budget_and_leave_nothing() {
+    let url = new_database().await;
+    let chat = Chat::at(App::on(store(&url), Options::default()).await).await;
+    let service = Service::start_with(
+        &url,
+        vec![
+            ("TAP_LOG", "error".to_owned()),
+            ("TAP_TEAM_PENDING_MIB", TEAM_MIB.to_string()),
+            ("TAP_PENDING_IDLE_S", "45".to_owned()),
+        ],
+    )
+    .await;
+    let door = Door::at(service.grpc).kept().await;
+    let text = "x".repeat(60);
+    let say = async |nth: usize| {
+        let request = said(&format!("c{nth}"), &format!("d{nth}"), &text);
+        ask_at(&door, &chat.key, "RecordMessage", request).await
+    };
+    let fill = async |from: usize, count: usize| {
+        let callers = (0..48).map(|caller| async move {
+            for nth in (from + caller..from + count).step_by(48) {
+                let outcome = say(nth).await;
+                assert_eq!(outcome.code, Code::Ok, "{outcome:?}");
+            }
+        });
+        join_all(callers).await;
+    };
+    // What calls take, whatever becomes of them.
+    let granted = json!({"dialogId": "g", "body": true});
+    answer_at(&door, &chat.key, "SetConsent", granted).await;
+    join_all((0..48).map(|_| async {
+        for _ in 0..40 {
+            answer_at(&door, &chat.key, "RecordMessage", said("g", "g", &text)).await;
+        }
+    }))
+    .await;
+    let idle = service.resident();
+
+    fill(0, OPEN).await;
+    let full = service.resident() - idle;
+    assert!(full < TEAM_MIB << 20, "{full} bytes for {OPEN} dialogs");
+    assert!(full > 20 << 20, "they are in memory: {full}");
+    // Some more fit, and then no more.
+    let mut more = OPEN;
+    let refused = loop {
+        let outcome = say(more).await;
+        more += 1;
+        if outcome.code != Code::Ok {
+            break outcome;
+        }
+        assert!(more < 2 * OPEN, "there is a bound");
+    };
+    assert_eq!(refused.refusal(), (Code::ResourceExhausted, "PENDING_LIMIT".to_owned()));
+    assert!(service.resident() - idle < TEAM_MIB << 20);
+    let stored = answer_at(&door, &chat.key, "RecordMessage", said("g", "g", &text)).await;
+    assert_eq!(state(&stored), "STORED");
+
+    let metric = async || {
+        let url = format!("http://{}/metrics", service.admin);
+        let text = reqwest::get(url).await.unwrap().text().await.unwrap();
+        let line = text.lines().find(|line| line.starts_with("tap_pending_dialogs "));
+        line.unwrap().rsplit(' ').next().unwrap().parse::<f64>().unwrap()
+    };
+    let begun = std::time::Instant::now();
+    while metric().await > 0.0 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(begun.elapsed() < Duration::from_secs(90), "they are wiped");
+    }
+    let left = service.resident().saturating_sub(idle);
+    assert!(left < 8 << 20, "{left} bytes are left of {full}");
+}
