@@ -133,7 +133,11 @@ impl Binding {
         let body = match self.body.as_str() {
             "" => None,
             "*" => Some(Value::Object(std::mem::take(&mut rest))),
-            field => Some(rest.remove(field).unwrap_or_else(|| json!({}))),
+            field => match rest.remove(field) {
+                // Of a value an empty object is one, too: none is no body.
+                None if is_value(rpc, field) => None,
+                body => Some(body.unwrap_or_else(|| json!({}))),
+            },
         };
         let mut pairs = Vec::new();
         flatten("", &rest, &mut pairs);
@@ -144,6 +148,14 @@ impl Binding {
         }
         (path, body)
     }
+}
+
+/// Whether a field is any JSON.
+pub fn is_value(rpc: &Rpc, field: &str) -> bool {
+    let field = rpc.input().get_field_by_name(field);
+    let kind = field.as_ref().map(prost_reflect::FieldDescriptor::kind);
+    let message = kind.as_ref().and_then(prost_reflect::Kind::as_message);
+    message.is_some_and(|message| message.full_name() == "google.protobuf.Value")
 }
 
 /// The fields of a message as they are written in a query.
@@ -211,4 +223,9 @@ fn requests_are_written_as_their_annotations_say() {
         http("ApiKeys/RotateApiKey", 0, rotate),
         ("POST".to_owned(), "/v1/apiKeys/a%20b:rotate".to_owned(), Some(json!({"overlap": "60s"})))
     );
+    let decided = |request: Value| http("Dialogs/SetConsent", 0, request);
+    let (_, path, body) = decided(json!({"dialogId": "d", "body": false}));
+    assert_eq!((path.as_str(), body), ("/v1/consents/d", Some(json!(false))));
+    let (_, path, body) = decided(json!({"dialogId": "d", "granted": true}));
+    assert_eq!((path.as_str(), body), ("/v1/consents/d?granted=true", None));
 }

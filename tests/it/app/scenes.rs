@@ -351,6 +351,6 @@ pub fn take_out(outcome: &mut Outcome, place: &str) -> Vec<String> {
     for answer in &mut outcome.answers {
         walk(answer, place, &mut taken);
     }
-    assert!(!taken.is_empty(), "{place} is nowhere");
+    assert!(!taken.is_empty(), "{place} is nowhere: {outcome:?}");
     taken
 }

@@ -17,7 +17,7 @@ use crate::app::{
     AddKey, App, Options, OwnPostgres, Team,
     envoy::Envoy,
     report::{record, report},
-    rpcs::{Rpc, canonical, rpcs},
+    rpcs::{Rpc, canonical, is_value, rpcs},
     store,
     wires::{Call, Door, Frames, Outcome, Wire, http_outcome},
 };
@@ -148,6 +148,11 @@ async fn json_that_is_no_request_is_malformed_and_costs_nothing() {
             if let Some(body) = &body {
                 let bodies: [&[u8]; 6] =
                     [b"{\"", b"[1]", b"\"x\"", b"nonsense", b"{\"name\": \"\xff\"}", b"{} {}"];
+                // What may be any JSON is no request in another way: that is a bad field.
+                let any = is_value(&rpc, &binding.body);
+                let bodies = bodies
+                    .into_iter()
+                    .filter(|body| !any || serde_json::from_slice::<Value>(body).is_err());
                 bad.extend(bodies.map(|bytes| (url.clone(), bytes.to_vec())));
                 // What is in the path cannot be in the body too.
                 let path = binding.path.split_once('{').filter(|_| binding.body == "*");

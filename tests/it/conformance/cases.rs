@@ -69,7 +69,9 @@ pub fn sample(rpc: &Rpc) -> Value {
         name => {
             let of_events = name.strip_prefix("Events/").and_then(super::events::sample);
             let of_coupons = name.strip_prefix("Coupons/").and_then(super::coupons::sample);
-            of_events.or(of_coupons).unwrap_or_else(|| panic!("there is no sample of {name}"))
+            let of_dialogs = name.strip_prefix("Dialogs/").and_then(super::dialogs::sample);
+            let sample = of_events.or(of_coupons).or(of_dialogs);
+            sample.unwrap_or_else(|| panic!("there is no sample of {name}"))
         }
     }
 }

@@ -7,6 +7,7 @@
 mod beside;
 mod cases;
 mod coupons;
+mod dialogs;
 mod events;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,7 @@ pub use self::cases::sample;
 use self::{
     cases::{ELSEWHERE, api_keys, tags, taps},
     coupons::{coupons, redemptions},
+    dialogs::{dialogs, looks_at_dialogs},
     events::{changes_of_events, events},
 };
 use crate::app::{
@@ -266,6 +268,16 @@ async fn every_wire_says_the_same_of_redemptions() {
     compare(&redemptions()).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_wire_says_the_same_of_dialogs() {
+    compare(&dialogs()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_wire_says_the_same_of_looks_at_dialogs() {
+    compare(&looks_at_dialogs()).await;
+}
+
 /// Whom every RPC refuses, before it looks at what is asked.
 fn refusals(rpc: &Rpc) -> Vec<Case> {
     use Code::{PermissionDenied, Unauthenticated};
@@ -359,7 +371,8 @@ async fn every_wire_refuses_whom_the_others_refuse() {
 fn all_cases() -> Vec<Case> {
     let refusals: Vec<Case> = rpcs().iter().flat_map(refusals).collect();
     let coupons = [coupons(), redemptions()].concat();
-    [taps(), tags(), events(), changes_of_events(), coupons, api_keys(), refusals].concat()
+    let dialogs = [dialogs(), looks_at_dialogs()].concat();
+    [taps(), tags(), events(), changes_of_events(), coupons, dialogs, api_keys(), refusals].concat()
 }
 
 #[test]
