@@ -25,7 +25,9 @@ use tonic_types::StatusExt as _;
 
 use crate::{
     app::{
-        App, Options, OwnPostgres, Team, eventually,
+        App, Options, OwnPostgres, Team,
+        chats::Chats,
+        eventually,
         offers::Offers,
         query,
         rpcs::{Rpc, rpcs},
@@ -164,8 +166,14 @@ async fn every_rpc_has_a_row_and_refuses_whoever_lacks_what_it_asks() {
             assert!(details.contains(&format!("\"scope\":\"{scope}\"")), "{name}: {details}");
         }
         let able = match rpc.route() {
-            // It shows what others are for, besides.
-            _ if name == "Coupons/QueryFunnel" => &team.key,
+            // They need what others are for, besides.
+            _ if matches!(
+                name.as_str(),
+                "Coupons/QueryFunnel" | "Dialogs/EraseCustomer" | "Dialogs/UpdateDialogSettings"
+            ) =>
+            {
+                &team.key
+            }
             Route::Key(scope, _) | Route::ByTag(scope, _) => &keys[&scope].0,
             // Of what a token can be made.
             Route::Own(_) => &keys[&Scope::TapsRead].0,
@@ -181,8 +189,8 @@ fn every_rpc_asks_for_its_scope_and_its_quota() {
     use Class::{Change, Query, Read, Stream, Write};
     use Route::{AnyKey, ByTag, Key, Own};
     use Scope::{
-        CouponsRead, CouponsRedeem, CouponsWrite, EventsRead, EventsWrite, KeysManage, TagsWrite,
-        TapsRead, TapsWrite,
+        CouponsRead, CouponsRedeem, CouponsWrite, DialogsRead, DialogsWrite, EventsRead,
+        EventsWrite, KeysManage, TagsWrite, TapsRead, TapsWrite,
     };
     let expected = [
         ("ApiKeys/CreateApiKey", Key(KeysManage, Change)),
@@ -244,11 +252,63 @@ fn every_rpc_asks_for_its_scope_and_its_quota() {
         ("Coupons/ListRedemptions", Key(CouponsWrite, Read)),
         ("Coupons/QueryRedemptions", Key(CouponsRead, Query)),
         ("Coupons/QueryFunnel", Key(CouponsRead, Query)),
+        ("Dialogs/RecordMessage", Key(DialogsWrite, Write)),
+        ("Dialogs/SetConsent", Key(DialogsWrite, Write)),
+        ("Dialogs/WithdrawConsent", Key(DialogsWrite, Write)),
+        ("Dialogs/ListMessages", Key(DialogsRead, Read)),
+        ("Dialogs/ListConsents", Key(DialogsRead, Read)),
+        ("Dialogs/EraseCustomer", Key(DialogsWrite, Change)),
+        ("Dialogs/ExportCustomer", Key(DialogsRead, Read)),
+        ("Dialogs/ListErasures", Key(DialogsRead, Read)),
+        ("Dialogs/GetDialogSettings", Key(DialogsRead, Read)),
+        ("Dialogs/UpdateDialogSettings", Key(DialogsWrite, Change)),
     ];
     let rows: HashMap<String, Route> = rpcs().iter().map(|rpc| (rpc.name(), rpc.route())).collect();
     let expected: HashMap<String, Route> =
         expected.iter().map(|(name, route)| ((*name).to_owned(), *route)).collect();
     assert_eq!(rows, expected);
+}
+
+#[tokio::test]
+async fn whoever_only_takes_messages_erases_nobody_and_changes_no_settings() {
+    let app = App::start().await;
+    let team = app.team("acme").await;
+    let takes = app.key(team.id, None, &[Scope::DialogsWrite], None).await;
+    let looks = app.key(team.id, None, &[Scope::DialogsRead], None).await;
+    let both = [Scope::DialogsRead, Scope::DialogsWrite];
+    let both = app.key(team.id, None, &both, None).await;
+    let say = json!({"customerId": "c", "dialogId": "d", "text": "a", "language": "en"});
+    for (name, request) in
+        [("RecordMessage", say), ("SetConsent", json!({"dialogId": "d", "granted": true}))]
+    {
+        let rpc = Rpc::of(&format!("Dialogs/{name}"));
+        let taken = ask(&app, &rpc, &request, &[("x-api-key", &takes)]).await;
+        assert_eq!(taken.code, Code::Ok, "{taken:?}");
+    }
+    let requests = [
+        ("EraseCustomer", json!({"customerId": "c", "validateOnly": true})),
+        ("EraseCustomer", json!({"customerId": "c"})),
+        ("UpdateDialogSettings", json!({"purpose": "p"})),
+    ];
+    for (name, request) in &requests {
+        let rpc = Rpc::of(&format!("Dialogs/{name}"));
+        for (key, lacks) in [(&takes, "dialogs:read"), (&looks, "dialogs:write")] {
+            let refused = ask(&app, &rpc, request, &[("x-api-key", key)]).await;
+            assert_eq!(refused.refusal(), missing_scope(), "{name}");
+            let details = refused.error.as_ref().unwrap()["details"].to_string();
+            assert!(details.contains(&format!("\"scope\":\"{lacks}\"")), "{name}: {details}");
+        }
+    }
+    for (table, rows) in [("messages", 1), ("erasures", 0), ("dialog_settings", 0)] {
+        let count = format!("select count(*) from {table}");
+        assert_eq!(app.scalar::<i64>(&count).await, rows, "{table}");
+    }
+    for (name, request) in &requests {
+        let rpc = Rpc::of(&format!("Dialogs/{name}"));
+        let done = ask(&app, &rpc, request, &[("x-api-key", &both)]).await;
+        assert_eq!(done.code, Code::Ok, "{name}: {done:?}");
+    }
+    assert_eq!(app.scalar::<i64>("select count(*) from messages").await, 0);
 }
 
 /// Signs tokens as an installation does, whatever they say.
@@ -301,13 +361,21 @@ async fn a_token_reads_what_it_says_and_never_more_by_any_rpc() {
     let writer = app.key(team.id, None, &[Scope::TapsWrite, Scope::KeysManage], None).await;
     let writer = app.key_id(team.id, &writer).await;
     let forge = Forge::of(&app, &clock).await;
-    let writing = [Scope::TapsWrite, Scope::TagsWrite, Scope::EventsWrite, Scope::KeysManage];
+    // What customers said is nothing for a browser, not even to read.
+    let not_for_browsers = [
+        Scope::TapsWrite,
+        Scope::TagsWrite,
+        Scope::EventsWrite,
+        Scope::DialogsRead,
+        Scope::DialogsWrite,
+        Scope::KeysManage,
+    ];
     // Whether it reads, and whether it is limited to tags.
     let tokens = [
         (issue(&app, &team.key, &[]).await, true, false),
         (issue(&app, &team.key, &["a"]).await, true, true),
         (forge.sign(team.id, id, 60, &[]), false, false),
-        (forge.sign(team.id, id, 60, &writing), false, false),
+        (forge.sign(team.id, id, 60, &not_for_browsers), false, false),
         (forge.sign(team.id, id, 60, Scope::ALL), true, false),
         // What its key may not do it may not either.
         (forge.sign(team.id, writer, 60, Scope::ALL), false, false),
@@ -491,8 +559,10 @@ fn of_another_team(rpc: &Rpc) -> Named {
         name => {
             let of_events = name.strip_prefix("Events/").and_then(event_of_another_team);
             let of_coupons = name.strip_prefix("Coupons/").and_then(coupon_of_another_team);
+            let of_dialogs = name.strip_prefix("Dialogs/").and_then(dialog_of_another_team);
             of_events
                 .or(of_coupons)
+                .or(of_dialogs)
                 .unwrap_or_else(|| panic!("{name}: say what of another team it can be asked for"))
         }
     }
@@ -583,6 +653,31 @@ fn coupon_of_another_team(name: &str) -> Option<Named> {
     })
 }
 
+/// The same of dialogs, by their `<customer>`, their `<dialog>`, one that is `<pending>`, and whom they have `<erased>`.
+fn dialog_of_another_team(name: &str) -> Option<Named> {
+    use Named::{Answer, Own};
+    Some(match name {
+        // Customers and dialogs are of their team, whatever they are called, and so is the id of a request.
+        "RecordMessage" => Own(json!({
+            "customerId": "<customer>", "dialogId": "<dialog>", "text": "ours", "language": "en",
+            "requestId": "<request of message>",
+        })),
+        "SetConsent" => Own(json!({"dialogId": "<dialog>", "granted": false})),
+        "WithdrawConsent" => Own(json!({"dialogId": "<pending>"})),
+        "ListMessages" | "ListConsents" => {
+            Answer(json!({"customerId": "<customer>", "dialogId": "<dialog>"}))
+        }
+        "ExportCustomer" => Answer(json!({"customerId": "<customer>"})),
+        "ListErasures" => Answer(json!({"customerId": "<erased>"})),
+        "EraseCustomer" => {
+            Own(json!({"customerId": "<customer>", "requestId": "<request of erasure>"}))
+        }
+        "GetDialogSettings" => Answer(json!({})),
+        "UpdateDialogSettings" => Own(json!({"purpose": "ours", "deleteAfterDays": 1})),
+        _ => return None,
+    })
+}
+
 /// A request with the words for what it names.
 fn filled(request: &Value, words: &[(&'static str, String)]) -> Value {
     let mut text = request.to_string();
@@ -639,6 +734,17 @@ async fn have_everything(app: &App, team: &Team, owned: &[(&'static str, String)
             "Coupons/RedeemCoupon",
             json!({"id": "<coupon>", "subject": "s", "requestId": "<request of redemption>"}),
         ),
+        (
+            "Dialogs/RecordMessage",
+            json!({
+                "customerId": "<customer>", "dialogId": "<dialog>", "text": "their text",
+                "language": "sv", "requestId": "<request of message>",
+            }),
+        ),
+        (
+            "Dialogs/EraseCustomer",
+            json!({"customerId": "<erased>", "requestId": "<request of erasure>"}),
+        ),
     ] {
         let made = ask(app, &Rpc::of(name), &filled(&request, owned), &they).await;
         assert_eq!(made.code, Code::Ok, "{made:?}");
@@ -663,6 +769,7 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
     let their_key = app.key_id(theirs.id, &their_key).await.0.to_string();
     let visits = Visits::of(&app, theirs.id, &theirs.key, 2).await;
     let offers = Offers::of(&app, &theirs.key, 2).await;
+    let chats = Chats::of(&app, &theirs.key, 2).await;
     let things = [
         ("tag", "theirs"),
         ("key", &their_key),
@@ -676,10 +783,23 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
         ("coupon", &offers.coupon),
         ("code", &offers.code),
         ("redemption", &offers.redemption),
+        ("customer", &chats.customer),
+        ("dialog", &chats.dialog),
+        ("pending", &chats.pending),
+        ("erased", &chats.erased),
     ]
     .map(|(name, word)| (name, word.to_owned()));
-    let requests =
-        ["", " of tags", " of keys", " of rotation", " of events", " of coupons", " of redemption"];
+    let requests = [
+        "",
+        " of tags",
+        " of keys",
+        " of rotation",
+        " of events",
+        " of coupons",
+        " of redemption",
+        " of message",
+        " of erasure",
+    ];
     let requests = (1..).zip(requests).map(|(n, of)| {
         let name: &'static str = format!("request{of}").leak();
         (name, uuid::Uuid::from_u128(n).to_string())
@@ -688,19 +808,25 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
     let owned = [&things[..], &requests].concat();
     have_everything(&app, &theirs, &owned).await;
     settled(&app).await;
-    let before = stored(&app, theirs.id).await;
+    let before = (stored(&app, theirs.id).await, held(&app, &theirs.key, &chats).await);
     // What nobody has, of the same length.
     let nobodys = things.clone().map(|(name, _)| match name {
         "tag" => (name, "nobody".to_owned()),
         "category" => (name, "nobodys things".to_owned()),
         "fingerprint" => (name, "0".repeat(32)),
         "code" => (name, "NOBODYS-CODE".to_owned()),
+        "customer" => (name, "nobody-customer-2".to_owned()),
+        "dialog" => (name, "nobody-dialog-2".to_owned()),
+        "pending" => (name, "nobody-pending-2".to_owned()),
+        "erased" => (name, "nobody-erased-2".to_owned()),
         _ => (name, uuid::Uuid::from_u128(9).to_string()),
     });
     let nobodys = [&nobodys[..], &requests].concat();
     let words = things.iter().map(|(_, word)| word.as_str());
     let secrets: Vec<&str> = words
         .chain(["rival", "Label of theirs", "their name", "their title", "their subject", "tap_2_"])
+        .chain(["their text", "their purpose", "their policy", &chats.message, &chats.consent])
+        .chain([chats.waiting.as_str(), &chats.receipt])
         .collect();
 
     let we = [("x-api-key", ours.key.as_str())];
@@ -723,7 +849,8 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
         }
         if same {
             let nobodys = ask(&app, &rpc, &filled(&request, &nobodys), &we).await;
-            assert_same(&in_other_words(&nobodys, "nobody", "theirs"), &outcome, &name);
+            let nobodys = unsigned(&in_other_words(&nobodys, "nobody", "theirs"));
+            assert_same(&nobodys, &unsigned(&outcome), &name);
         }
         let said = format!("{outcome:?}").replace("no such tag: \\\"theirs\\\"", "");
         // What we make by the same name.
@@ -732,12 +859,15 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
             "Events/PutEventType" => &["theirs", &visits.category],
             "Events/CreateSession" => &[&visits.session],
             "Coupons/CreateCoupon" | "Coupons/BatchCreateCoupons" => &[&offers.code],
+            "Dialogs/SetConsent" => &[&chats.dialog],
+            "Dialogs/WithdrawConsent" => &[&chats.pending],
             _ => &[],
         };
         for secret in secrets.iter().filter(|secret| !made.contains(secret)) {
             assert!(!said.contains(secret), "{name} tells of {secret}: {said}");
         }
-        assert_eq!(stored(&app, theirs.id).await, before, "after {name}");
+        let after = (stored(&app, theirs.id).await, held(&app, &theirs.key, &chats).await);
+        assert_eq!(after, before, "after {name}");
     }
     // Nothing was recorded for their tag; and the tag that we made is ours, too.
     let ours_tapped = format!("select count(*) from taps where team_id = {}", ours.id);
@@ -749,7 +879,100 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
     settled(&app).await;
     let ours_happened = format!("select count(*) from events where team_id = {}", ours.id);
     assert_eq!(app.scalar::<i64>(&ours_happened).await, 1);
-    assert_eq!(stored(&app, theirs.id).await, before);
+    assert_eq!(stored(&app, theirs.id).await, before.0);
+}
+
+/// An outcome without the place of the next page: that is signed with what was asked.
+fn unsigned(outcome: &Outcome) -> Outcome {
+    let mut outcome = outcome.clone();
+    for answer in outcome.answers.iter_mut().filter_map(Value::as_object_mut) {
+        if let Some(token) = answer.get_mut("nextPageToken") {
+            assert!(!token.as_str().unwrap().is_empty());
+            *token = json!("signed");
+        }
+    }
+    outcome
+}
+
+/// All that a team has of a customer and of one who was erased, what waits too.
+async fn held(app: &App, key: &str, chats: &Chats) -> Vec<Value> {
+    let mut held = Vec::new();
+    let mut look = async |name: &str, request: Value| {
+        let rpc = Rpc::of(&format!("Dialogs/{name}"));
+        let outcome = ask(app, &rpc, &request, &[("x-api-key", key)]).await;
+        held.push(outcome.answer().clone());
+        outcome.answer()["nextPageToken"].as_str().unwrap_or_default().to_owned()
+    };
+    for customer in [&chats.customer, &chats.erased] {
+        let mut page = String::new();
+        loop {
+            let request = json!({"customerId": customer, "pageToken": page});
+            page = look("ExportCustomer", request).await;
+            if page.is_empty() {
+                break;
+            }
+        }
+        look("ListErasures", json!({ "customerId": customer })).await;
+    }
+    for dialog in [&chats.dialog, &chats.pending] {
+        look("ListMessages", json!({ "dialogId": dialog })).await;
+        look("ListConsents", json!({ "dialogId": dialog })).await;
+    }
+    look("GetDialogSettings", json!({})).await;
+    held
+}
+
+#[tokio::test]
+async fn customers_and_dialogs_of_one_name_are_others_in_another_team() {
+    let app = App::start().await;
+    let ours = app.reporting_team("acme", &["a"]).await;
+    let theirs = app.reporting_team("rival", &["a"]).await;
+    let (mine, chats) =
+        (Chats::of(&app, &ours.key, 1).await, Chats::of(&app, &theirs.key, 1).await);
+    assert_eq!((&mine.customer, &mine.dialog), (&chats.customer, &chats.dialog));
+    let both =
+        async || (held(&app, &ours.key, &chats).await, held(&app, &theirs.key, &chats).await);
+    let (before, their_before) = both().await;
+    let ids = |of: &Chats| [&of.message, &of.waiting, &of.consent, &of.receipt].map(String::clone);
+    for (held, own, others) in [(&before, &mine, &chats), (&their_before, &chats, &mine)] {
+        let said = json!(held).to_string();
+        for (id, other) in ids(own).iter().zip(&ids(others)) {
+            assert!(said.contains(id) && !said.contains(other), "{said}");
+        }
+    }
+    // A customer whom one team has erased is another team's still, and so is what they say and decide.
+    let say = |customer: &str, dialog: &str| json!({"customerId": customer, "dialogId": dialog, "text": "a", "language": "en"});
+    for (name, request, place, expected) in [
+        ("EraseCustomer", json!({"customerId": chats.customer}), "/counts/messages", json!(2.0)),
+        ("RecordMessage", say(&chats.customer, &chats.dialog), "/state", json!("ERASED")),
+        ("RecordMessage", say(&chats.customer, "new"), "/state", json!("ERASED")),
+        (
+            "WithdrawConsent",
+            json!({"dialogId": chats.dialog}),
+            "/consent/dialogId",
+            json!(chats.dialog),
+        ),
+        (
+            "SetConsent",
+            json!({"dialogId": chats.pending, "granted": true}),
+            "/consent/dialogId",
+            json!(chats.pending),
+        ),
+        ("UpdateDialogSettings", json!({"purpose": "b"}), "/settings/purpose", json!("b")),
+    ] {
+        let rpc = Rpc::of(&format!("Dialogs/{name}"));
+        let done = ask(&app, &rpc, &request, &[("x-api-key", &ours.key)]).await;
+        assert_eq!(done.answer().pointer(place), Some(&expected), "{name}: {done:?}");
+        let (after, their_after) = both().await;
+        assert_ne!(after, before, "after {name}");
+        assert_eq!(their_after, their_before, "after {name}");
+    }
+    let by = [("x-api-key", theirs.key.as_str())];
+    let record = Rpc::of("Dialogs/RecordMessage");
+    for (dialog, state) in [(&chats.dialog, Some("STORED")), (&chats.pending, None)] {
+        let said = ask(&app, &record, &say(&chats.customer, dialog), &by).await;
+        assert_eq!(said.answer().get("state").and_then(Value::as_str), state, "{said:?}");
+    }
 }
 
 #[tokio::test]

@@ -23,7 +23,9 @@ use tonic::Code;
 use uuid::Uuid;
 
 use crate::app::{
-    App, Options, Team, connect,
+    App, Options, Team,
+    chats::Chats,
+    connect,
     envoy::Envoy,
     new_database,
     offers::Offers,
@@ -62,6 +64,11 @@ struct Held {
     offers: Offers,
     page_of_coupons: String,
     page_of_redemptions: String,
+    chats: Chats,
+    page_of_messages: String,
+    page_of_consents: String,
+    page_of_erasures: String,
+    page_of_export: String,
 }
 
 impl Held {
@@ -79,7 +86,13 @@ impl Held {
         let offers = Offers::of(app, &team.key, number).await;
         let more = json!({"id": offers.coupon});
         ask(app, &Rpc::of("Coupons/RedeemCoupon"), &more, &team.key, "192.0.2.1").await;
+        let chats = Chats::of(app, &team.key, number).await;
         Self {
+            chats,
+            page_of_messages: text("Dialogs/ListMessages", one(), "/nextPageToken").await,
+            page_of_consents: text("Dialogs/ListConsents", one(), "/nextPageToken").await,
+            page_of_erasures: text("Dialogs/ListErasures", one(), "/nextPageToken").await,
+            page_of_export: text("Dialogs/ExportCustomer", export(""), "/nextPageToken").await,
             visits,
             offers,
             page_of_coupons: text("Coupons/ListCoupons", one(), "/nextPageToken").await,
@@ -106,6 +119,11 @@ fn minutes(token: &str) -> Value {
     json!({
         "start": "2020-01-01T00:00:00Z", "end": "2199-01-01T00:00:00Z", "pageSize": 1, "pageToken": token,
     })
+}
+
+/// A page of what is held of a customer. Nobody has this one: an empty page is not the last.
+fn export(token: &str) -> Value {
+    json!({"customerId": "whoever", "pageToken": token})
 }
 
 /// Another installation, with other secrets under the same names, and a team of the same number.
@@ -172,6 +190,12 @@ fn guesses(theirs: &Held, away: &Held) -> Vec<Guess> {
     ];
     all.extend(guesses_of_events(guess));
     all.extend(guesses_of_coupons(guess));
+    all.extend([
+        guess("Dialogs/ListMessages", page, |held| &held.page_of_messages, bad),
+        guess("Dialogs/ListConsents", page, |held| &held.page_of_consents, bad),
+        guess("Dialogs/ListErasures", page, |held| &held.page_of_erasures, bad),
+        guess("Dialogs/ExportCustomer", export, |held| &held.page_of_export, bad),
+    ]);
     for guess in &mut all {
         // Of an id another one is as good.
         if guess.refusal != bad {
@@ -314,6 +338,10 @@ async fn what_is_anothers_is_refused_as_what_is_nobodys() {
             "Coupons/ListRedemptions",
             json!({"pageSize": 1, "pageToken": ours_held.page_of_redemptions}),
         ),
+        ("Dialogs/ListMessages", json!({"pageSize": 1, "pageToken": ours_held.page_of_messages})),
+        ("Dialogs/ListConsents", json!({"pageSize": 1, "pageToken": ours_held.page_of_consents})),
+        ("Dialogs/ListErasures", json!({"pageSize": 1, "pageToken": ours_held.page_of_erasures})),
+        ("Dialogs/ExportCustomer", export(&ours_held.page_of_export)),
         ("Coupons/GetCoupon", json!({"id": ours_held.offers.coupon})),
         ("Coupons/CheckCoupon", json!({"id": ours_held.offers.coupon})),
         ("Coupons/GetRedemption", json!({"id": ours_held.offers.redemption})),
@@ -442,7 +470,7 @@ async fn what_is_anothers_takes_as_long_as_what_is_nobodys() {
     let Three { app, ours, theirs, away, .. } = three().await;
     let door = Door::straight(&app).kept().await;
     let guesses = guesses(&theirs, &away).into_iter();
-    let others = ["Events/", "Coupons/"];
+    let others = ["Events/", "Coupons/", "Dialogs/"];
     let guesses = guesses
         .filter(|guess| !others.iter().any(|service| guess.rpc.starts_with(service)))
         .collect();
@@ -494,6 +522,51 @@ async fn what_is_of_anothers_coupons_takes_as_long_as_what_is_nobodys() {
         guess.others.truncate(1);
     }
     assert_guesses_are_alike(&app, &ours, guesses).await;
+}
+
+#[tokio::test]
+async fn what_is_of_anothers_dialogs_takes_as_long_as_what_is_nobodys() {
+    let Three { app, ours, theirs, away, .. } = three().await;
+    let guesses = guesses(&theirs, &away).into_iter();
+    let mut guesses: Vec<Guess> =
+        guesses.filter(|guess| guess.rpc.starts_with("Dialogs/")).collect();
+    for guess in &mut guesses {
+        guess.others.truncate(1);
+    }
+    assert_guesses_are_alike(&app, &ours, guesses).await;
+
+    // A customer or a dialog that another team has is new to this one: there is an answer, and as soon.
+    let door = Door::straight(&app).kept().await;
+    let Chats { customer, dialog, pending, erased, .. } = &theirs.chats;
+    let of_customer = |id: &str| json!({"customerId": id});
+    let of_dialog = |id: &str| json!({"dialogId": id});
+    let say = |dialog: &str| json!({"customerId": "c", "dialogId": dialog, "text": "a", "language": "en"});
+    let erase = |id: &str| json!({"customerId": id, "validateOnly": true});
+    let decide = |id: &str| json!({"dialogId": id, "granted": true});
+    let requests: [(&str, &dyn Fn(&str) -> Value, &String); 11] = [
+        ("ListMessages", &of_customer, customer),
+        ("ListMessages", &of_dialog, dialog),
+        ("ListConsents", &of_customer, customer),
+        ("ListConsents", &of_customer, erased),
+        ("ListConsents", &of_dialog, dialog),
+        ("ExportCustomer", &of_customer, customer),
+        ("ListErasures", &of_customer, erased),
+        ("EraseCustomer", &erase, customer),
+        ("EraseCustomer", &erase, erased),
+        // These come last: they make what is our own.
+        ("RecordMessage", &say, pending),
+        ("SetConsent", &decide, dialog),
+    ];
+    for (name, request, other) in requests {
+        let rpc = Rpc::of(&format!("Dialogs/{name}"));
+        let key = app.key(ours.id, None, Scope::ALL, None).await;
+        let nobodys = other.replace("their", "nobod");
+        let time = async |id: &str| {
+            let outcome = ask_at(&door, &rpc, &request(id), &key, "192.0.2.3").await;
+            assert_eq!(outcome.code, Code::Ok, "{name}: {outcome:?}");
+        };
+        assert_alike(name, async || time(other).await, async || time(&nobodys).await).await;
+    }
 }
 
 /// Somebody who calls Envoy from an address of this machine.

@@ -605,10 +605,16 @@ async fn a_token_has_no_more_and_lives_no_longer_than_its_key() {
     let missing = (Code::PermissionDenied, "SCOPE_MISSING".to_owned());
     assert_eq!(reason(&none), missing);
     let write = IssueTokenRequest {
-        scopes: vec!["taps:write".to_owned(), "x".to_owned()],
+        // What customers said is nothing for a browser.
+        scopes: ["taps:write", "dialogs:read", "dialogs:write", "x"].map(str::to_owned).to_vec(),
         ..IssueTokenRequest::default()
     };
-    let expected = [("scopes[1]", "UNKNOWN_SCOPE"), ("scopes[0]", "NOT_FOR_TOKENS")];
+    let expected = [
+        ("scopes[3]", "UNKNOWN_SCOPE"),
+        ("scopes[0]", "NOT_FOR_TOKENS"),
+        ("scopes[1]", "NOT_FOR_TOKENS"),
+        ("scopes[2]", "NOT_FOR_TOKENS"),
+    ];
     assert_eq!(violations(&own.issue_token(write).await.unwrap_err()), pairs(&expected));
 
     // A scope that the key loses, the token loses.
