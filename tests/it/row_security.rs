@@ -10,7 +10,9 @@ use tonic::Code;
 
 use crate::{
     app::{
-        App, Team, connect,
+        App, Team,
+        chats::Chats,
+        connect,
         offers::Offers,
         report::{record, report},
         rpcs::Rpc,
@@ -71,6 +73,7 @@ async fn two_teams() -> (App, [Team; 2]) {
     for (number, team) in (1..).zip(&teams) {
         Visits::of(&app, team.id, &team.key, number).await;
         Offers::of(&app, &team.key, number).await;
+        Chats::of(&app, &team.key, number).await;
         record(&mut app.client(&team.key), vec![report("a", crate::app::now())]).await;
         let create = Rpc::of("ApiKeys/CreateApiKey");
         let id = "5d1d2e4c-5f0a-4f6e-9d0b-6a1f0c9a7b11";
@@ -137,7 +140,12 @@ async fn the_role_of_requests_may_do_this_and_nothing_else() {
     }
     let expected = [
         "api_keys: select but [\"key_hash\"] | insert | name scopes queries_per_hour expires_at revoked_at rotated_at expires_at_before | ",
+        "consents: select | insert | dialog_id customer_hash | ",
         "coupons: select | insert | updated_at archived_at version couponcode code_key category title description merchant store_lat store_long store_city store_phone store_state store_street store_zip published_at expire_at tag_ids max_redemptions max_per_subject disabled metadata redeemed released | delete",
+        "customers: select | insert | customer_id erased_at changed_at replica_id | ",
+        "dialog_settings: select | insert | purpose policy_version policy_hash redact_after_days delete_after_days | ",
+        "dialogs: select | insert | customer_hash granted consent_id changed_at replica_id | delete",
+        "erasures: select | insert |  | ",
         "event_duplicates: select | insert |  | ",
         "event_errors: select | insert | replayed_as became_event_id became_error_id | ",
         "event_heads: select | insert | revision | ",
@@ -149,6 +157,7 @@ async fn the_role_of_requests_may_do_this_and_nothing_else() {
         "event_types: select | insert | updated_at schema version | delete",
         "events: select | insert | session_id category name bytes data occurred_at updated_at deleted_at version | ",
         "key_events: select | insert |  | ",
+        "messages: select | insert | text redacted_at | delete",
         "redemption_quarters: select | insert | redemptions | ",
         "redemptions: select | insert | released_at | ",
         "requests: select | insert | answer | ",
@@ -249,6 +258,8 @@ async fn with_a_team_its_own_rows_are_seen_made_and_changed_and_no_others() {
             let may = match table.as_str() {
                 // What was redeemed stays.
                 "coupons" => Err(SqlState::FOREIGN_KEY_VIOLATION),
+                // There is no message without its dialog, and its consent.
+                "dialogs" => Err(SqlState::FOREIGN_KEY_VIOLATION),
                 _ if about.delete => Ok(count),
                 _ => Err(DENIED),
             };
@@ -299,6 +310,63 @@ async fn what_was_done_to_keys_cannot_be_taken_back_and_no_request_reads_a_hash(
          select team_id, key_id, key_hash, '' from api_keys",
     ] {
         assert_eq!(rows(&role, sly).await, Err(DENIED), "{sly}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_changes_a_decision_or_a_receipt_and_what_spans_teams_reads_no_message() {
+    let (app, teams) = two_teams().await;
+    let admin = app.sql().await;
+    let may = privileges(&admin, "tap_app").await;
+    // That a customer is erased takes both ids out of a decision.
+    assert_eq!(may["consents"].update, ["dialog_id", "customer_hash"]);
+    assert!(!may["consents"].delete && !may["customers"].delete);
+    assert!(may["erasures"].update.is_empty() && !may["erasures"].delete);
+
+    let system = privileges(&admin, "tap_system").await;
+    let mut seen = Vec::new();
+    let tables = ["customers", "consents", "dialogs", "messages", "erasures", "dialog_settings"];
+    for table in tables {
+        let Table { select, insert, update, delete, .. } = &system[table];
+        assert!(insert.is_empty() && update.is_empty() && !delete, "{table}");
+        seen.push(format!("{table}: {}", select.join(" ")));
+    }
+    let expected = [
+        "customers: team_id customer_hash erased_at changed_at replica_id",
+        "consents: ",
+        "dialogs: team_id dialog_id changed_at replica_id",
+        "messages: ",
+        "erasures: ",
+        "dialog_settings: team_id redact_after_days delete_after_days",
+    ];
+    assert_eq!(seen, expected);
+
+    // What keeps messages that nobody agreed to out is no statement, but the table.
+    let role = as_app(&app, Some(&teams[0].id.to_string())).await;
+    for (statement, state) in [
+        ("update dialogs set granted = false", SqlState::FOREIGN_KEY_VIOLATION),
+        ("update dialogs set customer_hash = null", SqlState::FOREIGN_KEY_VIOLATION),
+        ("update consents set dialog_id = null", SqlState::CHECK_VIOLATION),
+        (
+            "insert into messages
+             select team_id, gen_random_uuid(), dialog_id, customer_hash, false, null, 'en', 'a', now()
+             from dialogs where not granted",
+            SqlState::CHECK_VIOLATION,
+        ),
+        (
+            "insert into messages
+             select team_id, gen_random_uuid(), dialog_id, customer_hash, true, null, 'en', 'a', now()
+             from dialogs where not granted and customer_hash is not null",
+            SqlState::FOREIGN_KEY_VIOLATION,
+        ),
+        (
+            "insert into messages
+             select team_id, gen_random_uuid(), dialog_id, sha256('another'), true, null, 'en', 'a', now()
+             from dialogs where granted",
+            SqlState::FOREIGN_KEY_VIOLATION,
+        ),
+    ] {
+        assert_eq!(rows(&role, statement).await, Err(state), "{statement}");
     }
 }
 

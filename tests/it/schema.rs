@@ -13,7 +13,8 @@ use tap_analytics::{
 use tokio_postgres::error::SqlState;
 
 use crate::app::{
-    self, App, connect, empty_database, offers::Offers, root, store, tap, visits::Visits,
+    self, App, chats::Chats, connect, empty_database, offers::Offers, root, store, tap,
+    visits::Visits,
 };
 
 #[tokio::test]
@@ -59,7 +60,7 @@ async fn every_table_is_guarded_and_explained() {
     let app = App::start().await;
     let sql = app.sql().await;
     let tables = sql.query(TABLES, &[]).await.unwrap();
-    assert_eq!(tables.len(), 22);
+    assert_eq!(tables.len(), 28);
     for table in tables {
         let (name, guarded): (String, bool) = (table.get(0), table.get(1));
         assert!(guarded, "{name} has no row-level security");
@@ -106,6 +107,7 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
         let key = app.key(team.id, None, Scope::ALL, None).await;
         Visits::of(&app, team.id, &key, number).await;
         Offers::of(&app, &key, number).await;
+        Chats::of(&app, &key, number).await;
         let tag = app.tags(team.id, &["a"]).await[0];
         app.write(team.id, &[tap(tag, "2023-05-01T12:00:00Z")]).await;
         let done = format!(
@@ -143,7 +145,12 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
         seen,
         [
             "api_keys",
+            "consents",
             "coupons",
+            "customers",
+            "dialog_settings",
+            "dialogs",
+            "erasures",
             "event_duplicates",
             "event_errors",
             "event_heads",
@@ -155,6 +162,7 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
             "event_types",
             "events",
             "key_events",
+            "messages",
             "redemption_quarters",
             "redemptions",
             "requests",
@@ -222,9 +230,22 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
         "delete from event_heads",
         "update event_types set name = 'x'",
         "delete from event_settings",
+        "delete from customers",
+        "update customers set customer_hash = sha256('x')",
+        "update consents set decision = 'GRANTED'",
+        "update consents set decided_at = now()",
+        "delete from consents",
+        "update messages set consented = false",
+        "update messages set language = 'en'",
+        "update messages set received_at = now()",
+        "truncate messages",
+        "update erasures set hash = previous_hash",
+        "delete from erasures",
+        "delete from dialog_settings",
         "drop table taps",
         "alter table taps disable row level security",
         "alter table events disable row level security",
+        "alter table messages disable row level security",
         "select make_tap_partition('2023-01-01')",
         "set role tap_system",
         "set role tap_owner",
@@ -271,12 +292,51 @@ async fn the_role_of_requests_changes_one_team_and_no_other() {
         )
     };
     let settings = |team| format!("insert into event_settings values ({team}, 'refuse', 'create')");
+    let customer = |team| {
+        format!(
+            "insert into customers values ({team}, sha256('c'), 'c', null, now(), gen_random_uuid())"
+        )
+    };
+    let consent = |team| {
+        format!(
+            "insert into consents
+             values ({team}, '{0}', 'd', null, 'GRANTED', '', '', '', now(), '{0}')",
+            uuid::Uuid::from_u128(7)
+        )
+    };
+    let dialog = |team| {
+        format!(
+            "insert into dialogs values ({team}, 'd', sha256('c'), true, '{0}', now(), '{0}')",
+            uuid::Uuid::from_u128(7)
+        )
+    };
+    let message = |team| {
+        format!(
+            "insert into messages
+             values ({team}, gen_random_uuid(), 'd', sha256('c'), true, null, 'en', 'a', now(), null)"
+        )
+    };
+    let erasure = |team| {
+        format!(
+            "insert into erasures
+             values ({team}, 1, gen_random_uuid(), sha256('e'), now(), gen_random_uuid(), 0, 0, 0, 0, sha256(''), sha256(''))"
+        )
+    };
+    let terms = |team| format!("insert into dialog_settings (team_id) values ({team})");
     let there = [kind(other.id), settings(other.id)].join(";");
+    let said = [customer(other.id), consent(other.id), dialog(other.id), message(other.id)];
+    let there = [there, said.join(";"), erasure(other.id), terms(other.id)].join(";");
     app.sql().await.batch_execute(&there).await.unwrap();
     for (ours, theirs) in [
         (session(acme.id), session(other.id)),
         (kind(acme.id), kind(other.id)),
         (settings(acme.id), settings(other.id)),
+        (customer(acme.id), customer(other.id)),
+        (consent(acme.id), consent(other.id)),
+        (dialog(acme.id), dialog(other.id)),
+        (message(acme.id), message(other.id)),
+        (erasure(acme.id), erasure(other.id)),
+        (terms(acme.id), terms(other.id)),
         (tag(acme.id), tag(other.id)),
         (request(acme.id), request(other.id)),
         (event(acme.id), event(other.id)),
@@ -294,6 +354,13 @@ async fn the_role_of_requests_changes_one_team_and_no_other() {
         ("update event_settings set unknown_types = 'accept'", 1),
         ("update event_types set schema = 'true'", 1),
         ("delete from event_types", 1),
+        ("update messages set text = 'b', redacted_at = now()", 1),
+        ("delete from messages", 1),
+        ("update dialogs set granted = false, changed_at = now()", 1),
+        ("delete from dialogs", 1),
+        ("update consents set dialog_id = null, customer_hash = sha256('c')", 1),
+        ("update customers set customer_id = null, erased_at = now()", 1),
+        ("update dialog_settings set purpose = 'x', delete_after_days = 1", 1),
         ("update requests set answer = 'x'", 1),
         ("update api_keys set name = 'x', revoked_at = now()", 2),
         ("select from teams for update", 1),
@@ -307,6 +374,11 @@ async fn the_role_of_requests_changes_one_team_and_no_other() {
         "select count(*) from api_keys where name = 'test' and revoked_at is null",
         "select count(*) from event_types where schema::text = '{}'",
         "select count(*) from event_settings where unknown_types = 'refuse'",
+        "select count(*) from messages where text = 'a' and redacted_at is null",
+        "select count(*) from dialogs where granted",
+        "select count(*) from consents where dialog_id = 'd'",
+        "select count(*) from customers where customer_id = 'c' and erased_at is null",
+        "select count(*) from dialog_settings where purpose = ''",
     ] {
         let theirs = format!("{untouched} and team_id = {}", other.id);
         assert_eq!(app.scalar::<i64>(&theirs).await, 1, "{untouched}");
@@ -366,6 +438,18 @@ async fn the_role_of_the_system_can_do_its_work_and_no_more() {
         "select from event_errors",
         "select from event_types",
         "select from sessions",
+        // Of dialogs it sees which have changed, and of whom; not what was said or decided.
+        "select from messages",
+        "delete from messages",
+        "select customer_id from customers",
+        "update customers set erased_at = null",
+        "select customer_hash from dialogs",
+        "select granted from dialogs",
+        "delete from dialogs",
+        "select from consents",
+        "select from erasures",
+        "select purpose from dialog_settings",
+        "update dialog_settings set delete_after_days = 1",
         "drop table taps",
         "alter table taps disable row level security",
         "set role tap_owner",
