@@ -198,6 +198,8 @@ async fn every_path_in_the_proto_names_its_methods_when_it_gets_another() {
             let written = path
                 .replace("{uid}", uid)
                 .replace("{category}", uid)
+                .replace("{customer_id}", uid)
+                .replace("{dialog_id}", uid)
                 .replace("{name}", &format!("{uid}%20%C3%A4"));
             let only = written == path;
             paths.entry(written).or_default().push(method.clone());
@@ -206,7 +208,7 @@ async fn every_path_in_the_proto_names_its_methods_when_it_gets_another() {
             }
         }
     }
-    assert_eq!(paths.len(), 5 + 2 + 3 * 7 + 7 + 14 + 13 + 7);
+    assert_eq!(paths.len(), 5 + 2 + 3 * 7 + 7 + 14 + 13 + 7 + 5 * 7 + 4);
     for path in
         ["/", "/assets/page.js", "/docs", "/docs/", "/docs/errors", "/openapi.json", "/t/acme/a"]
     {
@@ -360,6 +362,7 @@ async fn a_key_that_was_pasted_into_a_path_is_not_logged_and_what_was_called_is(
     // Method, path, body; what the log has as its path, and the status.
     let get_tag = Some("/tap.v1.Tags/GetTag");
     let event = |name: &str| Some(format!("/tap.v1.Events/{name}").leak() as &str);
+    let dialog = |name: &str| Some(format!("/tap.v1.Dialogs/{name}").leak() as &str);
     let broken = format!("{{\"events\": [{{\"data\": {{\"key\": {key}}}}}]}}").leak() as &str;
     let cases = [
         (Method::GET, format!("/v1/tags/{key}"), "", get_tag, 404),
@@ -406,6 +409,27 @@ async fn a_key_that_was_pasted_into_a_path_is_not_logged_and_what_was_called_is(
         (Method::PUT, format!("/v1/eventTypes/{key}/a"), "{}", event("PutEventType"), 400),
         (Method::GET, format!("/v1/eventTypes/{key}"), "", None, 404),
         (Method::GET, format!("/v1/eventTypes/{key}/a/b"), "", None, 404),
+        (Method::POST, format!("/v1/data/{key}/{key}"), "{}", dialog("RecordMessage"), 400),
+        (Method::POST, format!("/v1/data/{key}/a"), "{", dialog("RecordMessage"), 400),
+        (Method::GET, format!("/v1/data/{key}/a"), "", None, 405),
+        (Method::GET, format!("/v1/data/{key}"), "", None, 404),
+        (Method::GET, format!("/v1/data?after={key}"), "", Some("/v1/data"), 400),
+        (Method::POST, format!("/v1/consents/{key}"), "1", dialog("SetConsent"), 400),
+        (
+            Method::POST,
+            format!("/v1/consents/{key}%20:withdraw"),
+            "",
+            dialog("WithdrawConsent"),
+            400,
+        ),
+        (Method::GET, format!("/v1/consents/{key}"), "", None, 405),
+        (Method::GET, format!("/v1/consents{key}"), "", None, 404),
+        (Method::GET, format!("/v1/customers/{key}%20/export"), "", dialog("ExportCustomer"), 400),
+        (Method::DELETE, format!("/v1/customers/{key}%20"), "", dialog("EraseCustomer"), 400),
+        (Method::DELETE, format!("/v1/customers/{key}?x=1"), "", None, 400),
+        (Method::GET, format!("/v1/customers/{key}"), "", None, 405),
+        (Method::GET, format!("/v1/customers/{key}/{key}"), "", None, 404),
+        (Method::GET, format!("/v1/erasures/{key}"), "", None, 404),
         (Method::GET, format!("/V1/tags/{key}"), "", None, 404),
         (Method::GET, format!("/t/acme/{key}"), "", None, 404),
     ];
