@@ -524,6 +524,9 @@ async fn what_is_of_anothers_coupons_takes_as_long_as_what_is_nobodys() {
     assert_guesses_are_alike(&app, &ours, guesses).await;
 }
 
+/// An RPC, its request of an id, and an id that another team has.
+type Named<'a> = (&'a str, &'a dyn Fn(&str) -> Value, &'a String);
+
 #[tokio::test]
 async fn what_is_of_anothers_dialogs_takes_as_long_as_what_is_nobodys() {
     let Three { app, ours, theirs, away, .. } = three().await;
@@ -543,7 +546,7 @@ async fn what_is_of_anothers_dialogs_takes_as_long_as_what_is_nobodys() {
     let say = |dialog: &str| json!({"customerId": "c", "dialogId": dialog, "text": "a", "language": "en"});
     let erase = |id: &str| json!({"customerId": id, "validateOnly": true});
     let decide = |id: &str| json!({"dialogId": id, "granted": true});
-    let requests: [(&str, &dyn Fn(&str) -> Value, &String); 11] = [
+    let requests: [Named<'_>; 11] = [
         ("ListMessages", &of_customer, customer),
         ("ListMessages", &of_dialog, dialog),
         ("ListConsents", &of_customer, customer),

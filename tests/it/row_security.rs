@@ -256,10 +256,8 @@ async fn with_a_team_its_own_rows_are_seen_made_and_changed_and_no_others() {
             }
             let deleted = rows(&role, &format!("delete {own}")).await;
             let may = match table.as_str() {
-                // What was redeemed stays.
-                "coupons" => Err(SqlState::FOREIGN_KEY_VIOLATION),
-                // There is no message without its dialog, and its consent.
-                "dialogs" => Err(SqlState::FOREIGN_KEY_VIOLATION),
+                // What was redeemed stays, and no message is without its dialog.
+                "coupons" | "dialogs" => Err(SqlState::FOREIGN_KEY_VIOLATION),
                 _ if about.delete => Ok(count),
                 _ => Err(DENIED),
             };
