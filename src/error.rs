@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio_postgres::Error as PgError;
 use tonic::{
     Code, Status,
     metadata::{MetadataMap, MetadataValue},
@@ -124,6 +125,21 @@ pub enum Error {
     Internal(Arc<anyhow::Error>),
 }
 
+/// A cause as the log has it: without what PostgreSQL says of the row, which may be about people.
+fn told(cause: &anyhow::Error) -> String {
+    let mut told = Vec::new();
+    for part in cause.chain() {
+        let of_store = part.downcast_ref::<PgError>().and_then(PgError::as_db_error);
+        if let Some(error) = of_store {
+            let (severity, code, message) = (error.severity(), error.code(), error.message());
+            told.push(format!("{severity}: {message} ({})", code.code()));
+            break;
+        }
+        told.push(part.to_string());
+    }
+    told.join(": ")
+}
+
 /// The violations as one line of text, for callers that look at the message only.
 fn summary(violations: &[Violation]) -> String {
     let lines: Vec<String> = shortened(violations.to_vec())
@@ -213,7 +229,7 @@ impl Error {
     #[must_use]
     pub fn log_text(&self) -> String {
         match self.cause() {
-            Some(cause) => format!("{self}: {cause:#}"),
+            Some(cause) => format!("{self}: {}", told(cause)),
             None => self.to_string(),
         }
     }
@@ -275,7 +291,7 @@ impl Error {
 impl From<Error> for Status {
     fn from(error: Error) -> Self {
         if let Some(cause) = error.cause() {
-            tracing::error!(cause = format!("{cause:#}"), "call failed");
+            tracing::error!(cause = told(cause), "call failed");
         }
         let (code, reason) = error.code();
         let message = error.to_string();

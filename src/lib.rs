@@ -31,6 +31,7 @@ pub mod config;
 pub mod error;
 pub mod ids;
 pub mod json;
+pub mod memory;
 pub mod proto;
 pub mod reasons;
 pub mod secrets;

@@ -29,9 +29,9 @@ pub enum Class {
     Query,
     /// One opening of a stream, whether it costs a query as well or not.
     Stream,
-    /// One batch of taps.
+    /// One batch of taps or events, one redemption, one message.
     Write,
-    /// A look at what a team has set up.
+    /// A look at what a team has set up or stored.
     Read,
     /// A change of what a team has set up.
     Change,

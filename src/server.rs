@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use chrono::TimeDelta;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::{net::TcpListener, task::JoinSet, time};
 use tokio_util::sync::CancellationToken;
@@ -59,7 +60,7 @@ use crate::{
     },
     secrets::Secrets,
     streams::Streams,
-    tags::{address::Addresses, directory::TagDirectory, rpc::Tags},
+    tags::{self, address::Addresses, directory::TagDirectory, rpc::Tags},
     taps::{
         self,
         buffer::Drain,
@@ -231,8 +232,7 @@ impl Start<'_> {
         let reads = Reads::default();
         let pages = Pages::new(&secrets);
         let streams = Streams { clock: clock.clone(), draining, history: history.changes() };
-        let db_pool_size = u16::try_from(COMMIT_CONNECTIONS)?;
-        let commits = Db::new(&config::Store { db_pool_size, ..store.clone() })?;
+        let commits = commits(store)?;
         let addresses = Addresses { public: serve.public_url.clone() };
         let taps = taps::parts::Parts {
             db: db.clone(),
@@ -272,6 +272,7 @@ impl Start<'_> {
             pages: pages.clone(),
             secrets: &secrets,
             limits: serve.pending(),
+            statement_timeout: TimeDelta::milliseconds(store.db_statement_timeout_ms.into()),
         };
         let dialogs = dialogs.start(tasks);
         let hints = Hints {
@@ -283,7 +284,8 @@ impl Start<'_> {
             history,
         };
         keep_up(tasks, hints, &clock);
-        let tag_service = Tags::new(&db, &tags, &clock, serve.tags_max(), addresses, &pages);
+        let tag_service =
+            tags::parts::service(&db, &tags, &clock, serve.tags_max(), addresses, &pages);
         let keys = ApiKeys {
             keys: Keys { db, directory: Arc::clone(&directory) },
             directory,
@@ -294,6 +296,12 @@ impl Start<'_> {
         };
         Ok((Services { taps, tags: tag_service, keys, events, coupons, dialogs, link }, drain))
     }
+}
+
+/// Connections of their own, for what is committed in groups.
+fn commits(store: &config::Store) -> anyhow::Result<Db> {
+    let db_pool_size = u16::try_from(COMMIT_CONNECTIONS)?;
+    Db::new(&config::Store { db_pool_size, ..store.clone() })
 }
 
 /// Keeps what is in memory as it is in the store, and forgets what is kept for a time only.

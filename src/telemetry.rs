@@ -90,6 +90,13 @@ fn describe() {
     describe_gauge!("tap_event_backlog", "events that wait to be stored");
     describe_gauge!("tap_event_backlog_bytes", "bytes of events that wait to be stored");
     describe_gauge!("tap_event_backlog_age_seconds", "how long the oldest of them has waited");
+    describe_counter!("tap_messages_total", "messages that were taken, by what became of them");
+    describe_histogram!("tap_message_commit_seconds", "time of a commit that stores messages");
+    describe_gauge!("tap_pending_dialogs", "dialogs that wait for consent");
+    describe_gauge!("tap_pending_bytes", "memory for messages that wait for consent");
+    describe_counter!("tap_pending_expired_total", "dialogs that waited for consent too long");
+    describe_counter!("tap_messages_redacted_total", "messages that were redacted");
+    describe_counter!("tap_messages_deleted_total", "messages that were kept no longer");
     describe_gauge!("tap_tags", "tags that are known");
     describe_counter!("tap_url_total", "requests to the tap URL, by outcome and class");
     describe_gauge!("tap_url_waiting", "taps of the tap URL that wait to be written");

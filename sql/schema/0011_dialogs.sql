@@ -19,6 +19,11 @@ create table customers (
     constraint customers_team_fkey foreign key (team_id) references teams (team_id),
     constraint customers_hash_check check (length(customer_hash) = 32),
     constraint customers_erased_check check ((customer_id is null) = (erased_at is not null))
+) with (
+    -- As messages.
+    autovacuum_vacuum_threshold = 0,
+    autovacuum_vacuum_scale_factor = 0,
+    vacuum_index_cleanup = on
 );
 
 create index customers_changed_at_idx on customers (changed_at) where erased_at is not null;
@@ -49,6 +54,11 @@ create table consents (
     constraint consents_purpose_check check (length(purpose) <= 200),
     constraint consents_policy_version_check check (length(policy_version) <= 100),
     constraint consents_policy_hash_check check (length(policy_hash) <= 128)
+) with (
+    -- As messages.
+    autovacuum_vacuum_threshold = 0,
+    autovacuum_vacuum_scale_factor = 0,
+    vacuum_index_cleanup = on
 );
 
 create index consents_decided_at_idx on consents (team_id, decided_at, consent_id);
@@ -76,6 +86,11 @@ create table dialogs (
     constraint dialogs_customer_fkey foreign key (team_id, customer_hash)
         references customers (team_id, customer_hash),
     constraint dialogs_dialog_id_check check (length(dialog_id) between 1 and 64)
+) with (
+    -- As messages.
+    autovacuum_vacuum_threshold = 0,
+    autovacuum_vacuum_scale_factor = 0,
+    vacuum_index_cleanup = on
 );
 
 create index dialogs_customer_idx on dialogs (team_id, customer_hash);
@@ -169,6 +184,14 @@ create table dialog_settings (
 comment on table dialog_settings is 'what customers of a team agree to, and how long it is kept; erasures lock it';
 comment on column dialog_settings.redact_after_days is '0: never';
 comment on column dialog_settings.delete_after_days is '0: never';
+
+-- What identifies people, and what they said, is not for the statistics of PostgreSQL: these keep what was deleted, and
+-- everybody with a look at them sees it. No plan depends on them.
+alter table customers alter column customer_id set statistics 0;
+alter table consents alter column dialog_id set statistics 0;
+alter table dialogs alter column dialog_id set statistics 0;
+alter table messages alter column dialog_id set statistics 0;
+alter table messages alter column text set statistics 0;
 
 alter table customers enable row level security;
 alter table consents enable row level security;

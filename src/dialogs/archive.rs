@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    model::{Consent, CustomerHash, Erasure, Hashes, Listed as Message},
+    model::{Consent, CustomerHash, Erasure, Filter, Hashes, Listed as Message},
     pending::Pending,
     store::{consents, customers, messages},
 };
@@ -50,7 +50,7 @@ impl Archive {
     pub async fn list_messages(
         &self,
         team: TeamId,
-        filter: &messages::Filter,
+        filter: &Filter,
         page: &Page<TimePlace>,
     ) -> Result<Listed<Message>, Error> {
         let read = self.db.team(team).await?;
@@ -129,8 +129,7 @@ impl Archive {
             }
             ExportPlace::Messages(after) => {
                 let page = Page { after, size };
-                let filter =
-                    messages::Filter { customer: Some(hash), ..messages::Filter::default() };
+                let filter = Filter { customer: Some(hash), ..Filter::default() };
                 let (found, all) =
                     messages::list_messages(&read, team, &filter, after, page.limit()).await?;
                 let Listed { entries, more } = page.cut_of(found, all);

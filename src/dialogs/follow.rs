@@ -8,13 +8,17 @@ use tokio::time;
 use uuid::Uuid;
 
 use super::{record::Recorder, store::customers as store};
-use crate::{db::Db, error::Error, ids::TeamId};
+use crate::{db::Db, error::Error, ids::TeamId, memory};
 
 /// How often to look.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// A transaction that began before we looked, and ended after, began no longer ago than this: statements and idle
-/// transactions are ended before.
-const LONGEST: TimeDelta = TimeDelta::seconds(60);
+/// Statements that a transaction has at most after that which is looked for. Each is ended when it takes too long.
+const STATEMENTS_MAX: i32 = 12;
+/// When PostgreSQL ends a transaction that does nothing.
+const IDLE: TimeDelta = TimeDelta::seconds(30);
+
+/// Bytes that are worth giving back.
+const MUCH: usize = 4 * 1024 * 1024;
 
 /// Follows.
 #[derive(Clone, Debug)]
@@ -22,6 +26,8 @@ pub struct Follower {
     pub db: Db,
     pub recorder: Recorder,
     pub replica: Uuid,
+    /// How long a statement may take.
+    pub statement_timeout: TimeDelta,
 }
 
 impl Follower {
@@ -46,8 +52,10 @@ impl Follower {
         for (team, dialog) in pending.unsure() {
             self.settle(team, dialog).await?;
         }
-        let changed = store::find_changed(&self.db, since.map(|at| at - LONGEST), self.replica);
-        let changed = changed.await?;
+        // A transaction that began before we looked, and ended after, began no longer ago than this.
+        let longest = self.statement_timeout * STATEMENTS_MAX + IDLE;
+        let since = since.map(|at| at - longest);
+        let changed = store::find_changed(&self.db, since, self.replica).await?;
         for (team, dialog) in changed.dialogs {
             if pending.holds(team, &dialog) {
                 self.settle(team, dialog.into()).await?;
@@ -74,8 +82,14 @@ impl Follower {
 /// Wipes what has waited for too long, for as long as the service runs.
 pub async fn expire(recorder: Recorder, idle: Duration) {
     let interval = (idle / 60).clamp(Duration::from_millis(250), Duration::from_secs(30));
+    let mut gone = 0;
     loop {
         time::sleep(interval).await;
-        recorder.pending.expire(recorder.clock.now());
+        gone += recorder.pending.expire(recorder.clock.now());
+        if gone > MUCH {
+            gone = 0;
+            // Off the threads that answer calls. If it cannot be done now it is done later.
+            let _given_back = tokio::task::spawn_blocking(memory::give_back).await;
+        }
     }
 }

@@ -107,6 +107,16 @@ pub struct Listed {
     pub redacted_at: Option<DateTime<Utc>>,
 }
 
+/// Which messages to list: those that meet all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    pub language: Option<String>,
+    pub customer: Option<CustomerHash>,
+    pub dialog: Option<String>,
+    pub after: Option<DateTime<Utc>>,
+    pub before: Option<DateTime<Utc>>,
+}
+
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {

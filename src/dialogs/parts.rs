@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::TimeDelta;
 use tokio::{sync::Semaphore, task::JoinSet};
 use uuid::Uuid;
 
@@ -38,12 +39,14 @@ pub struct Parts<'a> {
     pub secrets: &'a Secrets,
     /// How much may wait for consent, and for how long.
     pub limits: Limits,
+    /// How long a statement may take.
+    pub statement_timeout: TimeDelta,
 }
 
 impl Parts<'_> {
     /// Starts what goes on in the background; returns what answers calls.
     pub fn start(self, tasks: &mut JoinSet<()>) -> Dialogs {
-        let Self { db, commits, clock, pages, secrets, limits } = self;
+        let Self { db, commits, clock, pages, secrets, limits, statement_timeout } = self;
         let hashes = Hashes(secrets.derive("tap-analytics 2026-11 customers"));
         let (pending, order, replica) = (Pending::new(limits), Order::default(), Uuid::now_v7());
         let recorder = Recorder {
@@ -55,7 +58,9 @@ impl Parts<'_> {
         };
         let idle = limits.idle.to_std().unwrap_or(Duration::ZERO);
         tasks.spawn(follow::expire(recorder.clone(), idle));
-        tasks.spawn(Follower { db: db.clone(), recorder: recorder.clone(), replica }.run());
+        let follower =
+            Follower { db: db.clone(), recorder: recorder.clone(), replica, statement_timeout };
+        tasks.spawn(follower.run());
         tasks.spawn(retention::keep_to_retention(db.clone(), clock.clone()));
         Dialogs {
             recorder,

@@ -272,10 +272,10 @@ impl Pending {
         (page, more)
     }
 
-    /// Wipes what has been idle for too long.
-    pub fn expire(&self, now: DateTime<Utc>) {
+    /// Wipes what has been idle for too long. Says how many bytes that were.
+    pub fn expire(&self, now: DateTime<Utc>) -> usize {
         let oldest = now - self.0.limits.idle;
-        let mut expired = 0;
+        let (mut expired, mut gone) = (0, 0);
         let teams: Vec<TeamId> = self.state().teams.keys().copied().collect();
         for team in teams {
             // One team at a time: the others go on meanwhile.
@@ -295,11 +295,13 @@ impl Pending {
                 of_team.dialogs.shrink_to_fit();
             }
             state.bytes -= bytes;
+            gone += bytes;
             state.dialogs -= before - left;
             expired += before - left;
             gauge(&state);
         }
         metrics::counter!("tap_pending_expired_total").increment(expired as u64);
+        gone
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

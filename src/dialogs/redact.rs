@@ -36,15 +36,23 @@ static DATE: LazyLock<Regex> = LazyLock::new(|| {
 /// A text without them.
 #[must_use]
 pub fn redact(text: &Text) -> Text {
-    let without_mail = Text::new(MAIL.replace_all(text.as_str(), "<EMAIL_ADDRESS>").into_owned());
-    let replaced = DIGITS.replace_all(without_mail.as_str(), |found: &regex::Captures<'_>| {
-        let found = &found[0];
-        match kind(found) {
-            Some(kind) => kind.to_owned(),
-            None => found.to_owned(),
-        }
-    });
-    Text::new(replaced.into_owned())
+    let without_mail = replace(text, &MAIL, |_| Some("<EMAIL_ADDRESS>"));
+    replace(&without_mail, &DIGITS, kind)
+}
+
+/// Replaces what is found, where it is something.
+fn replace(text: &Text, pattern: &Regex, kind: impl Fn(&str) -> Option<&'static str>) -> Text {
+    let text = text.as_str();
+    // Enough for any number of placeholders: a text that grows leaves parts of itself in memory.
+    let mut replaced = String::with_capacity(text.len() * 3);
+    let mut end = 0;
+    for found in pattern.find_iter(text) {
+        replaced.push_str(text.get(end..found.start()).unwrap_or_default());
+        replaced.push_str(kind(found.as_str()).unwrap_or(found.as_str()));
+        end = found.end();
+    }
+    replaced.push_str(text.get(end..).unwrap_or_default());
+    Text::new(replaced)
 }
 
 /// What a row of digits is.

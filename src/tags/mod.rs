@@ -10,6 +10,7 @@
 pub mod address;
 pub mod directory;
 pub mod model;
+pub mod parts;
 pub mod qr;
 pub mod registry;
 pub mod rpc;

@@ -1,13 +1,10 @@
 //! The service `tap.v1.Tags`: who, what, do, answer.
 
-use std::sync::Arc;
-
 use http::uri::Authority;
 use tonic::{Request, Response, Status, metadata::MetadataValue};
 
 use super::{
     address::{Addresses, Origin},
-    directory::TagDirectory,
     model::{Change, Tag},
     qr,
     registry::Registry,
@@ -16,7 +13,6 @@ use super::{
 use crate::{
     auth::Caller,
     clock::Clock,
-    db::Db,
     paging::Pages,
     proto::{
         HttpBody, TagBatch,
@@ -37,23 +33,6 @@ pub struct Tags {
     pub addresses: Addresses,
     pub pages: Pages,
     pub clock: Clock,
-}
-
-impl Tags {
-    /// The service over this store.
-    #[must_use]
-    pub fn new(
-        db: &Db,
-        directory: &Arc<TagDirectory>,
-        clock: &Clock,
-        tags_max: usize,
-        addresses: Addresses,
-        pages: &Pages,
-    ) -> Self {
-        let (db, directory) = (db.clone(), Arc::clone(directory));
-        let registry = Registry { db, directory, clock: clock.clone(), tags_max };
-        Self { registry, addresses, pages: pages.clone(), clock: clock.clone() }
-    }
 }
 
 type Reply<T> = Result<Response<T>, Status>;

@@ -387,22 +387,9 @@ impl Service {
         command.spawn().unwrap()
     }
 
-    /// The id of its process.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Memory that is resident, in bytes.
-    pub fn resident(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse().unwrap();
-        kib * 1024
-    }
-
     /// SIGTERM, and its end: whether that was a good one.
     pub fn stop(&mut self) -> bool {
-        let pid = self.pid().to_string();
+        let pid = self.child.id().to_string();
         assert!(std::process::Command::new("kill").arg(pid).status().unwrap().success());
         self.child.wait().unwrap().success()
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     db::{self, TeamRead, Write},
-    dialogs::model::{CustomerHash, Listed, Message, Text},
+    dialogs::model::{CustomerHash, Filter, Listed, Message, Text},
     error::Error,
     ids::TeamId,
     paging::TimePlace,
@@ -147,16 +147,6 @@ pub async fn delete_messages_of_dialog(
     let sql = sql!("dialogs/delete_messages_of_dialog");
     let rows = write.query(sql, &[&team.0, &dialog]).await?;
     Ok(rows.first().map_or(0, |row| row.get("gone")))
-}
-
-/// Which messages to list: those that meet all of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Filter {
-    pub language: Option<String>,
-    pub customer: Option<CustomerHash>,
-    pub dialog: Option<String>,
-    pub after: Option<DateTime<Utc>>,
-    pub before: Option<DateTime<Utc>>,
 }
 
 /// A page of messages, the newest first, and how many there are without the bound on bytes.

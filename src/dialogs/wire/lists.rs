@@ -4,8 +4,7 @@ use super::{consent, customers::erasure, language, message, moment, wanted_id};
 use crate::{
     dialogs::{
         archive::place_of,
-        model::{Consent, Erasure, Hashes, Listed as Message, PAGE, PAGE_MAX},
-        store::messages::Filter,
+        model::{Consent, Erasure, Filter, Hashes, Listed as Message, PAGE, PAGE_MAX},
     },
     error::Error,
     ids::TeamId,

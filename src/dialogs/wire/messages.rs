@@ -79,7 +79,11 @@ pub fn consent_request(request: SetConsentRequest, key: KeyId) -> Result<Says, E
     let mut bad = Vec::new();
     check_id("dialog_id", &request.dialog_id, &mut bad);
     let by_grpc = request.granted.is_some() || request.terms.is_some();
-    let (granted, some) = match request.body.and_then(|body| body.kind) {
+    // What Envoy makes of a body that is not there.
+    let is_nothing =
+        |kind: &Kind| matches!(kind, Kind::StructValue(members) if members.fields.is_empty());
+    let body = request.body.and_then(|body| body.kind);
+    let (granted, some) = match body.filter(|kind| !(by_grpc && is_nothing(kind))) {
         Some(_) if by_grpc => {
             let text = "is set, and so is `granted` or `terms`: set one of them";
             bad.push(Violation::new("body", reasons::CONFLICTING_FIELDS, text));
@@ -95,7 +99,7 @@ pub fn consent_request(request: SetConsentRequest, key: KeyId) -> Result<Says, E
                 policy_hash: terms.policy_hash,
             };
             if request.granted.is_none() {
-                bad.push(required("granted", "true or false, which by JSON is the whole body"));
+                bad.push(granted_required());
             }
             (request.granted, some)
         }
@@ -146,9 +150,13 @@ fn decision(members: Struct, bad: &mut Vec<Violation>) -> (Option<bool>, SomeTer
         }
     }
     if granted.is_none() && bad.is_empty() {
-        bad.push(required("granted", "true or false"));
+        bad.push(granted_required());
     }
     (granted, terms)
+}
+
+fn granted_required() -> Violation {
+    required("granted", "true or false, which by JSON may be the whole body")
 }
 
 /// What holds after a decision.

@@ -1,5 +1,5 @@
-//! Protobuf to domain and back: every field check, and every text of an answer. No error repeats what was sent: it may be
-//! about people.
+//! Protobuf to domain and back: every field check, and every text of an answer. No error repeats an id or what was said:
+//! that is about people.
 
 pub mod customers;
 pub mod lists;

@@ -83,7 +83,11 @@ impl Input {
                     .get_field_by_name(name)
                     .ok_or_else(|| format!("{} has no field {name}", message.full_name()))?;
                 let example = match (field.kind(), example.get(field.json_name())) {
-                    (Kind::Message(inner), Some(value)) => ordered(value, &inner),
+                    (Kind::Message(inner), Some(value))
+                        if well_known(inner.full_name()).is_none() =>
+                    {
+                        ordered(value, &inner)
+                    }
                     (_, value) => value.cloned().unwrap_or_default().into(),
                 };
                 let required = schemas.is_required(&field);

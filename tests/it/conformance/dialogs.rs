@@ -12,9 +12,6 @@ use crate::app::scenes::{
     Step::{self, Call, Refused},
 };
 
-/// Envoy makes an empty object of no body: by JSON there is always one, and with it no fields.
-const BODY: Otherwise = Otherwise { in_queries_only: false, reason: "INVALID_FIELDS" };
-
 /// What Envoy makes of a number that is the whole body is no message.
 const NUMBER: Otherwise = Otherwise { in_queries_only: false, reason: "MALFORMED_REQUEST" };
 
@@ -206,12 +203,10 @@ fn decisions() -> Vec<Case> {
             .has(&noted),
         decide("by fields", json!({"granted": true}))
             .after(&kept())
-            .has(&[("/consent/id", json!("<consent>"))])
-            .otherwise_by(BODY),
+            .has(&[("/consent/id", json!("<consent>"))]),
         decide("no by fields", json!({"granted": false}))
             .after(&[decided("d", false, &[("no", "/consent/id")])])
-            .has(&[("/consent/id", json!("<no>"))])
-            .otherwise_by(BODY),
+            .has(&[("/consent/id", json!("<no>"))]),
         decide("with terms by fields", by_fields.clone())
             .after(&[Call(
                 "able",
@@ -219,16 +214,15 @@ fn decisions() -> Vec<Case> {
                 with(json!({"dialogId": "d"}), by_fields),
                 &[("consent", "/consent/id")],
             )])
-            .has(&noted)
-            .otherwise_by(BODY),
+            .has(&noted),
         decide("with the terms of the settings", json!({"body": true}))
             .after(&[settled])
             .by_chance(new)
             .has(&noted),
-        required(decide("nothing", json!({}))).otherwise_by(BODY),
+        required(decide("nothing", json!({}))),
         required(decide("null", json!({"body": null}))),
         required(decide("an empty object", json!({"body": {}}))),
-        required(decide("terms alone", json!({"terms": {"purpose": "a"}}))).otherwise_by(BODY),
+        required(decide("terms alone", json!({"terms": {"purpose": "a"}}))),
         wrong("a text", json!("yes")),
         wrong("a number", json!(1)).otherwise_by(NUMBER),
         wrong("a list", json!([true])),
@@ -259,8 +253,7 @@ fn decisions() -> Vec<Case> {
             "bad terms by fields",
             json!({"granted": true, "terms": {"policyVersion": "x".repeat(101), "policyHash": "0".repeat(31)}}),
         )
-        .fields(&[("policy_version", "TOO_LONG"), ("policy_hash", "MALFORMED_HASH")])
-        .otherwise_by(BODY),
+        .fields(&[("policy_version", "TOO_LONG"), ("policy_hash", "MALFORMED_HASH")]),
         decide("no id", json!({"dialogId": "a/b:c d%25", "body": true}))
             .fields(&[("dialog_id", "MALFORMED_ID")]),
         decide("no id at all", json!({"dialogId": "", "body": true}))

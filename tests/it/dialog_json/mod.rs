@@ -112,3 +112,74 @@ async fn every_row_of_the_table() {
         door.send(Method::PATCH, "/v1/dialogSettings", r#"{"deleteAfterDays": 30}"#, "").await;
     assert_eq!((status, &settings["settings"]["deleteAfterDays"]), (200, &json!(30)));
 }
+
+#[tokio::test]
+async fn what_is_wrong_is_refused_in_one_shape() {
+    let door = Door::open().await;
+    let post = Method::POST;
+    let refused = async |path: &str, body: &str| door.refused(post.clone(), path, body).await;
+    let invalid = |field: &str| (400, "INVALID_FIELDS".to_owned(), vec![field.to_owned()]);
+    let malformed = (400, "MALFORMED_REQUEST".to_owned(), vec![]);
+    assert_eq!(refused("/v1/consents/d", "\"yes\"").await, invalid("body"));
+    assert_eq!(refused("/v1/consents/d", "[true]").await, invalid("body"));
+    assert_eq!(refused("/v1/consents/d", "null").await, invalid("granted"));
+    assert_eq!(refused("/v1/consents/d", "").await, invalid("granted"));
+    assert_eq!(refused("/v1/consents/d", "tru").await, malformed);
+    assert_eq!(refused("/v1/consents/d?granted=false", "true").await, invalid("body"));
+    assert_eq!(refused("/v1/consents/d?yes=1", "true").await, malformed);
+    assert_eq!(refused("/v1/data/c/d", "{\"text\": \"x\"}").await, invalid("language"));
+    assert_eq!(refused("/v1/data/c/d", "{\"text\": [1]}").await, malformed);
+    assert_eq!(
+        refused("/v1/data/c%40example.com/d", r#"{"text": "x", "language": "en"}"#).await,
+        invalid("customer_id")
+    );
+    let get = |path: &'static str| door.refused(Method::GET, path, "");
+    assert_eq!(get("/v1/data?limit=-1").await, malformed);
+    assert_eq!(get("/v1/data?pageSize=-1").await, invalid("page_size"));
+    assert_eq!(get("/v1/data?language=e").await, invalid("language"));
+    for (method, path) in [
+        (Method::GET, "/v1/data/c/d"),
+        (Method::POST, "/v1/data"),
+        (Method::GET, "/v1/consents/d"),
+        (Method::GET, "/v1/consents/d:withdraw"),
+        (Method::GET, "/v1/customers/c"),
+        (Method::POST, "/v1/customers/c/export"),
+        (Method::POST, "/v1/erasures"),
+        (Method::POST, "/v1/dialogSettings"),
+    ] {
+        let (status, reason, _) = door.refused(method.clone(), path, "").await;
+        assert_eq!((status, reason.as_str()), (405, "WRONG_METHOD"), "{method} {path}");
+    }
+    for path in ["/v1/data/c", "/v1/data/c/d/e", "/v1/customers", "/v1/data/"] {
+        let (status, reason, _) = door.refused(Method::POST, path, "{}").await;
+        assert_eq!((status, reason.as_str()), (404, "UNKNOWN_PATH"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_taken_for_json_whatever_it_is_sent_as() {
+    let door = Door::open().await;
+    for content_type in [
+        "",
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/x-www-form-urlencoded",
+        "text/plain",
+    ] {
+        let (status, answer) =
+            door.send(Method::POST, "/v1/consents/d", "true", content_type).await;
+        assert_eq!(
+            (status, &answer["consent"]["decision"]),
+            (200, &json!("GRANTED")),
+            "{content_type}"
+        );
+        let body = r#"{"text": "x", "language": "en"}"#;
+        let (status, answer) = door.send(Method::POST, "/v1/data/c/d", body, content_type).await;
+        assert_eq!((status, &answer["state"]), (200, &json!("STORED")), "{content_type}");
+    }
+    let by_query =
+        door.send(Method::POST, "/v1/consents/e?granted=true&terms.purpose=p", "", "").await;
+    assert_eq!((by_query.0, &by_query.1["consent"]["purpose"]), (200, &json!("p")), "{by_query:?}");
+    let log = door.envoy.log();
+    assert!(!log.contains("/v1/data/c"), "paths that name people are not logged: {log}");
+}

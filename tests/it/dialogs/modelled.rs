@@ -29,9 +29,9 @@ enum Act {
 enum Answer {
     Said(String),
     /// The decision that holds; how many were stored, and how many are gone.
-    Decided(String, usize, usize),
+    Decided(String, f64, f64),
     /// Messages, those that waited, dialogs, decisions.
-    Erased([usize; 4]),
+    Erased([f64; 4]),
 }
 
 /// What should be known of a dialog.
@@ -97,7 +97,7 @@ impl Model {
         dialog.decisions += usize::from(before.is_none_or(|(decision, _)| decision != "GRANTED"));
         let stored = waited.map_or(0, |(_, waits)| waits);
         dialog.stored += stored;
-        Answer::Decided("GRANTED".to_owned(), stored, 0)
+        Answer::Decided("GRANTED".to_owned(), stored as f64, 0.0)
     }
 
     fn no(&mut self, dialog: usize) -> Answer {
@@ -111,7 +111,7 @@ impl Model {
         dialog.decisions += usize::from(dialog.decided != Some((decision, whose)));
         dialog.decided = Some((decision, whose));
         let gone = waited + std::mem::take(&mut dialog.stored);
-        Answer::Decided(decision.to_owned(), 0, gone)
+        Answer::Decided(decision.to_owned(), 0.0, gone as f64)
     }
 
     fn erase(&mut self, customer: usize) -> Answer {
@@ -128,7 +128,7 @@ impl Model {
                 *dialog = Dialog::default();
             }
         }
-        Answer::Erased(counts)
+        Answer::Erased(counts.map(|count: usize| count as f64))
     }
 }
 
@@ -182,25 +182,23 @@ fn answer(act: Act, outcome: &Outcome) -> Answer {
     }
     assert_eq!(outcome.code, Code::Ok, "{act:?}: {outcome:?}");
     let answer = outcome.answer();
-    let count = |value: &serde_json::Value| number(value) as usize;
     match act {
         Act::Say(..) => Answer::Said(state(answer)),
         Act::Erase(_) => {
             let counts = &answer["counts"];
             let names = ["messages", "pendingMessages", "dialogs", "consents"];
-            Answer::Erased(names.map(|name| count(&counts[name])))
+            Answer::Erased(names.map(|name| number(&counts[name])))
         }
         _ => Answer::Decided(
             decision(answer),
-            count(&answer["storedMessages"]),
-            count(&answer["deletedMessages"]),
+            number(&answer["storedMessages"]),
+            number(&answer["deletedMessages"]),
         ),
     }
 }
 
-/// Everything that can be done to one dialog.
-const ALL: [Act; 6] =
-    [Act::Say(0, 0), Act::Say(1, 0), Act::Yes(0), Act::No(0), Act::Withdraw(0), Act::Erase(0)];
+/// Everything that can be done to one dialog. To say no and to withdraw is the same: they take turns.
+const ALL: [Act; 5] = [Act::Say(0, 0), Act::Say(1, 0), Act::Yes(0), Act::No(0), Act::Erase(0)];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_order_of_four_gives_what_the_model_knows() {
@@ -211,7 +209,11 @@ async fn every_order_of_four_gives_what_the_model_knows() {
         let stage = Stage { chat: &chat, name: nth.to_string() };
         async move {
             let mut model = Model::default();
-            for act in acts {
+            for (place, act) in acts.into_iter().enumerate() {
+                let act = match act {
+                    Act::No(dialog) if (nth + place) % 2 == 0 => Act::Withdraw(dialog),
+                    act => act,
+                };
                 let answered = stage.act(&stage.chat.door, act).await;
                 assert_eq!(answered, model.act(act), "{act:?} of {acts:?}");
             }

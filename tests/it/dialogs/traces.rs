@@ -255,6 +255,7 @@ async fn what_was_taken_back_or_erased_leaves_no_row_and_no_entry_of_an_index() 
         chat.decide(dialog, true).await;
         chat.say(dialog, dialog, &mark("two")).await;
     }
+    sql.batch_execute("analyze").await.unwrap();
     // Six rows, each in as many indexes as there are but that of requests, which these do not have.
     assert_eq!(entries(&sql).await, 6 * 7);
 
@@ -267,6 +268,11 @@ async fn what_was_taken_back_or_erased_leaves_no_row_and_no_entry_of_an_index() 
         entries(&sql).await == 0
     })
     .await;
+    // Nor is anything of it in the statistics, which keep what was deleted.
+    let kept = "select count(*) from pg_stats
+        where tablename in ('messages', 'customers', 'dialogs', 'consents')
+            and attname in ('text', 'customer_id', 'dialog_id')";
+    assert_eq!(chat.app.scalar::<i64>(kept).await, 0);
     // No customer who was erased is named anywhere in the store; nor in what was kept of the requests.
     for (table, column) in
         [("customers", "customer_id"), ("dialogs", "dialog_id"), ("consents", "dialog_id")]
