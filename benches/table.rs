@@ -13,8 +13,8 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
 use measure::{
-    admission, cached, coupons, events, link, live, postgres::Postgres, process, query,
-    report::Report, writing,
+    admission, cached, coupons, dialogs, events, link, live, messages, postgres::Postgres, process,
+    query, report::Report, writing,
 };
 
 /// Measures tap-analytics beside what it is built on.
@@ -60,6 +60,8 @@ enum Part {
     Events,
     /// Redeeming coupons.
     Coupons,
+    /// Taking and listing messages of dialogs.
+    Dialogs,
     /// Streams.
     Live,
     /// The tap URL.
@@ -81,6 +83,7 @@ struct Plan {
     write_batches: u32,
     events: events::Size,
     coupons: coupons::Size,
+    dialogs: dialogs::Size,
 }
 
 impl Plan {
@@ -105,6 +108,15 @@ impl Plan {
             coupons: coupons::Size {
                 fast: Duration::from_secs(if args.quick { 2 } else { 10 }),
                 slow: Duration::from_secs(if args.quick { 2 } else { 30 }),
+            },
+            dialogs: dialogs::Size {
+                dialogs: if args.quick { 2_000 } else { 20_000 },
+                fast: Duration::from_secs(if args.quick { 2 } else { 10 }),
+                lists: if args.quick {
+                    messages::Size { messages: 150_000, calls: 30, sql_calls: 3 }
+                } else {
+                    messages::Size { messages: 1_000_000, calls: 300, sql_calls: 30 }
+                },
             },
         }
     }
@@ -164,6 +176,9 @@ async fn run(postgres: &Postgres, plan: &Plan) -> anyhow::Result<()> {
     }
     if plan.has(Part::Coupons) {
         coupons::measure(postgres, plan.coupons, &mut report).await?;
+    }
+    if plan.has(Part::Dialogs) {
+        dialogs::measure(postgres, plan.dialogs, &handle, &mut report).await?;
     }
     if plan.has(Part::Live) {
         live::measure(postgres, plan.round * 5, &mut report).await?;

@@ -17,11 +17,12 @@ use tap_analytics::{
         tap_v1_server::tap_analytics_server::{TapAnalytics, TapAnalyticsServer},
     },
 };
-use tokio::{net::TcpListener, task::JoinSet};
+use tokio::task::JoinSet;
 use tonic::{
     Request, Response, Status, Streaming,
     metadata::{Ascii, MetadataValue},
-    transport::{Channel, Server, server::TcpIncoming},
+    service::Routes,
+    transport::Channel,
 };
 
 use super::{
@@ -133,7 +134,9 @@ async fn alternate(
         Some(key) => serve::ask(&mut client, key, query.clone()).await?,
         None => anyhow::bail!("no keys"),
     };
-    let (empty_client, empty_server) = start_empty(answer).await?;
+    let routes = Routes::new(TapAnalyticsServer::new(Empty(answer)));
+    let (address, empty_server) = serve::start_bare(routes).await?;
+    let empty_client = serve::connect(&address).await?;
 
     let (mut cached, mut empty) = (Vec::new(), Vec::new());
     // The first round of both is to warm up.
@@ -147,26 +150,6 @@ async fn alternate(
     }
     drop(empty_server);
     Ok((median(cached), median(empty)))
-}
-
-/// A server without layers; dropped, it ends.
-async fn start_empty(
-    answer: QueryTapsResponse,
-) -> anyhow::Result<(TapAnalyticsClient<Channel>, JoinSet<()>)> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = format!("http://{}", listener.local_addr()?);
-    let mut server = JoinSet::new();
-    server.spawn(async move {
-        let served = Server::builder()
-            .max_concurrent_streams(Some(4096))
-            .add_service(TapAnalyticsServer::new(Empty(answer)))
-            .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)))
-            .await;
-        if let Err(error) = served {
-            progress(format!("the empty server failed: {error}"));
-        }
-    });
-    Ok((serve::connect(&address).await?, server))
 }
 
 /// Calls a second over some time.

@@ -3,10 +3,12 @@
 pub(crate) mod admission;
 pub(crate) mod cached;
 pub(crate) mod coupons;
+pub(crate) mod dialogs;
 pub(crate) mod events;
 pub(crate) mod link;
 pub(crate) mod live;
 pub(crate) mod load;
+pub(crate) mod messages;
 pub(crate) mod pgbench;
 pub(crate) mod postgres;
 pub(crate) mod process;

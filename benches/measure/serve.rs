@@ -19,15 +19,20 @@ use tap_analytics::{
     server::{self, Parts},
     telemetry,
 };
-use tokio::{net::TcpListener, task::JoinHandle, time};
+use tokio::{
+    net::TcpListener,
+    task::{JoinHandle, JoinSet},
+    time,
+};
 use tokio_util::sync::CancellationToken;
 use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
-    transport::{Channel, Endpoint},
+    service::Routes,
+    transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
 
-use super::TEAM;
+use super::{TEAM, progress};
 
 /// The settings of the service, with their defaults.
 #[derive(Parser)]
@@ -83,6 +88,11 @@ impl Service {
         Ok(Self { address, stop, task })
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// A client with one connection.
     pub(crate) async fn client(&self) -> anyhow::Result<TapAnalyticsClient<Channel>> {
         connect(&self.address).await
@@ -93,6 +103,24 @@ impl Service {
         self.stop.cancel();
         self.task.await?
     }
+}
+
+/// A server without layers, and its address; dropped, it ends.
+pub(crate) async fn start_bare(routes: Routes) -> anyhow::Result<(String, JoinSet<()>)> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = format!("http://{}", listener.local_addr()?);
+    let mut server = JoinSet::new();
+    server.spawn(async move {
+        let served = Server::builder()
+            .max_concurrent_streams(Some(4096))
+            .add_routes(routes)
+            .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)))
+            .await;
+        if let Err(error) = served {
+            progress(format!("the empty server failed: {error}"));
+        }
+    });
+    Ok((address, server))
 }
 
 /// A client with one connection.
