@@ -289,10 +289,10 @@ async fn kill_9_in_the_middle_of_a_consent_stores_all_or_nothing() {
 const OPEN: usize = 100_000;
 const TEAM_MIB: usize = 64;
 
-/// Memory of this process that is resident, in bytes. Each test has a process of its own.
+/// Memory of this process that is resident and is of no file, in bytes. Each test has a process of its own.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
     line.trim().trim_end_matches(" kB").trim().parse::<usize>().unwrap() * 1024
 }
 
