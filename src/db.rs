@@ -211,6 +211,20 @@ impl Write {
         self.batch(end).await.and(done)
     }
 
+    /// Takes it back, and keeps the connection where it can.
+    pub async fn roll_back(self) {
+        // One that cannot be taken back is dropped, and that takes it back, too.
+        let _gone = self.0.end_by("rollback").await;
+    }
+
+    /// Lets the rest of it take minutes.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn take_longer(&self) -> Result<(), Error> {
+        self.batch(sql!("db/take_longer")).await
+    }
+
     async fn batch(&self, sql: Sql) -> Result<(), Error> {
         self.client().batch_execute(sql.text).await.map_err(|error| failed(sql, error))
     }
@@ -224,8 +238,8 @@ impl Write {
         match done {
             Ok(made) => self.0.end().await.map(|()| made),
             Err(error) => {
-                // What went wrong first is what to tell; one that cannot be taken back was dropped.
-                let _gone = self.0.end_by("rollback").await;
+                // What went wrong first is what to tell.
+                self.roll_back().await;
                 Err(error)
             }
         }

@@ -8,4 +8,4 @@ on conflict (team_id, customer_hash) do update set
     customer_id = null,
     erased_at = coalesce(customers.erased_at, excluded.erased_at),
     replica_id = excluded.replica_id,
-    changed_at = now()
+    changed_at = clock_timestamp()

@@ -12,7 +12,7 @@ create table customers (
     customer_hash bytea       not null,
     customer_id   text,
     erased_at     timestamptz,
-    changed_at    timestamptz not null default now(),
+    changed_at    timestamptz not null default clock_timestamp(),
     replica_id    uuid        not null,
 
     constraint customers_pkey primary key (team_id, customer_hash),
@@ -77,7 +77,8 @@ create table dialogs (
     customer_hash bytea,
     granted       boolean     not null,
     consent_id    uuid        not null,
-    changed_at    timestamptz not null default now(),
+    refused_at    timestamptz,
+    changed_at    timestamptz not null default clock_timestamp(),
     replica_id    uuid        not null,
 
     constraint dialogs_pkey primary key (team_id, dialog_id),
@@ -100,6 +101,7 @@ comment on table dialogs is 'dialogs of which a customer has decided';
 comment on column dialogs.customer_hash is 'whose it is; null: nothing of it was stored yet';
 comment on column dialogs.granted is 'whether there is consent now';
 comment on column dialogs.consent_id is 'the decision that holds';
+comment on column dialogs.refused_at is 'when it was last denied or withdrawn: what was said before is not stored any more';
 comment on column dialogs.changed_at is 'as of customers';
 comment on column dialogs.replica_id is 'as of customers';
 
@@ -221,7 +223,7 @@ create policy dialog_settings_of_app on dialog_settings to tap_app
 
 grant select, insert, update (customer_id, erased_at, changed_at, replica_id) on customers to tap_app;
 grant select, insert, update (dialog_id, customer_hash) on consents to tap_app;
-grant select, insert, update (customer_hash, granted, consent_id, changed_at, replica_id), delete
+grant select, insert, update (customer_hash, granted, consent_id, refused_at, changed_at, replica_id), delete
     on dialogs to tap_app;
 grant select, insert, update (text, redacted_at), delete on messages to tap_app;
 grant select, insert on erasures to tap_app;

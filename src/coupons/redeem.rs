@@ -130,7 +130,7 @@ impl Inner {
             match done {
                 Ok(Some(outcomes)) => return write.end(Ok(outcomes)).await,
                 // Somebody else took the id of a request for another coupon in this moment: it is found now.
-                Ok(None) => write.end(Err(Error::Busy)).await.unwrap_or(()),
+                Ok(None) => write.roll_back().await,
                 Err(error) => return write.end(Err(error)).await,
             }
         }

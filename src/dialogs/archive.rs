@@ -25,10 +25,10 @@ pub struct Archive {
 /// Where a page of an export begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExportPlace {
-    /// Among decisions, after this one.
-    Consents(Option<TimePlace>),
-    Messages(Option<TimePlace>),
+    /// Among what waits, after this one.
     Pending(Option<TimePlace>),
+    Messages(Option<TimePlace>),
+    Consents(Option<TimePlace>),
 }
 
 /// A page of what is held of a customer.
@@ -109,7 +109,8 @@ impl Archive {
         let size = page.size;
         let read = self.db.team(team).await?;
         let erased_at = customers::erased_at(&read, team, hash).await?;
-        let place = page.after.unwrap_or(ExportPlace::Consents(None));
+        // What waits comes first: once it has consent it is among the messages, which come later.
+        let place = page.after.unwrap_or(ExportPlace::Pending(None));
         let mut export = Export { erased_at, ..Export::default() };
         match place {
             ExportPlace::Consents(after) => {
@@ -120,11 +121,7 @@ impl Archive {
                 let Listed { entries, more } = page.cut(found);
                 let last =
                     entries.last().map(|last| TimePlace { at: last.decided_at, id: last.id });
-                export.next = Some(if more {
-                    ExportPlace::Consents(last)
-                } else {
-                    ExportPlace::Messages(None)
-                });
+                export.next = more.then_some(ExportPlace::Consents(last));
                 export.consents = entries;
             }
             ExportPlace::Messages(after) => {
@@ -136,13 +133,17 @@ impl Archive {
                 export.next = Some(if more {
                     ExportPlace::Messages(entries.last().map(place_of))
                 } else {
-                    ExportPlace::Pending(None)
+                    ExportPlace::Consents(None)
                 });
                 export.messages = entries;
             }
             ExportPlace::Pending(after) => {
                 let (entries, more) = self.pending.list(team, customer, after, size);
-                export.next = more.then(|| ExportPlace::Pending(entries.last().map(place_of)));
+                export.next = Some(if more {
+                    ExportPlace::Pending(entries.last().map(place_of))
+                } else {
+                    ExportPlace::Messages(None)
+                });
                 export.pending = entries;
             }
         }

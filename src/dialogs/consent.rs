@@ -9,12 +9,12 @@ use super::{
     keep,
     model::{Consent, CustomerHash, Decided, Decision, Hashes, SomeTerms},
     pending::{Pending, Taken},
-    record::Order,
     store::{
         consents as store, customers,
         messages::{self, Dialog, Placed},
         setup,
     },
+    turns::{self, Order},
 };
 use crate::{
     clock::Clock,
@@ -51,33 +51,45 @@ pub struct Decider {
 
 impl Decider {
     /// Notes a decision: what waits of the dialog is stored, or wiped, and what is stored is deleted when it is taken
-    /// back. Goes on when the caller goes away.
+    /// back. From the turn of the team on it goes on when the caller goes away.
     ///
     /// # Errors
-    /// As [`crate::db::query`]. Then what waits waits on, but after a no: that is wiped, whatever the store does.
-    pub async fn decide(&self, team: TeamId, says: Says) -> Result<Decided, Error> {
+    /// [`Error::Busy`]; as [`crate::db::query`]. Then what waits waits on, but after a no: that is wiped, whatever the
+    /// store does.
+    pub async fn decide(
+        &self,
+        team: TeamId,
+        turns: &Arc<Semaphore>,
+        says: Says,
+    ) -> Result<Decided, Error> {
+        let dialog = self.order.dialogs.take((team, says.dialog.clone())).await?;
+        let wiped = if says.granted {
+            0
+        } else {
+            self.pending.take(team, &says.dialog).map_or(0, |taken| taken.messages().len())
+        };
+        let turn = turns::of_team(turns).await?;
         let this = self.clone();
-        let deciding = tokio::spawn(async move { this.decide_now(team, says).await });
+        let deciding = tokio::spawn(async move {
+            let _until_it_is_done = (dialog, turn);
+            let _turn = turns::of_all(&this.turns).await?;
+            this.decide_now(team, &says, wiped).await
+        });
         deciding.await.map_err(Error::internal)?
     }
 
-    async fn decide_now(&self, team: TeamId, says: Says) -> Result<Decided, Error> {
-        let _dialog = self.order.dialogs.take((team, says.dialog.clone())).await?;
-        let _turn = self.turns.acquire().await.map_err(Error::internal)?;
-        let mut taken = self.pending.take(team, &says.dialog);
-        let pending = taken.as_ref().map_or(0, |taken| taken.messages().len());
-        if !says.granted {
-            taken = None;
-        }
-        match self.note(team, &says, taken.as_ref()).await {
+    async fn decide_now(&self, team: TeamId, says: &Says, wiped: usize) -> Result<Decided, Error> {
+        let taken = if says.granted { self.pending.take(team, &says.dialog) } else { None };
+        let waited = taken.as_ref().map_or(wiped, |taken| taken.messages().len());
+        match self.note(team, says, taken.as_ref()).await {
             Ok(mut decided) => {
-                let pending = i64::try_from(pending).unwrap_or(i64::MAX);
-                decided.deleted += pending.saturating_sub(decided.stored);
+                let waited = i64::try_from(waited).unwrap_or(i64::MAX);
+                decided.deleted += waited.saturating_sub(decided.stored);
                 Ok(decided)
             }
-            Err(error) => {
+            Err(Failed { error, unsure }) => {
                 if let Some(taken) = taken {
-                    taken.put_back(true);
+                    taken.put_back(unsure);
                 }
                 Err(error)
             }
@@ -89,17 +101,23 @@ impl Decider {
         team: TeamId,
         says: &Says,
         taken: Option<&Taken>,
-    ) -> Result<Decided, Error> {
+    ) -> Result<Decided, Failed> {
         for _ in 0..TRIES {
             let write = self.db.team_write(team).await?;
             match self.note_in(&write, team, says, taken).await {
-                Ok(Some(decided)) => return write.end(Ok(decided)).await,
+                Ok(Some(decided)) => {
+                    let done = write.end(Ok(decided)).await;
+                    return done.map_err(|error| Failed { error, unsure: true });
+                }
                 // Somebody else noted the first decision in this moment: it is found now.
-                Ok(None) => write.end(Err(Error::Busy)).await.unwrap_or(()),
-                Err(error) => return write.end(Err(error)).await,
+                Ok(None) => write.roll_back().await,
+                Err(error) => {
+                    write.roll_back().await;
+                    return Err(error.into());
+                }
             }
         }
-        Err(Error::Busy)
+        Err(Error::Busy.into())
     }
 
     /// `None`: somebody else was faster.
@@ -110,88 +128,89 @@ impl Decider {
         says: &Says,
         taken: Option<&Taken>,
     ) -> Result<Option<Decided>, Error> {
+        if !says.granted {
+            // There may be much to delete.
+            write.take_longer().await?;
+        }
         // Customers before dialogs, always.
         let customer = match taken {
-            Some(taken) => self.hold(write, team, taken.customer()).await?,
+            Some(taken) => self.hold(write, team, says, taken).await?,
             None => None,
         };
         let before = store::lock_dialog(write, team, &says.dialog).await?;
-        let held = before.map(|(dialog, _)| dialog.granted);
         let settings = setup::get_settings(write, team).await?;
-        let now = self.clock.now();
         let new = Consent {
             id: Uuid::now_v7(),
             dialog: Some(says.dialog.to_string()),
             customer: None,
-            decision: Decision::of(says.granted, held),
+            decision: Decision::of(says.granted, before.map(|(dialog, _)| dialog.granted)),
             terms: says.terms.clone().or(settings.terms),
-            decided_at: now,
+            decided_at: self.clock.now(),
             key: says.key,
         };
-        let mut deleted = 0;
-        let id = match before {
-            Some((dialog, id)) if dialog.granted == says.granted => {
-                let current = store::get_consent(write, team, id).await?;
-                if !says.granted || current.terms == new.terms {
-                    id
-                } else {
-                    self.note_another(write, team, says, &new).await?
-                }
-            }
-            Some(_) => {
-                if !says.granted {
-                    let id = &says.dialog;
-                    deleted = messages::delete_messages_of_dialog(write, team, id).await?;
-                }
-                self.note_another(write, team, says, &new).await?
-            }
-            None => {
-                store::insert_consent(write, team, &new).await?;
-                let (dialog, granted) = (&says.dialog, says.granted);
-                let noted =
-                    store::insert_dialog(write, team, dialog, granted, new.id, self.replica);
-                if !noted.await? {
-                    return Ok(None);
-                }
-                new.id
-            }
+        let Some((id, deleted)) = self.note_decision(write, team, says, before, &new).await? else {
+            return Ok(None);
         };
-        let dialog = before.map_or(Dialog { granted: true, customer: None }, |(dialog, _)| dialog);
         let stored = match (taken, customer) {
             (Some(taken), Some(customer)) => {
+                let dialog = before.map(|(dialog, _)| dialog);
                 self.store(write, team, says, taken, (customer, dialog)).await?
             }
-            // Nothing waits, or the customer was erased.
+            // Nothing waits, or it may not be stored.
             _ => 0,
         };
         let consent = store::get_consent(write, team, id).await?;
         Ok(Some(Decided { consent, stored, deleted }))
     }
 
-    /// A customer of whom something is about to be stored; `None`: they were erased.
-    async fn hold(
-        &self,
-        write: &Write,
-        team: TeamId,
-        customer: &str,
-    ) -> Result<Option<CustomerHash>, Error> {
-        let customers = [(self.hashes.of(team, customer), customer)];
-        let held = customers::hold_customers(write, team, &customers, self.replica).await?;
-        Ok(held.first().copied())
-    }
-
-    /// Notes another decision of a dialog that is locked.
-    async fn note_another(
+    /// Notes a decision of a dialog that is locked, where it is another one, and deletes what may not stay. Returns the
+    /// decision that holds, and how many are gone; `None`: somebody else was faster.
+    async fn note_decision(
         &self,
         write: &Write,
         team: TeamId,
         says: &Says,
+        before: Option<(Dialog, Uuid)>,
         new: &Consent,
-    ) -> Result<Uuid, Error> {
+    ) -> Result<Option<(Uuid, i64)>, Error> {
+        let Some((dialog, id)) = before else {
+            store::insert_consent(write, team, new).await?;
+            let noted = store::insert_dialog(write, team, &says.dialog, new, self.replica).await?;
+            return Ok(noted.then_some((new.id, 0)));
+        };
+        if dialog.granted == says.granted {
+            let current = store::get_consent(write, team, id).await?;
+            if !says.granted || current.terms == new.terms {
+                return Ok(Some((id, 0)));
+            }
+        }
+        let deleted = if says.granted {
+            0
+        } else {
+            messages::delete_messages_of_dialog(write, team, &says.dialog).await?
+        };
         store::insert_consent(write, team, new).await?;
-        let (dialog, granted) = (&says.dialog, says.granted);
-        store::update_dialog(write, team, dialog, granted, new.id, self.replica).await?;
-        Ok(new.id)
+        store::update_dialog(write, team, &says.dialog, new, self.replica).await?;
+        Ok(Some((new.id, deleted)))
+    }
+
+    /// The customer whose messages wait; `None`: they were erased, or none of these may be stored.
+    async fn hold(
+        &self,
+        write: &Write,
+        team: TeamId,
+        says: &Says,
+        taken: &Taken,
+    ) -> Result<Option<CustomerHash>, Error> {
+        let hash = self.hashes.of(team, taken.customer());
+        // Of a customer of whom nothing is stored the id is not stored either.
+        let dialog = messages::get_dialog(write, team, &says.dialog).await?;
+        if dialog.is_some_and(|dialog| !takes(&dialog, hash)) {
+            return Ok(None);
+        }
+        let customers = [(hash, taken.customer())];
+        let held = customers::hold_customers(write, team, &customers, self.replica).await?;
+        Ok(held.first().copied())
     }
 
     /// Stores what waited; says how many.
@@ -201,21 +220,40 @@ impl Decider {
         team: TeamId,
         says: &Says,
         taken: &Taken,
-        (customer, dialog): (CustomerHash, Dialog),
+        (customer, dialog): (CustomerHash, Option<Dialog>),
     ) -> Result<i64, Error> {
-        match dialog.customer {
-            // Messages of it came by another replica, of another customer, who is first.
-            Some(bound) if bound != customer => return Ok(0),
-            Some(_) => {}
-            None => {
-                let bind = [(&*says.dialog, customer)];
-                messages::bind_dialogs(write, team, &bind, self.replica).await?;
-            }
+        if dialog.is_some_and(|dialog| !takes(&dialog, customer)) {
+            return Ok(0);
+        }
+        if dialog.is_none_or(|dialog| dialog.customer.is_none()) {
+            let bind = [(&*says.dialog, customer)];
+            messages::bind_dialogs(write, team, &bind, self.replica).await?;
         }
         let place = |message| Placed { dialog: &says.dialog, customer, message };
-        let placed: Vec<Placed<'_>> = taken.messages().iter().map(place).collect();
+        let waited = taken.messages().iter();
+        let takes = |message: &&_| dialog.is_none_or(|dialog| dialog.takes(message));
+        let placed: Vec<Placed<'_>> = waited.filter(takes).map(place).collect();
         let stored = keep::insert(write, team, &placed).await?;
         let stored = stored.values().filter(|id| id.is_some()).count();
         Ok(i64::try_from(stored).unwrap_or(i64::MAX))
+    }
+}
+
+/// Whether a dialog takes what waited here, of this customer: not when another replica noted a no meanwhile, nor when
+/// one had another customer there, who is first.
+fn takes(dialog: &Dialog, customer: CustomerHash) -> bool {
+    dialog.granted && dialog.customer.is_none_or(|theirs| theirs == customer)
+}
+
+/// A decision that could not be noted.
+struct Failed {
+    error: Error,
+    /// Whether it may be noted all the same.
+    unsure: bool,
+}
+
+impl From<Error> for Failed {
+    fn from(error: Error) -> Self {
+        Self { error, unsure: false }
     }
 }

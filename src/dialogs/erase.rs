@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::{
     model::{Counts, Erasure, Hashes},
     pending::{Pending, Taken},
-    record::Order,
     store::{customers as store, setup},
+    turns::{self, Order},
 };
 use crate::{
     clock::Clock,
@@ -19,6 +19,15 @@ use crate::{
     ids::{KeyId, TeamId},
     requests::{self, Once},
 };
+
+/// Whom to erase.
+#[derive(Clone, Debug)]
+pub struct Whom {
+    pub customer: Box<str>,
+    /// The key by which it is asked for.
+    pub key: KeyId,
+    pub once: Option<Once>,
+}
 
 /// Erases customers.
 #[derive(Clone, Debug)]
@@ -46,80 +55,90 @@ impl Eraser {
         Ok(Counts { pending_messages: i64::try_from(pending).unwrap_or(i64::MAX), ..counts })
     }
 
-    /// Erases a customer. Goes on when the caller goes away.
+    /// Erases a customer. From the turn of the team on it goes on when the caller goes away.
     ///
     /// # Errors
-    /// [`Error::AlreadyExists`] for a request that was another one; as [`crate::db::query`].
+    /// [`Error::AlreadyExists`] for a request that was another one; [`Error::Busy`]; as [`crate::db::query`].
     pub async fn erase<A: Message + Default + 'static>(
         &self,
         team: TeamId,
-        customer: Box<str>,
-        key: KeyId,
-        once: Option<Once>,
+        turns: &Arc<Semaphore>,
+        whom: Whom,
         answer: fn(&Erasure) -> A,
     ) -> Result<A, Error> {
+        let customer = self.order.customers.take((team, whom.customer.clone())).await?;
+        let turn = turns::of_team(turns).await?;
         let this = self.clone();
-        let erasing =
-            tokio::spawn(async move { this.erase_now(team, customer, key, once, answer).await });
+        let erasing = tokio::spawn(async move {
+            let _until_it_is_done = (customer, turn);
+            let _turn = turns::of_all(&this.turns).await?;
+            this.erase_now(team, &whom, answer).await
+        });
         erasing.await.map_err(Error::internal)?
     }
 
     async fn erase_now<A: Message + Default>(
         &self,
         team: TeamId,
-        customer: Box<str>,
-        key: KeyId,
-        once: Option<Once>,
+        whom: &Whom,
         answer: fn(&Erasure) -> A,
     ) -> Result<A, Error> {
-        let _customer = self.order.customers.take((team, customer.clone())).await?;
-        let _turn = self.turns.acquire().await.map_err(Error::internal)?;
-        // Nothing is added to these meanwhile, nor is a new one begun. One that is being decided on is not among them:
-        // whoever decides meets the erasure in the store.
-        let mut dialogs = self.pending.dialogs_of(team, |theirs| theirs == &*customer);
+        // Nothing is added to these meanwhile, nor is a new one begun. One that is being decided on is waited for.
+        let mut dialogs = self.pending.dialogs_of(team, |theirs| theirs == &*whom.customer);
         dialogs.sort_unstable();
         let (mut turns, mut taken): (Vec<_>, Vec<Taken>) = (Vec::new(), Vec::new());
+        let mut busy = None;
         for dialog in dialogs {
-            turns.push(self.order.dialogs.take((team, dialog.clone())).await);
+            match self.order.dialogs.take((team, dialog.clone())).await {
+                Ok(turn) => turns.push(turn),
+                Err(error) => {
+                    busy = Some(error);
+                    break;
+                }
+            }
             taken.extend(self.pending.take(team, &dialog));
         }
-        let busy = turns.iter().any(Result::is_err);
         let pending: usize = taken.iter().map(|taken| taken.messages().len()).sum();
-        let done = if busy {
-            Err(Error::Busy)
-        } else {
-            self.erase_stored(team, &customer, key, once, pending, answer).await
+        let done = match busy {
+            Some(error) => Err((error, false)),
+            None => self.erase_stored(team, whom, pending, answer).await,
         };
-        if done.is_err() {
+        done.map_err(|(error, unsure)| {
             for taken in taken {
-                taken.put_back(true);
+                taken.put_back(unsure);
             }
-        }
-        done
+            error
+        })
     }
 
+    /// With an error goes whether it may be done all the same.
     async fn erase_stored<A: Message + Default>(
         &self,
         team: TeamId,
-        customer: &str,
-        key: KeyId,
-        once: Option<Once>,
+        whom: &Whom,
         pending: usize,
         answer: fn(&Erasure) -> A,
-    ) -> Result<A, Error> {
-        let write = self.db.team_write(team).await?;
+    ) -> Result<A, (Error, bool)> {
+        let write = self.db.team_write(team).await.map_err(|error| (error, false))?;
         let work = async || {
+            write.take_longer().await?;
             setup::lock_settings(&write, team).await?;
-            let (hash, now) = (self.hashes.of(team, customer), self.clock.now());
+            let (hash, now) = (self.hashes.of(team, &whom.customer), self.clock.now());
             let counts = store::erase_customer(&write, team, hash, now, self.replica).await?;
             let pending_messages = i64::try_from(pending).unwrap_or(i64::MAX);
             let counts = Counts { pending_messages, ..counts };
             let last = store::last_erasure(&write, team).await?;
-            let erasure = Erasure::after(last, hash, counts, key, now);
+            let erasure = Erasure::after(last, hash, counts, whom.key, now);
             store::insert_erasure(&write, team, &erasure).await?;
             Ok(answer(&erasure))
         };
-        let done = requests::once(once, &write, work).await;
-        write.end(done).await
+        match requests::once(whom.once, &write, work).await {
+            Ok(answer) => write.end(Ok(answer)).await.map_err(|error| (error, true)),
+            Err(error) => {
+                write.roll_back().await;
+                let error = if matches!(error, Error::TooSlow) { Error::Busy } else { error };
+                Err((error, false))
+            }
+        }
     }
 }

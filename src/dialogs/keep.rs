@@ -5,12 +5,15 @@
 //! before.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
+    time,
+};
 use uuid::Uuid;
 
 use super::{
@@ -32,6 +35,9 @@ const COMMIT_WEIGHT: usize = 1024 * 1024;
 const MESSAGE_WEIGHT: usize = 1024;
 /// Commits that are under way at a time.
 pub const COMMITS_MAX: usize = 3;
+/// How often a dialog is tried on which somebody decides, and how long to wait in between.
+const TRIES: usize = 60;
+const RETRY_WAIT: Duration = Duration::from_millis(50);
 
 /// Messages of one dialog.
 #[derive(Debug)]
@@ -40,6 +46,8 @@ pub struct Keep {
     pub customer: Box<str>,
     pub hash: CustomerHash,
     pub messages: Vec<Message>,
+    /// Whether they have waited: then a no that came meanwhile holds for them.
+    pub waited: bool,
 }
 
 /// What became of these.
@@ -55,6 +63,8 @@ pub enum Kept {
     Erased,
     /// The dialog is with somebody else.
     OtherCustomer,
+    /// Somebody decides on it now: here they are again.
+    Locked(Vec<Message>),
 }
 
 /// Stores messages.
@@ -84,11 +94,22 @@ impl Keeper {
     /// Stores messages, where they may be. What waits for its turn is dropped when the caller goes away.
     ///
     /// # Errors
-    /// As [`crate::db::query`]: then nobody knows whether they are stored.
+    /// [`Error::Busy`] when another replica works on the dialog for too long; as [`crate::db::query`]: then nobody knows
+    /// whether they are stored.
     pub async fn keep(&self, team: TeamId, keep: Keep) -> Result<Kept, Error> {
-        let (done, answer) = oneshot::channel();
-        self.0.join(team, Waiting { keep, done });
-        answer.await.map_err(Error::internal)?
+        let Keep { dialog, customer, hash, mut messages, waited } = keep;
+        for _ in 0..TRIES {
+            let (dialog, customer) = (dialog.clone(), customer.clone());
+            let keep = Keep { dialog, customer, hash, messages, waited };
+            let (done, answer) = oneshot::channel();
+            self.0.join(team, Waiting { keep, done });
+            match answer.await.map_err(Error::internal)?? {
+                Kept::Locked(again) => messages = again,
+                kept => return Ok(kept),
+            }
+            time::sleep(RETRY_WAIT).await;
+        }
+        Err(Error::Busy)
     }
 }
 
@@ -115,7 +136,7 @@ impl Commits for Inner {
         match found {
             Ok(found) => {
                 for ((keep, done), found) in keeps.into_iter().zip(callers).zip(found) {
-                    let _caller_gone = done.send(Ok(found.kept(keep.messages)));
+                    let _caller_gone = done.send(found.map(|found| found.kept(keep.messages)));
                 }
             }
             Err(error) => {
@@ -135,6 +156,7 @@ enum Found {
     Refused,
     Erased,
     OtherCustomer,
+    Locked,
 }
 
 impl Found {
@@ -145,33 +167,42 @@ impl Found {
             Self::Refused => Kept::Refused,
             Self::Erased => Kept::Erased,
             Self::OtherCustomer => Kept::OtherCustomer,
+            Self::Locked => Kept::Locked(messages),
         }
     }
 }
 
+/// What is said of the messages of each dialog. `None`: it is not known yet whose it is.
+type Findings = Vec<Option<Result<Found, Error>>>;
+
 impl Inner {
-    async fn keep(&self, team: TeamId, keeps: &[Keep]) -> Result<Vec<Found>, Error> {
+    async fn keep(&self, team: TeamId, keeps: &[Keep]) -> Result<Vec<Result<Found, Error>>, Error> {
         let mut found = self.pass(team, &keeps.iter().collect::<Vec<_>>(), false).await?;
         // Dialogs of which nothing was stored before: few. Customers are held before dialogs, always.
-        let first = |(at, found): (usize, &Option<Found>)| found.is_none().then_some(at);
+        let first = |(at, found): (usize, &Option<_>)| found.is_none().then_some(at);
         let firsts: Vec<usize> = found.iter().enumerate().filter_map(first).collect();
         if !firsts.is_empty() {
             let keeps: Vec<&Keep> = firsts.iter().filter_map(|at| keeps.get(*at)).collect();
-            for (at, again) in firsts.iter().zip(self.pass(team, &keeps, true).await?) {
-                found[*at] = again;
+            match self.pass(team, &keeps, true).await {
+                Ok(again) => {
+                    for (at, again) in firsts.into_iter().zip(again) {
+                        found[at] = again;
+                    }
+                }
+                // The others are done.
+                Err(error) => {
+                    for at in firsts {
+                        found[at] = Some(Err(error.clone()));
+                    }
+                }
             }
         }
-        let unbound = || Error::internal(anyhow::anyhow!("a dialog could not be bound"));
-        found.into_iter().map(|found| found.ok_or_else(unbound)).collect()
+        let unbound = || Err(Error::internal(anyhow::anyhow!("a dialog could not be bound")));
+        Ok(found.into_iter().map(|found| found.unwrap_or_else(unbound)).collect())
     }
 
-    /// One transaction. `None` for a dialog of which it is not known whose it is, unless these are bound.
-    async fn pass(
-        &self,
-        team: TeamId,
-        keeps: &[&Keep],
-        bind: bool,
-    ) -> Result<Vec<Option<Found>>, Error> {
+    /// One transaction; dialogs of which it is not known whose they are are bound where that is asked for.
+    async fn pass(&self, team: TeamId, keeps: &[&Keep], bind: bool) -> Result<Findings, Error> {
         let write = self.db.team_write(team).await?;
         let done = self.pass_in(&write, team, keeps, bind).await;
         // Not the callers' query.
@@ -188,43 +219,23 @@ impl Inner {
         team: TeamId,
         keeps: &[&Keep],
         bind: bool,
-    ) -> Result<Vec<Option<Found>>, Error> {
-        let mut held = HashSet::new();
-        if bind {
-            let mut customers: Vec<(CustomerHash, &str)> =
-                keeps.iter().map(|keep| (keep.hash, &*keep.customer)).collect();
-            customers.sort_unstable();
-            customers.dedup();
-            held.extend(customers::hold_customers(write, team, &customers, self.replica).await?);
-        }
+    ) -> Result<Findings, Error> {
+        let held =
+            if bind { self.hold_customers(write, team, keeps).await? } else { HashSet::new() };
         let mut ids: Vec<&str> = keeps.iter().map(|keep| &*keep.dialog).collect();
         ids.sort_unstable();
         ids.dedup();
-        let mut dialogs: HashMap<String, Dialog> =
-            store::hold_dialogs(write, team, &ids).await?.into_iter().collect();
+        let mut dialogs: HashMap<String, Option<Dialog>> =
+            store::hold_dialogs(write, team, &ids, bind).await?.into_iter().collect();
         if bind {
-            let unbound = |keep: &&&Keep| {
-                let dialog = dialogs.get(&*keep.dialog);
-                dialog.is_some_and(|dialog| dialog.granted && dialog.customer.is_none())
-                    && held.contains(&keep.hash)
-            };
-            // One for each dialog: of those that come together the first.
-            let unbound: HashMap<&str, CustomerHash> =
-                keeps.iter().rev().filter(unbound).map(|keep| (&*keep.dialog, keep.hash)).collect();
-            let unbound: Vec<_> = unbound.into_iter().collect();
-            let bound = store::bind_dialogs(write, team, &unbound, self.replica).await?;
-            let of: HashMap<&str, CustomerHash> = unbound.into_iter().collect();
-            for id in bound {
-                let customer = of.get(id.as_str()).copied();
-                dialogs.insert(id, Dialog { granted: true, customer });
-            }
+            self.bind(write, team, keeps, &held, &mut dialogs).await?;
         }
         let of_mine = |keep: &Keep| {
-            let dialog = dialogs.get(&*keep.dialog);
-            dialog.is_some_and(|dialog| dialog.granted && dialog.customer == Some(keep.hash))
+            let dialog = dialogs.get(&*keep.dialog).copied().flatten();
+            dialog.filter(|dialog| dialog.granted && dialog.customer == Some(keep.hash))
         };
         let asked: Vec<CustomerHash> =
-            keeps.iter().filter(|keep| !of_mine(keep)).map(|keep| keep.hash).collect();
+            keeps.iter().filter(|keep| of_mine(keep).is_none()).map(|keep| keep.hash).collect();
         let erased: HashSet<CustomerHash> = if asked.is_empty() {
             HashSet::new()
         } else {
@@ -232,27 +243,71 @@ impl Inner {
         };
         let placed: Vec<Placed<'_>> = keeps
             .iter()
-            .filter(|keep| of_mine(keep))
-            .flat_map(|keep| {
+            .filter_map(|keep| Some((keep, of_mine(keep)?)))
+            .flat_map(|(keep, dialog)| {
+                let messages = keep.messages.iter();
+                let takes = move |message: &&Message| !keep.waited || dialog.takes(message);
                 let place = |message| Placed { dialog: &keep.dialog, customer: keep.hash, message };
-                keep.messages.iter().map(place)
+                messages.filter(takes).map(place)
             })
             .collect();
         let stored = insert(write, team, &placed).await?;
         let found = |keep: &&Keep| match dialogs.get(&*keep.dialog) {
-            _ if of_mine(keep) => {
+            Some(None) => Some(Ok(Found::Locked)),
+            Some(Some(_)) if of_mine(keep).is_some() => {
                 let id = |message: &Message| stored.get(&message.id).copied().flatten();
-                Some(Found::Stored(keep.messages.iter().map(id).collect()))
+                Some(Ok(Found::Stored(keep.messages.iter().map(id).collect())))
             }
-            Some(dialog) if dialog.customer.is_some_and(|customer| customer != keep.hash) => {
-                Some(Found::OtherCustomer)
+            Some(Some(dialog)) if dialog.customer.is_some_and(|customer| customer != keep.hash) => {
+                Some(Ok(Found::OtherCustomer))
             }
-            _ if erased.contains(&keep.hash) => Some(Found::Erased),
-            None => Some(Found::Undecided),
-            Some(dialog) if dialog.granted => None,
-            Some(_) => Some(Found::Refused),
+            _ if erased.contains(&keep.hash) => Some(Ok(Found::Erased)),
+            None => Some(Ok(Found::Undecided)),
+            Some(Some(dialog)) if dialog.granted => None,
+            Some(Some(_)) => Some(Ok(Found::Refused)),
         };
         Ok(keeps.iter().map(found).collect())
+    }
+
+    /// Customers of whom something is about to be stored, and who were not erased.
+    async fn hold_customers(
+        &self,
+        write: &Write,
+        team: TeamId,
+        keeps: &[&Keep],
+    ) -> Result<HashSet<CustomerHash>, Error> {
+        let mut customers: Vec<(CustomerHash, &str)> =
+            keeps.iter().map(|keep| (keep.hash, &*keep.customer)).collect();
+        customers.sort_unstable();
+        customers.dedup();
+        let held = customers::hold_customers(write, team, &customers, self.replica).await?;
+        Ok(held.into_iter().collect())
+    }
+
+    /// Says whose the dialogs are that have consent and nobody yet: of customers that come together the first.
+    async fn bind(
+        &self,
+        write: &Write,
+        team: TeamId,
+        keeps: &[&Keep],
+        held: &HashSet<CustomerHash>,
+        dialogs: &mut HashMap<String, Option<Dialog>>,
+    ) -> Result<(), Error> {
+        let unbound = |keep: &&&Keep| {
+            let dialog = dialogs.get(&*keep.dialog).copied().flatten();
+            dialog.is_some_and(|dialog| dialog.granted && dialog.customer.is_none())
+                && held.contains(&keep.hash)
+        };
+        let firsts: BTreeMap<&str, CustomerHash> =
+            keeps.iter().rev().filter(unbound).map(|keep| (&*keep.dialog, keep.hash)).collect();
+        let firsts: Vec<(&str, CustomerHash)> = firsts.into_iter().collect();
+        store::bind_dialogs(write, team, &firsts, self.replica).await?;
+        for (id, customer) in firsts {
+            if let Some(Some(dialog)) = dialogs.get_mut(id) {
+                dialog.customer = Some(customer);
+            }
+        }
+        Ok(())
     }
 }
 

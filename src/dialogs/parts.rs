@@ -14,10 +14,11 @@ use super::{
     keep::{self, Keeper},
     model::Hashes,
     pending::{Limits, Pending},
-    record::{Order, Recorder},
+    record::Recorder,
     retention,
     rpc::Dialogs,
     setup::Setup,
+    turns::Order,
 };
 use crate::{clock::Clock, db::Db, paging::Pages, secrets::Secrets};
 
@@ -57,7 +58,7 @@ impl Parts<'_> {
             clock: clock.clone(),
         };
         let idle = limits.idle.to_std().unwrap_or(Duration::ZERO);
-        tasks.spawn(follow::expire(recorder.clone(), idle));
+        tasks.spawn(follow::expire(pending.clone(), clock.clone(), idle));
         let follower =
             Follower { db: db.clone(), recorder: recorder.clone(), replica, statement_timeout };
         tasks.spawn(follower.run());

@@ -22,6 +22,10 @@ const MESSAGE_BYTES: usize = 160;
 /// Messages of a dialog that wait, and how much of them: all of it goes into one transaction.
 const DIALOG_MESSAGES_MAX: usize = 1_000;
 const DIALOG_BYTES_MAX: usize = 1024 * 1024;
+/// How long a dialog may go on without a decision.
+const AGE_MAX: TimeDelta = TimeDelta::hours(24);
+/// Dialogs that are wiped at a time.
+const WIPED_AT_A_TIME: usize = 1_000;
 /// Room that a map keeps when little is in it.
 const SPARE: usize = 1_024;
 
@@ -50,12 +54,16 @@ struct State {
     teams: HashMap<TeamId, Team>,
     bytes: usize,
     dialogs: usize,
+    /// Dialogs that became so since somebody asked; some of them may have gone since.
+    unsure: Vec<(TeamId, Box<str>)>,
 }
 
 #[derive(Default)]
 struct Team {
     dialogs: HashMap<Box<str>, Dialog>,
-    /// Also of what is taken out.
+    /// Whose dialogs are taken out.
+    out: HashMap<Box<str>, Box<str>>,
+    /// Of all of these.
     bytes: usize,
 }
 
@@ -65,6 +73,8 @@ struct Dialog {
     messages: Vec<Message>,
     bytes: usize,
     touched_at: DateTime<Utc>,
+    /// When the first of them came.
+    begun_at: DateTime<Utc>,
     /// Whether a decision may be in the store all the same: a commit failed, and nobody knows how.
     unsure: bool,
 }
@@ -169,7 +179,15 @@ impl Pending {
             Entry::Vacant(free) => {
                 state.dialogs += 1;
                 let (customer, messages) = (customer.into(), Vec::new());
-                free.insert(Dialog { customer, messages, bytes: 0, touched_at, unsure: false })
+                let begun_at = touched_at;
+                free.insert(Dialog {
+                    customer,
+                    messages,
+                    bytes: 0,
+                    touched_at,
+                    begun_at,
+                    unsure: false,
+                })
             }
         };
         let messages = &mut waits.messages;
@@ -188,7 +206,9 @@ impl Pending {
     #[must_use]
     pub fn take(&self, team: TeamId, dialog: &str) -> Option<Taken> {
         let mut state = self.state();
-        let (id, dialog) = state.teams.get_mut(&team)?.dialogs.remove_entry(dialog)?;
+        let of_team = state.teams.get_mut(&team)?;
+        let (id, dialog) = of_team.dialogs.remove_entry(dialog)?;
+        of_team.out.insert(id.clone(), dialog.customer.clone());
         state.dialogs -= 1;
         Some(Taken { pending: self.clone(), team, id, dialog: Some(dialog) })
     }
@@ -199,23 +219,21 @@ impl Pending {
         self.state().teams.get(&team).is_some_and(|team| team.dialogs.contains_key(dialog))
     }
 
-    /// The dialogs of these customers of which something waits.
+    /// The dialogs of these customers of which something waits, or is taken out.
     #[must_use]
     pub fn dialogs_of(&self, team: TeamId, is_theirs: impl Fn(&str) -> bool) -> Vec<Box<str>> {
         let state = self.state();
-        let dialogs = state.teams.get(&team).into_iter().flat_map(|team| &team.dialogs);
-        dialogs.filter(|(_, waits)| is_theirs(&waits.customer)).map(|(id, _)| id.clone()).collect()
+        let Some(of_team) = state.teams.get(&team) else { return Vec::new() };
+        let waits = of_team.dialogs.iter().map(|(id, waits)| (id, &waits.customer));
+        let all = waits.chain(&of_team.out);
+        all.filter(|(_, customer)| is_theirs(customer)).map(|(id, _)| id.clone()).collect()
     }
 
-    /// The dialogs of which nobody knows whether something should wait.
+    /// The dialogs of which nobody knows whether something should wait, for whoever looks after them: each is told of once,
+    /// and again when it was put back so.
     #[must_use]
-    pub fn unsure(&self) -> Vec<(TeamId, Box<str>)> {
-        let state = self.state();
-        let dialogs = state.teams.iter().flat_map(|(team, of_team)| {
-            let unsure = of_team.dialogs.iter().filter(|(_, waits)| waits.unsure);
-            unsure.map(|(id, _)| (*team, id.clone()))
-        });
-        dialogs.collect()
+    pub fn take_unsure(&self) -> Vec<(TeamId, Box<str>)> {
+        std::mem::take(&mut self.state().unsure)
     }
 
     /// Whether nothing waits.
@@ -244,17 +262,22 @@ impl Pending {
     ) -> (Vec<Listed>, bool) {
         let state = self.state();
         let dialogs = state.teams.get(&team).into_iter().flat_map(|team| &team.dialogs);
-        let mut found: Vec<(&Box<str>, &Message)> = dialogs
+        let mut found: Vec<(&str, &Message)> = dialogs
             .filter(|(_, waits)| &*waits.customer == customer)
-            .flat_map(|(id, waits)| waits.messages.iter().map(move |message| (id, message)))
+            .flat_map(|(id, waits)| waits.messages.iter().map(move |message| (&**id, message)))
             .filter(|(_, message)| {
                 after.is_none_or(|after| (message.received_at, message.id) < (after.at, after.id))
             })
             .collect();
-        found.sort_unstable_by_key(|(_, message)| {
-            std::cmp::Reverse((message.received_at, message.id))
-        });
+        let newest_first =
+            |(_, message): &(&str, &Message)| std::cmp::Reverse((message.received_at, message.id));
         let (all, mut bytes) = (found.len(), 0);
+        if size < all {
+            // Everybody waits meanwhile: only what is shown is sorted.
+            found.select_nth_unstable_by_key(size, newest_first);
+            found.truncate(size);
+        }
+        found.sort_unstable_by_key(newest_first);
         let page = found.into_iter().take(size).take_while(|(_, message)| {
             let fits = bytes < PAGE_BYTES_MAX;
             bytes += message.text.as_str().len() + ENTRY_BYTES;
@@ -272,33 +295,37 @@ impl Pending {
         (page, more)
     }
 
-    /// Wipes what has been idle for too long. Says how many bytes that were.
+    /// Wipes what has been idle for too long, or goes on for too long. Says how many bytes that were.
     pub fn expire(&self, now: DateTime<Utc>) -> usize {
-        let oldest = now - self.0.limits.idle;
+        let (oldest, begun) = (now - self.0.limits.idle, now - AGE_MAX);
+        let is_old = |waits: &Dialog| waits.touched_at <= oldest || waits.begun_at <= begun;
         let (mut expired, mut gone) = (0, 0);
         let teams: Vec<TeamId> = self.state().teams.keys().copied().collect();
         for team in teams {
-            // One team at a time: the others go on meanwhile.
-            let mut state = self.state();
-            let Some(of_team) = state.teams.get_mut(&team) else { continue };
-            let (mut bytes, before) = (0, of_team.dialogs.len());
-            of_team.dialogs.retain(|_, waits| {
-                let kept = waits.touched_at > oldest;
-                bytes += if kept { 0 } else { waits.bytes };
-                kept
-            });
-            of_team.bytes -= bytes;
-            let (left, room) = (of_team.dialogs.len(), of_team.dialogs.capacity());
-            if left == 0 && of_team.bytes == 0 {
-                state.teams.remove(&team);
-            } else if room > SPARE && left * 4 < room {
-                of_team.dialogs.shrink_to_fit();
+            // Some at a time: the others go on meanwhile.
+            loop {
+                let mut state = self.state();
+                let Some(of_team) = state.teams.get_mut(&team) else { break };
+                let old = of_team.dialogs.extract_if(|_, waits| is_old(waits));
+                let wiped: Vec<_> = old.take(WIPED_AT_A_TIME).collect();
+                let bytes = wiped.iter().map(|(_, waits)| waits.bytes).sum::<usize>();
+                of_team.bytes -= bytes;
+                let (left, room) = (of_team.dialogs.len(), of_team.dialogs.capacity());
+                if left == 0 && of_team.bytes == 0 {
+                    state.teams.remove(&team);
+                } else if room > SPARE && left * 4 < room {
+                    of_team.dialogs.shrink_to_fit();
+                }
+                state.bytes -= bytes;
+                gone += bytes;
+                state.dialogs -= wiped.len();
+                expired += wiped.len();
+                gauge(&state);
+                drop(state);
+                if wiped.len() < WIPED_AT_A_TIME {
+                    break;
+                }
             }
-            state.bytes -= bytes;
-            gone += bytes;
-            state.dialogs -= before - left;
-            expired += before - left;
-            gauge(&state);
         }
         metrics::counter!("tap_pending_expired_total").increment(expired as u64);
         gone
@@ -341,11 +368,22 @@ impl Taken {
     pub fn put_back(mut self, unsure: bool) {
         let Some(dialog) = self.dialog.take() else { return };
         let dialog = Dialog { unsure, ..dialog };
-        let mut state = self.pending.state();
-        let id = std::mem::take(&mut self.id);
-        if let Some(of_team) = state.teams.get_mut(&self.team) {
-            of_team.dialogs.insert(id, dialog);
-            state.dialogs += 1;
+        let pending = self.pending.clone();
+        let mut guard = pending.state();
+        let state = &mut *guard;
+        // The team is there as long as its bytes are counted.
+        let of_team = state.teams.entry(self.team).or_default();
+        of_team.out.remove(&self.id);
+        match of_team.dialogs.entry(self.id.clone()) {
+            Entry::Vacant(free) => {
+                free.insert(dialog);
+                state.dialogs += 1;
+                if unsure {
+                    state.unsure.push((self.team, std::mem::take(&mut self.id)));
+                }
+            }
+            // Somebody began anew without the turn: what is put back is wiped, and is counted no longer.
+            Entry::Occupied(_) => self.dialog = Some(dialog),
         }
     }
 }
@@ -356,6 +394,7 @@ impl Drop for Taken {
         let mut state = self.pending.state();
         state.bytes -= dialog.bytes;
         if let Some(of_team) = state.teams.get_mut(&self.team) {
+            of_team.out.remove(&self.id);
             of_team.bytes -= dialog.bytes;
             if of_team.bytes == 0 && of_team.dialogs.is_empty() {
                 state.teams.remove(&self.team);
@@ -451,6 +490,36 @@ mod tests {
         drop(pending.take(TEAM, "d"));
         assert_eq!(bytes(&pending), (0, 0));
         assert!(pending.state().teams.is_empty());
+    }
+
+    #[test]
+    fn what_is_put_back_where_something_is_already_is_wiped_and_not_counted() {
+        let pending = pending(10_000, 10_000);
+        pending.open(TEAM, "d", "c", message("hello", 0)).unwrap();
+        let held = bytes(&pending);
+        let taken = pending.take(TEAM, "d").unwrap();
+        pending.open(TEAM, "d", "c", message("later", 0)).unwrap();
+        taken.put_back(true);
+        assert_eq!(bytes(&pending), held);
+        assert!(pending.take_unsure().is_empty());
+        let taken = pending.take(TEAM, "d").unwrap();
+        assert_eq!(taken.messages()[0].text.as_str(), "later");
+        taken.put_back(true);
+        assert_eq!(pending.take_unsure(), [(TEAM, "d".into())]);
+        let asks = pending.add(TEAM, "d", "c", message("more", 0)).unwrap();
+        assert!(matches!(asks, Added::AskTheStore(_)));
+    }
+
+    #[test]
+    fn a_dialog_does_not_go_on_for_ever_without_a_decision() {
+        let pending = pending(usize::MAX, usize::MAX);
+        let day = 24 * 60 * 60;
+        pending.open(TEAM, "busy", "c", message("hello", 0)).unwrap();
+        pending.open(TEAM, "busy", "c", message("hello", day - 1)).unwrap();
+        pending.expire(at(day - 1));
+        assert!(pending.holds(TEAM, "busy"));
+        pending.expire(at(day));
+        assert!(!pending.holds(TEAM, "busy"));
     }
 
     #[test]

@@ -6,16 +6,9 @@ use super::{
     keep::{Keep, Keeper, Kept},
     model::{Hashes, Message, State, Text},
     pending::{Added, Pending, Taken, other_customer, request_used},
-    turns::Turns,
+    turns::{self, Order},
 };
 use crate::{clock::Clock, error::Error, ids::TeamId};
-
-/// What happens to customers and dialogs, one after another. Whoever needs both takes that of the customer first.
-#[derive(Clone, Debug, Default)]
-pub struct Order {
-    pub customers: Turns<(TeamId, Box<str>)>,
-    pub dialogs: Turns<(TeamId, Box<str>)>,
-}
 
 /// What a customer said.
 #[derive(Debug)]
@@ -46,7 +39,7 @@ impl Recorder {
     pub async fn record(&self, team: TeamId, said: Said) -> Result<State, Error> {
         let Said { customer, dialog, language, text, request_id } = said;
         let _customer = self.order.customers.take((team, customer.clone())).await?;
-        let _dialog = self.order.dialogs.take((team, dialog.clone())).await?;
+        let mut turn = self.order.dialogs.take((team, dialog.clone())).await?;
         // As late as that: the messages of a dialog are in the order of their instants.
         let (id, received_at) = (Uuid::now_v7(), self.clock.now());
         let message = Message { id, request_id, language, text, received_at };
@@ -56,16 +49,18 @@ impl Recorder {
             Added::AskTheStore(message) => message,
         };
         if let Some(taken) = self.pending.take(team, &dialog) {
-            self.settle(team, dialog.clone(), taken).await?;
+            turn = self.settle(team, dialog.clone(), taken, turn).await?;
             message = match self.pending.add(team, &dialog, &customer, message)? {
                 Added::Pending(id) => return Ok(State::Pending(id)),
                 Added::AskTheStore(message) => message,
             };
         }
         let hash = self.hashes.of(team, &customer);
-        let keep = Keep { dialog, customer, hash, messages: vec![message] };
+        let keep = Keep { dialog, customer, hash, messages: vec![message], waited: false };
         let (dialog, customer) = (keep.dialog.clone(), keep.customer.clone());
-        match self.keeper.keep(team, keep).await? {
+        let kept = self.keeper.keep(team, keep).await?;
+        let _turn = turn;
+        match kept {
             Kept::Undecided(messages) => {
                 let message = messages.into_iter().next();
                 let message = message.ok_or_else(|| Error::internal(anyhow::anyhow!("lost")))?;
@@ -77,20 +72,29 @@ impl Recorder {
             Kept::Refused => Ok(State::Refused),
             Kept::Erased => Ok(State::Erased),
             Kept::OtherCustomer => Err(other_customer()),
+            // It was tried for long enough.
+            Kept::Locked(_) => Err(Error::Busy),
         }
     }
 
     /// Does with what waited of a dialog what the customer has decided, as far as the store knows. Goes on when the
-    /// caller goes away. The caller has the turn of the dialog.
+    /// caller goes away: so the turn of the dialog goes with it, and comes back.
     ///
     /// # Errors
     /// As [`crate::db::query`]: then it waits on.
-    pub async fn settle(&self, team: TeamId, dialog: Box<str>, taken: Taken) -> Result<(), Error> {
+    pub async fn settle(
+        &self,
+        team: TeamId,
+        dialog: Box<str>,
+        taken: Taken,
+        turn: turns::Taken<turns::Key>,
+    ) -> Result<turns::Taken<turns::Key>, Error> {
         let (keeper, hashes) = (self.keeper.clone(), self.hashes.clone());
         let settling = tokio::spawn(async move {
             let customer: Box<str> = taken.customer().into();
             let hash = hashes.of(team, &customer);
-            let keep = Keep { dialog, customer, hash, messages: taken.messages().to_vec() };
+            let messages = taken.messages().to_vec();
+            let keep = Keep { dialog, customer, hash, messages, waited: true };
             match keeper.keep(team, keep).await {
                 Ok(Kept::Undecided(_)) => taken.put_back(false),
                 Ok(_) => {}
@@ -99,7 +103,7 @@ impl Recorder {
                     return Err(error);
                 }
             }
-            Ok(())
+            Ok(turn)
         });
         settling.await.map_err(Error::internal)?
     }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::time;
 
 use super::{
@@ -19,6 +20,8 @@ const INTERVAL: Duration = Duration::from_mins(1);
 /// Messages of one transaction.
 const REDACTED_AT_A_TIME: i64 = 500;
 const DELETED_AT_A_TIME: i64 = 5_000;
+/// Transactions of a team before it is the turn of the next one.
+const TRANSACTIONS: usize = 10;
 
 /// For as long as the service runs.
 pub async fn keep_to_retention(db: Db, clock: Clock) {
@@ -33,51 +36,80 @@ pub async fn keep_to_retention(db: Db, clock: Clock) {
     }
 }
 
+/// Until there is nothing left to do, all teams in turn.
 async fn all_teams(db: &Db, clock: &Clock) -> Result<(), Error> {
-    let (mut after, mut failed) = (TeamId(0), Ok(()));
+    let mut failed = Ok(());
     loop {
-        let teams = setup::list_retentions(db, after).await?;
-        let Some(last) = teams.last() else { return failed };
-        after = last.team;
-        for team in teams {
-            // One that fails does not keep the others from it.
-            failed = failed.and(one_team(db, clock, team).await);
+        let (mut after, mut more) = (TeamId(0), false);
+        loop {
+            let teams = setup::list_retentions(db, after).await?;
+            let Some(last) = teams.last() else { break };
+            after = last.team;
+            for team in teams {
+                match one_team(db, clock, team).await {
+                    Ok(left) => more |= left,
+                    // One that fails does not keep the others from it.
+                    Err(error) => failed = Err(error),
+                }
+            }
+        }
+        if !more {
+            return failed;
         }
     }
 }
 
-async fn one_team(db: &Db, clock: &Clock, retention: Retention) -> Result<(), Error> {
+/// Whether there is more to do.
+async fn one_team(db: &Db, clock: &Clock, retention: Retention) -> Result<bool, Error> {
     let Retention { team, redact_after, delete_after } = retention;
     let now = clock.now();
+    let mut left = false;
     if let Some(before) = too_old(delete_after, now) {
-        loop {
-            let write = db.team_write(team).await?;
-            let gone = store::delete_old_messages(&write, team, before, DELETED_AT_A_TIME).await;
-            let gone = write.end(gone).await?;
-            metrics::counter!("tap_messages_deleted_total").increment(gone.unsigned_abs());
-            if gone < DELETED_AT_A_TIME {
-                break;
-            }
-        }
+        left |= repeat(|| delete(db, team, before)).await?;
     }
     if let Some(before) = too_old(redact_after, now) {
-        loop {
-            let write = db.team_write(team).await?;
-            let work = async {
-                let found =
-                    store::find_unredacted(&write, team, before, REDACTED_AT_A_TIME).await?;
-                let texts: Vec<(_, Text)> =
-                    found.iter().map(|(id, text)| (*id, redact(text))).collect();
-                store::redact_messages(&write, team, now, &texts).await?;
-                Ok(i64::try_from(texts.len()).unwrap_or(i64::MAX))
-            };
-            let done = work.await;
-            let redacted = write.end(done).await?;
-            metrics::counter!("tap_messages_redacted_total").increment(redacted.unsigned_abs());
-            if redacted < REDACTED_AT_A_TIME {
-                break;
-            }
+        left |= repeat(|| redact_some(db, team, before, now)).await?;
+    }
+    Ok(left)
+}
+
+/// Does some at a time, until there is nothing left or it is the turn of others. Says whether something may be left.
+async fn repeat<F: Future<Output = Result<bool, Error>>>(
+    some: impl Fn() -> F,
+) -> Result<bool, Error> {
+    for _ in 0..TRANSACTIONS {
+        if !some().await? {
+            return Ok(false);
         }
     }
-    Ok(())
+    Ok(true)
+}
+
+/// Deletes some messages; says whether there were any.
+async fn delete(db: &Db, team: TeamId, before: DateTime<Utc>) -> Result<bool, Error> {
+    let write = db.team_write(team).await?;
+    let gone = store::delete_old_messages(&write, team, before, DELETED_AT_A_TIME).await;
+    let gone = write.end(gone).await?;
+    metrics::counter!("tap_messages_deleted_total").increment(gone.unsigned_abs());
+    Ok(gone > 0)
+}
+
+/// Redacts some messages; says whether there were any.
+async fn redact_some(
+    db: &Db,
+    team: TeamId,
+    before: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<bool, Error> {
+    let write = db.team_write(team).await?;
+    let work = async {
+        let found = store::find_unredacted(&write, team, before, REDACTED_AT_A_TIME).await?;
+        let texts: Vec<(_, Text)> = found.iter().map(|(id, text)| (*id, redact(text))).collect();
+        store::redact_messages(&write, team, now, &texts).await?;
+        Ok(texts.len())
+    };
+    let done = work.await;
+    let redacted = write.end(done).await?;
+    metrics::counter!("tap_messages_redacted_total").increment(redacted as u64);
+    Ok(redacted > 0)
 }

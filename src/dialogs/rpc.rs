@@ -1,14 +1,11 @@
 //! The service `tap.v1.Dialogs`: who, what, do, answer.
 
-use std::time::Duration;
-
-use tokio::time;
 use tonic::{Request, Response, Status};
 
 use super::{
     archive::Archive,
-    consent::{Decider, Says},
-    erase::Eraser,
+    consent::Decider,
+    erase::{Eraser, Whom},
     model::{Decided, Hashes, hex},
     record::Recorder,
     setup::Setup,
@@ -49,9 +46,6 @@ pub struct Dialogs {
     pub pages: Pages,
 }
 
-/// How long a team may wait for its turn to decide, or to erase.
-const DECISION_TIMEOUT: Duration = Duration::from_secs(10);
-
 type Reply<T> = Result<Response<T>, Status>;
 
 #[tonic::async_trait]
@@ -73,9 +67,9 @@ impl dialogs_server::Dialogs for Dialogs {
         let caller = Caller::of(&request)?;
         let says = consent_request(request.into_inner(), caller.key)?;
 
-        let decided = self.decide(&caller, says).await?;
+        let decided = self.decider.decide(caller.team, &caller.share.decisions, says).await?;
 
-        Ok(Response::new(consent_response(&decided)))
+        Ok(Response::new(consent_response(&shown_to(&caller, decided))))
     }
 
     async fn withdraw_consent(
@@ -85,9 +79,9 @@ impl dialogs_server::Dialogs for Dialogs {
         let caller = Caller::of(&request)?;
         let says = withdraw_request(request.into_inner(), caller.key)?;
 
-        let decided = self.decide(&caller, says).await?;
+        let decided = self.decider.decide(caller.team, &caller.share.decisions, says).await?;
 
-        Ok(Response::new(withdraw_response(&decided)))
+        Ok(Response::new(withdraw_response(&shown_to(&caller, decided))))
     }
 
     async fn list_messages(
@@ -135,9 +129,9 @@ impl dialogs_server::Dialogs for Dialogs {
         let hash = self.hashes.of(caller.team, &request.customer_id);
         let kept = EraseCustomerRequest { customer_id: hex(&hash.0), ..request.clone() };
         let once = request_id.map(|id| Once::of(&caller, id, "EraseCustomer", &kept));
-        let _turn = turn(&caller).await?;
-        let (customer, answer) = (request.customer_id.into(), customers::erase_response);
-        let answer = self.eraser.erase(caller.team, customer, caller.key, once, answer).await?;
+        let whom = Whom { customer: request.customer_id.into(), key: caller.key, once };
+        let (turns, answer) = (&caller.share.decisions, customers::erase_response);
+        let answer = self.eraser.erase(caller.team, turns, whom, answer).await?;
 
         Ok(Response::new(answer))
     }
@@ -194,17 +188,12 @@ impl dialogs_server::Dialogs for Dialogs {
     }
 }
 
-impl Dialogs {
-    async fn decide(&self, caller: &Caller, says: Says) -> Result<Decided, Error> {
-        let _turn = turn(caller).await?;
-        self.decider.decide(caller.team, says).await
+/// Who may not read is not told whose the dialog is.
+fn shown_to(caller: &Caller, mut decided: Decided) -> Decided {
+    if !caller.scopes.contains(&Scope::DialogsRead) {
+        decided.consent.customer = None;
     }
-}
-
-/// The team's own turn first: who waits for that must not hold what others need.
-async fn turn(caller: &Caller) -> Result<tokio::sync::SemaphorePermit<'_>, Error> {
-    let turn = time::timeout(DECISION_TIMEOUT, caller.share.decisions.acquire()).await;
-    turn.map_err(|_| Error::Busy)?.map_err(Error::internal)
+    decided
 }
 
 /// Who only takes messages and consent, as a chatbot does, may neither erase customers nor say how long messages are

@@ -1,6 +1,4 @@
 //! Turns: what happens to a dialog, or to a customer, happens one after another on this replica.
-//!
-//! Whoever needs both takes the turn of the customer first.
 
 use std::{
     collections::HashMap,
@@ -11,16 +9,26 @@ use std::{
 };
 
 use tokio::{
-    sync::{Mutex as Turn, OwnedMutexGuard},
+    sync::{Mutex as Turn, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, SemaphorePermit},
     time,
 };
 
-use crate::error::Error;
+use crate::{error::Error, ids::TeamId};
 
 /// How long a caller may wait.
 const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Room that is kept when nobody waits.
 const SPARE: usize = 1_024;
+
+/// What happens to customers and dialogs. Whoever needs both takes that of the customer first.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    pub customers: Turns<Key>,
+    pub dialogs: Turns<Key>,
+}
+
+/// A customer, or a dialog, of a team.
+pub type Key = (TeamId, Box<str>);
 
 /// The turns of all that have somebody waiting, or at work.
 pub struct Turns<K>(Arc<Mutex<HashMap<K, Arc<Turn<()>>>>>);
@@ -89,6 +97,24 @@ impl<K: Clone + Eq + Hash> Drop for Taken<K> {
             turns.shrink_to_fit();
         }
     }
+}
+
+/// The turn of a team, of those that it has at a time. It goes with the work, also when the caller goes away.
+///
+/// # Errors
+/// [`Error::Busy`] when its other work takes too long.
+pub async fn of_team(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
+    let turn = time::timeout(TURN_TIMEOUT, Arc::clone(turns).acquire_owned()).await;
+    turn.map_err(|_| Error::Busy)?.map_err(Error::internal)
+}
+
+/// A turn of those that all teams have. Each has few that wait.
+///
+/// # Errors
+/// [`Error::Busy`] when the work of others takes too long.
+pub async fn of_all(turns: &Semaphore) -> Result<SemaphorePermit<'_>, Error> {
+    let turn = time::timeout(TURN_TIMEOUT, turns.acquire()).await;
+    turn.map_err(|_| Error::Busy)?.map_err(Error::internal)
 }
 
 #[cfg(test)]

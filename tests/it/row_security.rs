@@ -144,7 +144,7 @@ async fn the_role_of_requests_may_do_this_and_nothing_else() {
         "coupons: select | insert | updated_at archived_at version couponcode code_key category title description merchant store_lat store_long store_city store_phone store_state store_street store_zip published_at expire_at tag_ids max_redemptions max_per_subject disabled metadata redeemed released | delete",
         "customers: select | insert | customer_id erased_at changed_at replica_id | ",
         "dialog_settings: select | insert | purpose policy_version policy_hash redact_after_days delete_after_days | ",
-        "dialogs: select | insert | customer_hash granted consent_id changed_at replica_id | delete",
+        "dialogs: select | insert | customer_hash granted consent_id refused_at changed_at replica_id | delete",
         "erasures: select | insert |  | ",
         "event_duplicates: select | insert |  | ",
         "event_errors: select | insert | replayed_as became_event_id became_error_id | ",

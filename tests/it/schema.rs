@@ -306,7 +306,7 @@ async fn the_role_of_requests_changes_one_team_and_no_other() {
     };
     let dialog = |team| {
         format!(
-            "insert into dialogs values ({team}, 'd', sha256('c'), true, '{0}', now(), '{0}')",
+            "insert into dialogs values ({team}, 'd', sha256('c'), true, '{0}', null, now(), '{0}')",
             uuid::Uuid::from_u128(7)
         )
     };

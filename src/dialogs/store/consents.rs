@@ -35,11 +35,11 @@ pub async fn insert_dialog(
     write: &Write,
     team: TeamId,
     id: &str,
-    granted: bool,
-    consent: Uuid,
+    consent: &Consent,
     replica: Uuid,
 ) -> Result<bool, Error> {
-    let params: db::Params<'_> = &[&team.0, &id, &granted, &consent, &replica];
+    let (granted, refused_at) = granted(consent);
+    let params: db::Params<'_> = &[&team.0, &id, &granted, &consent.id, &refused_at, &replica];
     Ok(!write.query(sql!("dialogs/insert_dialog"), params).await?.is_empty())
 }
 
@@ -51,13 +51,19 @@ pub async fn update_dialog(
     write: &Write,
     team: TeamId,
     id: &str,
-    granted: bool,
-    consent: Uuid,
+    consent: &Consent,
     replica: Uuid,
 ) -> Result<(), Error> {
-    let params: db::Params<'_> = &[&team.0, &id, &granted, &consent, &replica];
+    let (granted, refused_at) = granted(consent);
+    let params: db::Params<'_> = &[&team.0, &id, &granted, &consent.id, &refused_at, &replica];
     write.query(sql!("dialogs/update_dialog"), params).await?;
     Ok(())
+}
+
+/// Whether it is consent, and since when not.
+fn granted(consent: &Consent) -> (bool, Option<DateTime<Utc>>) {
+    let granted = consent.decision == Decision::Granted;
+    (granted, (!granted).then_some(consent.decided_at))
 }
 
 /// Notes a decision.

@@ -101,6 +101,7 @@ pub async fn erase_customer(
     let params: db::Params<'_> = &[&team.0, &dialogs, &hash];
     let unlinked = write.query(sql!("dialogs/unlink_consents"), params).await?;
     write.query(sql!("dialogs/delete_dialogs"), &[&team.0, &dialogs]).await?;
+    write.query(sql!("dialogs/touch_customer"), &[&team.0, &hash]).await?;
     let count = |rows: &[Row], name| rows.first().map_or(0, |row| row.get(name));
     Ok(Counts {
         messages: count(&gone, "gone"),
@@ -200,7 +201,8 @@ pub async fn find_changed(
     let client = db.system().await?;
     let rows =
         db::query(&client, sql!("dialogs/find_changed_dialogs"), &[&since, &replica]).await?;
-    let asked_at = rows.first().map(|row| row.get("asked_at")).unwrap_or_default();
+    let nothing = || Error::internal(anyhow::anyhow!("the store does not tell the time"));
+    let asked_at = rows.first().map(|row| row.get("asked_at")).ok_or_else(nothing)?;
     let dialog = |row: &Row| {
         let team: Option<i32> = row.get("team_id");
         Some((TeamId(team?), row.get("dialog_id")))

@@ -19,6 +19,16 @@ pub struct Dialog {
     pub granted: bool,
     /// Whose it is; `None`: nothing of it was stored yet.
     pub customer: Option<CustomerHash>,
+    /// When it was last denied or withdrawn.
+    pub refused_at: Option<DateTime<Utc>>,
+}
+
+impl Dialog {
+    /// Whether a message that waited may be stored: not what was said before a no.
+    #[must_use]
+    pub fn takes(&self, waited: &Message) -> bool {
+        self.refused_at.is_none_or(|refused_at| waited.received_at > refused_at)
+    }
 }
 
 /// A message and where it belongs.
@@ -29,7 +39,8 @@ pub struct Placed<'a> {
     pub message: &'a Message,
 }
 
-/// Those of these dialogs of which customers have decided: nobody changes that until the transaction ends.
+/// Those of these dialogs of which customers have decided: nobody changes that until the transaction ends. `None` for one
+/// that somebody is at; to bind them, others are waited for.
 ///
 /// # Errors
 /// As [`db::query`].
@@ -37,9 +48,24 @@ pub async fn hold_dialogs(
     write: &Write,
     team: TeamId,
     dialogs: &[&str],
-) -> Result<Vec<(String, Dialog)>, Error> {
-    let rows = write.query(sql!("dialogs/hold_dialogs"), &[&team.0, &dialogs]).await?;
-    rows.iter().map(|row| Ok((row.get("dialog_id"), dialog(row)?))).collect()
+    to_bind: bool,
+) -> Result<Vec<(String, Option<Dialog>)>, Error> {
+    let sql = if to_bind { sql!("dialogs/lock_dialogs") } else { sql!("dialogs/hold_dialogs") };
+    let rows = write.query(sql, &[&team.0, &dialogs]).await?;
+    let held = |row: &Row| {
+        let held: bool = row.get("held");
+        Ok((row.get("dialog_id"), if held { Some(dialog(row)?) } else { None }))
+    };
+    rows.iter().map(held).collect()
+}
+
+/// A dialog of which a customer has decided, as it is now.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn get_dialog(read: &TeamRead, team: TeamId, id: &str) -> Result<Option<Dialog>, Error> {
+    let rows = read.query(sql!("dialogs/get_dialog"), &[&team.0, &id]).await?;
+    rows.first().map(dialog).transpose()
 }
 
 /// What a row says of a dialog.
@@ -48,7 +74,11 @@ pub async fn hold_dialogs(
 /// [`Error::Internal`] when the hash is none.
 pub fn dialog(row: &Row) -> Result<Dialog, Error> {
     let customer: Option<&[u8]> = row.get("customer_hash");
-    Ok(Dialog { granted: row.get("granted"), customer: customer.map(hash).transpose()? })
+    Ok(Dialog {
+        granted: row.get("granted"),
+        customer: customer.map(hash).transpose()?,
+        refused_at: row.get("refused_at"),
+    })
 }
 
 /// A hash as stored.
@@ -59,7 +89,7 @@ pub fn hash(bytes: &[u8]) -> Result<CustomerHash, Error> {
     bytes.try_into().map(CustomerHash).map_err(Error::internal)
 }
 
-/// Says whose dialogs these are, where that is not known yet. Returns those of which it is known now.
+/// Says whose dialogs these are, where that is not known yet. They are locked.
 ///
 /// # Errors
 /// As [`db::query`].
@@ -68,12 +98,12 @@ pub async fn bind_dialogs(
     team: TeamId,
     dialogs: &[(&str, CustomerHash)],
     replica: Uuid,
-) -> Result<Vec<String>, Error> {
+) -> Result<(), Error> {
     let ids: Vec<&str> = dialogs.iter().map(|(id, _)| *id).collect();
     let customers: Vec<&[u8]> = dialogs.iter().map(|(_, customer)| &customer.0[..]).collect();
     let params: db::Params<'_> = &[&team.0, &ids, &customers, &replica];
-    let rows = write.query(sql!("dialogs/bind_dialogs"), params).await?;
-    Ok(rows.iter().map(|row| row.get("dialog_id")).collect())
+    write.query(sql!("dialogs/bind_dialogs"), params).await?;
+    Ok(())
 }
 
 /// Stores messages of dialogs that have consent. Returns the ids of those that it stored: not those of requests that

@@ -455,8 +455,7 @@ fn exports() -> Vec<Case> {
         case(name, "Dialogs/ExportCustomer", request).after(&[more(), before].concat())
     };
     vec![
-        export("what was decided", json!({}), vec![])
-            .has(&[("/consents/0/id", json!("<consent>"))]),
+        export("what waits", json!({}), vec![]).has(&[("/pendingMessages/0/id", json!("<three>"))]),
         export(
             "what is stored",
             json!({"pageToken": "<messages>", "pageSize": 1}),
@@ -476,16 +475,24 @@ fn exports() -> Vec<Case> {
         )
         .has(&[("/messages/0/id", json!("<one>"))]),
         export(
-            "what waits",
-            json!({"pageToken": "<waiting>"}),
+            "what was decided",
+            json!({"pageToken": "<decided>"}),
             vec![
                 to_messages(),
-                turn(json!({"pageToken": "<messages>"}), &[("waiting", "/nextPageToken")]),
+                turn(json!({"pageToken": "<messages>"}), &[("decided", "/nextPageToken")]),
             ],
         )
-        .has(&[("/pendingMessages/0/id", json!("<three>"))]),
-        export("of who was erased", json!({}), vec![erased("c", &[])])
-            .has(&[("/consents/0/id", json!("<consent>"))]),
+        .has(&[("/consents/0/id", json!("<consent>"))]),
+        export(
+            "of who was erased",
+            json!({"pageToken": "<decided>"}),
+            vec![
+                erased("c", &[]),
+                to_messages(),
+                turn(json!({"pageToken": "<messages>"}), &[("decided", "/nextPageToken")]),
+            ],
+        )
+        .has(&[("/consents/0/id", json!("<consent>"))]),
         case("of nobody", "Dialogs/ExportCustomer", json!({"customerId": "nobody"})),
         export(
             "the token of another",

@@ -1,6 +1,7 @@
 //! What becomes of messages, by what customers decide, in every order.
 
 use serde_json::json;
+use tap_analytics::access::model::Scope;
 
 use super::{Chat, decision, number, state};
 
@@ -148,4 +149,17 @@ async fn the_same_request_again_is_the_same_message() {
     assert_eq!((state(&stored).as_str(), &stored["id"]), ("STORED", &first["id"]));
     assert_eq!(chat.refusal("RecordMessage", other).await, used);
     assert_eq!(chat.texts(json!({})).await, ["one"]);
+}
+
+#[tokio::test]
+async fn who_only_writes_is_not_told_whose_a_dialog_is() {
+    let chat = Chat::open().await;
+    chat.say("c", "d", "one").await;
+    assert_eq!(chat.decide("d", true).await["consent"]["customerId"], "c");
+    let writer = chat.app.key(chat.team.id, None, &[Scope::DialogsWrite], None).await;
+    let again = json!({"dialogId": "d", "body": true});
+    for (rpc, request) in [("SetConsent", again), ("WithdrawConsent", json!({"dialogId": "d"}))] {
+        let told = super::answer_at(&chat.door, &writer, rpc, request).await;
+        assert!(!told.to_string().contains("\"c\""), "{told}");
+    }
 }

@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use futures_util::future::join_all;
 use serde_json::json;
 use tap_analytics::{
+    access::model::Scope,
     dialogs::{
         model::{Message, Text},
         pending::{Limits, Pending},
@@ -59,7 +60,7 @@ async fn first_it_is_redacted_and_later_deleted() {
     chat.say("c", "d", "call +250 788 123 456, or write to jo@example.com").await;
     chat.say("c", "d", "thank you").await;
     let other = chat.app.team("other").await;
-    let key = chat.app.key(other.id, None, tap_analytics::access::model::Scope::ALL, None).await;
+    let key = chat.app.key(other.id, None, Scope::ALL, None).await;
     let door = Door::straight(&chat.app);
     answer_at(&door, &key, "SetConsent", json!({"dialogId": "d", "body": true})).await;
     answer_at(&door, &key, "RecordMessage", said("c", "d", "write to jo@example.com")).await;
@@ -242,6 +243,53 @@ async fn a_killed_postgresql_loses_no_message_and_doubles_none() {
         tokio::task::block_in_place(|| postgres.restart());
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_no_wipes_what_waits_also_while_postgresql_is_down() {
+    let postgres = OwnPostgres::start().await;
+    let chat = Chat::at(App::on(store(&postgres.url), Options::default()).await).await;
+    assert_eq!(chat.say("c", "d", "one").await, "PENDING");
+    assert_eq!(chat.say("c", "kept", "two").await, "PENDING");
+    tokio::task::block_in_place(|| postgres.stop());
+    let decide = async |dialog: &str, granted: bool| {
+        let request = json!({"dialogId": dialog, "body": granted});
+        chat.refusal("SetConsent", request).await
+    };
+    let down = (Code::Unavailable, "STORE_UNAVAILABLE".to_owned());
+    assert_eq!(decide("d", false).await, down);
+    assert_eq!(decide("kept", true).await, down);
+    tokio::task::block_in_place(|| postgres.start_again());
+    eventually("the store is there", || async {
+        chat.ask("GetDialogSettings", json!({})).await.code == Code::Ok
+    })
+    .await;
+    assert_eq!(number(&chat.decide("d", true).await["storedMessages"]), 0.0);
+    assert_eq!(number(&chat.decide("kept", true).await["storedMessages"]), 1.0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_team_whose_callers_come_and_go_does_not_hold_up_another_one() {
+    let chat = Chat::open().await;
+    let other = chat.app.team("other").await;
+    let theirs = chat.app.key(other.id, None, Scope::ALL, None).await;
+    let dialogs: Vec<String> = (0..40).map(|nth| format!("d{nth}")).collect();
+    for dialog in &dialogs {
+        chat.decide(dialog, true).await;
+    }
+    // Somebody is at all of them, so that to decide takes until the lock is given up.
+    let sql = chat.app.sql().await;
+    sql.batch_execute("begin; select from dialogs for update").await.unwrap();
+    let gone = join_all(dialogs.iter().map(|dialog| {
+        let call = chat.ask("WithdrawConsent", json!({ "dialogId": dialog }));
+        tokio::time::timeout(Duration::from_millis(300), call)
+    }));
+    assert!(gone.await.iter().all(Result::is_err), "all have gone away");
+    let begun = std::time::Instant::now();
+    let request = json!({"dialogId": "theirs", "body": true});
+    answer_at(&chat.door, &theirs, "SetConsent", request).await;
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    sql.batch_execute("rollback").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,9 @@ use proptest::{
     prelude::*,
     test_runner::{Config, TestRunner},
 };
+use prost::Message as _;
 use serde_json::{Value, json};
+use tap_analytics::proto::tap_v1::EraseCustomerRequest;
 use tokio::runtime::Runtime;
 use tonic::Code;
 
@@ -200,7 +202,7 @@ async fn receipts_are_a_chain_and_requests_are_done_once() {
     let first = chat.answer("EraseCustomer", request.clone()).await;
     assert_eq!(chat.answer("EraseCustomer", request.clone()).await, first);
     let used = (Code::AlreadyExists, "REQUEST_ID_USED".to_owned());
-    let other = with(request, json!({"customerId": "other"}));
+    let other = with(request.clone(), json!({"customerId": "other"}));
     assert_eq!(chat.refusal("EraseCustomer", other).await, used);
     let erasing = (0..12).map(|nth| {
         let chat = &chat;
@@ -222,15 +224,23 @@ async fn receipts_are_a_chain_and_requests_are_done_once() {
     let of_one = pages(&chat, "ListErasures", "erasures", &json!({"customerId": "c"}), 5).await;
     assert_eq!(of_one, [first["receipt"].clone()]);
     assert!(!receipts[12].to_string().contains("\"c\""));
-    // Nor is the customer in what is kept to answer the request once more, but by a keyed hash.
-    let kept: i64 = chat
-        .app
-        .scalar(&format!(
-            "select count(*) from requests where fingerprint = '\\x{}'",
-            blake3::hash(b"c").to_hex()
-        ))
-        .await;
-    assert_eq!(kept, 0);
+    // Nor can who the customer was be tried by what is kept to know the request again.
+    let key = chat.app.key_id(chat.team.id, &chat.key).await;
+    let fingerprint = async |customer: &str| {
+        let request_id = request["requestId"].as_str().unwrap().to_owned();
+        let request = EraseCustomerRequest {
+            customer_id: customer.to_owned(),
+            request_id,
+            ..EraseCustomerRequest::default()
+        };
+        let parts = [key.0.as_bytes(), &b"EraseCustomer"[..], &request.encode_to_vec()];
+        let hash = blake3::hash(&parts.join(&0)).to_hex();
+        let kept = format!("select count(*) from requests where fingerprint = '\\x{hash}'");
+        chat.app.scalar::<i64>(&kept).await
+    };
+    assert_eq!(fingerprint("c").await, 0);
+    let hash = first["receipt"]["customerHash"].as_str().unwrap();
+    assert_eq!(fingerprint(hash).await, 1, "this is how it is made");
 }
 
 #[tokio::test]
@@ -245,32 +255,32 @@ async fn all_that_is_held_of_a_customer_is_given_out() {
         chat.say("c", "waits", text).await;
     }
     chat.say("other", "theirs", "theirs").await;
-    let (mut consents, mut messages, mut waiting) = (Vec::new(), Vec::new(), Vec::new());
-    let mut token = json!("");
-    loop {
-        let asked = json!({"customerId": "c", "pageSize": 2, "pageToken": token});
-        let page = chat.answer("ExportCustomer", asked).await;
-        let of = |name: &str| page[name].as_array().cloned().unwrap_or_default();
-        consents.extend(of("consents"));
-        messages.extend(of("messages"));
-        waiting.extend(of("pendingMessages"));
-        assert_eq!(page.get("erasedAt"), None);
-        match page.get("nextPageToken") {
-            None => break,
-            Some(next) => token = next.clone(),
+    let export = async |customer: &str, erased: bool| {
+        let mut held = [const { Vec::new() }; 3];
+        let mut token = json!("");
+        loop {
+            let asked = json!({"customerId": customer, "pageSize": 2, "pageToken": token});
+            let page = chat.answer("ExportCustomer", asked).await;
+            for (held, of) in held.iter_mut().zip(["consents", "messages", "pendingMessages"]) {
+                held.extend(page[of].as_array().cloned().unwrap_or_default());
+            }
+            assert_eq!(page["erasedAt"].is_string(), erased);
+            match page.get("nextPageToken") {
+                None => return held,
+                Some(next) => token = next.clone(),
+            }
         }
-    }
+    };
+    let [consents, messages, waiting] = export("c", false).await;
     let said = |messages: &[Value]| texts(&json!({ "messages": messages }));
     assert_eq!(consents.len(), 2);
     assert_eq!(said(&messages), ["b", "b", "a", "a"]);
     assert_eq!(said(&waiting), ["3", "2", "1"]);
 
     chat.erase("c").await;
-    let page = chat.answer("ExportCustomer", json!({"customerId": "c"})).await;
-    assert_eq!(page["consents"].as_array().unwrap().len(), 2);
-    assert!(page["erasedAt"].is_string());
-    let nobody = chat.answer("ExportCustomer", json!({"customerId": "nobody"})).await;
-    assert_eq!(nobody.get("consents"), None);
+    let held = export("c", true).await.map(|held| held.len());
+    assert_eq!(held, [2, 0, 0], "what was decided stays");
+    assert_eq!(export("nobody", false).await, [const { Vec::<Value>::new() }; 3]);
 }
 
 #[tokio::test]

@@ -96,3 +96,26 @@ async fn two_replicas_at_once_store_nothing_without_consent() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_was_said_before_a_no_by_the_other_replica_is_not_stored_by_a_yes_after_it() {
+    let chat = Chat::open().await;
+    let (_other, there) = chat.replica(Options::default()).await;
+    let key = chat.key.as_str();
+    // The yes comes to where the message waits, before it was looked for the no.
+    assert_eq!(say(&there, key, "a", "here").await, "PENDING");
+    chat.decide("here", false).await;
+    let granted = json!({"dialogId": "here", "body": true});
+    let granted = answer_at(&there, key, "SetConsent", granted).await;
+    assert_eq!(number(&granted["storedMessages"]), 0.0);
+    assert_eq!(number(&granted["deletedMessages"]), 1.0);
+    // Both come to the other one.
+    assert_eq!(say(&there, key, "b", "both").await, "PENDING");
+    chat.decide("both", false).await;
+    chat.decide("both", true).await;
+    eventually("what waited there is wiped", || async { waiting(&there, key, "b").await == 0.0 })
+        .await;
+    assert_eq!(chat.texts(json!({})).await, [""; 0]);
+    assert_eq!(say(&there, key, "b", "both").await, "STORED");
+    assert_eq!(chat.rows("customers").await, 1, "of whom nothing is stored is not named");
+}
