@@ -12,7 +12,7 @@ use tap_analytics::{
     db::Db,
     docs,
     error::Error,
-    migrate,
+    memory, migrate,
     proto::DESCRIPTORS,
     server::{self, Parts},
     simulate,
@@ -204,6 +204,7 @@ fn forbid_dumps() -> anyhow::Result<()> {
 
 async fn serve_until_signal(store: Store, serve: Serve, clock: Clock) -> anyhow::Result<()> {
     forbid_dumps()?;
+    memory::keep_little();
     let bind = |addr, name| async move {
         TcpListener::bind(addr)
             .await
