@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    model::{Consent, CustomerHash, Erasure, Filter, Hashes, Listed as Message},
-    pending::Pending,
+    model::{Consent, CustomerHash, Erasure, Filter, Listed as Message},
+    replica::Replica,
     store::{consents, customers, messages},
 };
 use crate::{
@@ -18,8 +18,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Archive {
     pub db: Db,
-    pub pending: Pending,
-    pub hashes: Hashes,
+    pub replica: Replica,
 }
 
 /// Where a page of an export begins.
@@ -105,7 +104,7 @@ impl Archive {
         customer: &str,
         page: &Page<ExportPlace>,
     ) -> Result<Export, Error> {
-        let hash = self.hashes.of(team, customer);
+        let hash = self.replica.hash(team, customer);
         let size = page.size;
         let read = self.db.team(team).await?;
         let erased_at = customers::erased_at(&read, team, hash).await?;
@@ -138,7 +137,7 @@ impl Archive {
                 export.messages = entries;
             }
             ExportPlace::Pending(after) => {
-                let (entries, more) = self.pending.list(team, customer, after, size);
+                let (entries, more) = self.replica.pending.list(team, customer, after, size);
                 export.next = Some(if more {
                     ExportPlace::Pending(entries.last().map(place_of))
                 } else {

@@ -7,17 +7,17 @@ use uuid::Uuid;
 
 use super::{
     keep,
-    model::{Consent, CustomerHash, Decided, Decision, Hashes, SomeTerms},
-    pending::{Pending, Taken},
+    model::{Consent, CustomerHash, Decided, Decision, SomeTerms},
+    pending::Taken,
+    replica::Replica,
     store::{
         consents as store, customers,
         messages::{self, Dialog, Placed},
         setup,
     },
-    turns::{self, Order},
+    turns,
 };
 use crate::{
-    clock::Clock,
     db::{Db, Write},
     error::Error,
     ids::{KeyId, TeamId},
@@ -40,11 +40,7 @@ pub struct Says {
 #[derive(Clone, Debug)]
 pub struct Decider {
     pub db: Db,
-    pub pending: Pending,
-    pub order: Order,
-    pub hashes: Hashes,
-    pub clock: Clock,
-    pub replica: Uuid,
+    pub replica: Replica,
     /// Decisions that are under way at a time.
     pub turns: Arc<Semaphore>,
 }
@@ -62,11 +58,11 @@ impl Decider {
         turns: &Arc<Semaphore>,
         says: Says,
     ) -> Result<Decided, Error> {
-        let dialog = self.order.dialogs.take((team, says.dialog.clone())).await?;
+        let dialog = self.replica.order.dialogs.take((team, says.dialog.clone())).await?;
         let wiped = if says.granted {
             0
         } else {
-            self.pending.take(team, &says.dialog).map_or(0, |taken| taken.messages().len())
+            self.replica.pending.take(team, &says.dialog).map_or(0, |taken| taken.messages().len())
         };
         let turn = turns::of_team(turns).await?;
         let this = self.clone();
@@ -79,7 +75,7 @@ impl Decider {
     }
 
     async fn decide_now(&self, team: TeamId, says: &Says, wiped: usize) -> Result<Decided, Error> {
-        let taken = if says.granted { self.pending.take(team, &says.dialog) } else { None };
+        let taken = if says.granted { self.replica.pending.take(team, &says.dialog) } else { None };
         let waited = taken.as_ref().map_or(wiped, |taken| taken.messages().len());
         match self.note(team, says, taken.as_ref()).await {
             Ok(mut decided) => {
@@ -145,7 +141,7 @@ impl Decider {
             customer: None,
             decision: Decision::of(says.granted, before.map(|(dialog, _)| dialog.granted)),
             terms: says.terms.clone().or(settings.terms),
-            decided_at: self.clock.now(),
+            decided_at: self.replica.now(),
             key: says.key,
         };
         let Some((id, deleted)) = self.note_decision(write, team, says, before, &new).await? else {
@@ -175,7 +171,8 @@ impl Decider {
     ) -> Result<Option<(Uuid, i64)>, Error> {
         let Some((dialog, id)) = before else {
             store::insert_consent(write, team, new).await?;
-            let noted = store::insert_dialog(write, team, &says.dialog, new, self.replica).await?;
+            let noted =
+                store::insert_dialog(write, team, &says.dialog, new, self.replica.id).await?;
             return Ok(noted.then_some((new.id, 0)));
         };
         if dialog.granted == says.granted {
@@ -190,7 +187,7 @@ impl Decider {
             messages::delete_messages_of_dialog(write, team, &says.dialog).await?
         };
         store::insert_consent(write, team, new).await?;
-        store::update_dialog(write, team, &says.dialog, new, self.replica).await?;
+        store::update_dialog(write, team, &says.dialog, new, self.replica.id).await?;
         Ok(Some((new.id, deleted)))
     }
 
@@ -202,14 +199,14 @@ impl Decider {
         says: &Says,
         taken: &Taken,
     ) -> Result<Option<CustomerHash>, Error> {
-        let hash = self.hashes.of(team, taken.customer());
+        let hash = self.replica.hash(team, taken.customer());
         // Of a customer of whom nothing is stored the id is not stored either.
         let dialog = messages::get_dialog(write, team, &says.dialog).await?;
         if dialog.is_some_and(|dialog| !takes(&dialog, hash)) {
             return Ok(None);
         }
         let customers = [(hash, taken.customer())];
-        let held = customers::hold_customers(write, team, &customers, self.replica).await?;
+        let held = customers::hold_customers(write, team, &customers, self.replica.id).await?;
         Ok(held.first().copied())
     }
 
@@ -227,7 +224,7 @@ impl Decider {
         }
         if dialog.is_none_or(|dialog| dialog.customer.is_none()) {
             let bind = [(&*says.dialog, customer)];
-            messages::bind_dialogs(write, team, &bind, self.replica).await?;
+            messages::bind_dialogs(write, team, &bind, self.replica.id).await?;
         }
         let place = |message| Placed { dialog: &says.dialog, customer, message };
         let waited = taken.messages().iter();

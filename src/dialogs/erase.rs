@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use prost::Message;
 use tokio::sync::Semaphore;
-use uuid::Uuid;
 
 use super::{
-    model::{Counts, Erasure, Hashes},
-    pending::{Pending, Taken},
+    model::{Counts, Erasure},
+    pending::Taken,
+    replica::Replica,
     store::{customers as store, setup},
-    turns::{self, Order},
+    turns,
 };
 use crate::{
-    clock::Clock,
     db::Db,
     error::Error,
     ids::{KeyId, TeamId},
@@ -33,11 +32,7 @@ pub struct Whom {
 #[derive(Clone, Debug)]
 pub struct Eraser {
     pub db: Db,
-    pub pending: Pending,
-    pub order: Order,
-    pub hashes: Hashes,
-    pub clock: Clock,
-    pub replica: Uuid,
+    pub replica: Replica,
     /// Erasures that are under way at a time.
     pub turns: Arc<Semaphore>,
 }
@@ -48,9 +43,9 @@ impl Eraser {
     /// # Errors
     /// As [`crate::db::query`].
     pub async fn count(&self, team: TeamId, customer: &str) -> Result<Counts, Error> {
-        let pending = self.pending.count(team, customer);
+        let pending = self.replica.pending.count(team, customer);
         let read = self.db.team(team).await?;
-        let counts = store::count_customer(&read, team, self.hashes.of(team, customer)).await?;
+        let counts = store::count_customer(&read, team, self.replica.hash(team, customer)).await?;
         read.end().await?;
         Ok(Counts { pending_messages: i64::try_from(pending).unwrap_or(i64::MAX), ..counts })
     }
@@ -66,7 +61,7 @@ impl Eraser {
         whom: Whom,
         answer: fn(&Erasure) -> A,
     ) -> Result<A, Error> {
-        let customer = self.order.customers.take((team, whom.customer.clone())).await?;
+        let customer = self.replica.order.customers.take((team, whom.customer.clone())).await?;
         let turn = turns::of_team(turns).await?;
         let this = self.clone();
         let erasing = tokio::spawn(async move {
@@ -84,19 +79,19 @@ impl Eraser {
         answer: fn(&Erasure) -> A,
     ) -> Result<A, Error> {
         // Nothing is added to these meanwhile, nor is a new one begun. One that is being decided on is waited for.
-        let mut dialogs = self.pending.dialogs_of(team, |theirs| theirs == &*whom.customer);
+        let mut dialogs = self.replica.pending.dialogs_of(team, |theirs| theirs == &*whom.customer);
         dialogs.sort_unstable();
         let (mut turns, mut taken): (Vec<_>, Vec<Taken>) = (Vec::new(), Vec::new());
         let mut busy = None;
         for dialog in dialogs {
-            match self.order.dialogs.take((team, dialog.clone())).await {
+            match self.replica.order.dialogs.take((team, dialog.clone())).await {
                 Ok(turn) => turns.push(turn),
                 Err(error) => {
                     busy = Some(error);
                     break;
                 }
             }
-            taken.extend(self.pending.take(team, &dialog));
+            taken.extend(self.replica.pending.take(team, &dialog));
         }
         let pending: usize = taken.iter().map(|taken| taken.messages().len()).sum();
         let done = match busy {
@@ -123,8 +118,8 @@ impl Eraser {
         let work = async || {
             write.take_longer().await?;
             setup::lock_settings(&write, team).await?;
-            let (hash, now) = (self.hashes.of(team, &whom.customer), self.clock.now());
-            let counts = store::erase_customer(&write, team, hash, now, self.replica).await?;
+            let (hash, now) = (self.replica.hash(team, &whom.customer), self.replica.now());
+            let counts = store::erase_customer(&write, team, hash, now, self.replica.id).await?;
             let pending_messages = i64::try_from(pending).unwrap_or(i64::MAX);
             let counts = Counts { pending_messages, ..counts };
             let last = store::last_erasure(&write, team).await?;

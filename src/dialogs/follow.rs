@@ -9,10 +9,9 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt as _, stream};
 use tokio::time;
-use uuid::Uuid;
 
-use super::{model::CustomerHash, pending::Pending, record::Recorder, store::customers as store};
-use crate::{clock::Clock, db::Db, error::Error, ids::TeamId, memory};
+use super::{model::CustomerHash, record::Recorder, replica::Replica, store::customers as store};
+use crate::{db::Db, error::Error, ids::TeamId, memory};
 
 /// How often to look.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -34,7 +33,6 @@ const MUCH: usize = 4 * 1024 * 1024;
 pub struct Follower {
     pub db: Db,
     pub recorder: Recorder,
-    pub replica: Uuid,
     /// How long a statement may take.
     pub statement_timeout: TimeDelta,
 }
@@ -45,9 +43,9 @@ impl Follower {
         let (mut since, mut looks) = (None, 0_u32);
         loop {
             time::sleep(INTERVAL).await;
-            if self.recorder.pending.is_empty() {
+            if self.recorder.replica.pending.is_empty() {
                 // Whatever is decided meanwhile is found by the first message of a dialog.
-                since = None;
+                (since, looks) = (None, 0);
                 continue;
             }
             let far = looks % FAR_EVERY == 0;
@@ -66,18 +64,19 @@ impl Follower {
     }
 
     async fn look(&self, since: Option<DateTime<Utc>>, far: bool) -> Result<DateTime<Utc>, Error> {
-        let Recorder { pending, hashes, .. } = &self.recorder;
+        let replica = &self.recorder.replica;
+        let pending = &replica.pending;
         // Of commits of which nobody knew whether they were ones.
         self.settle(pending.take_unsure()).await;
         let since = match since {
             Some(since) => since,
             // Nothing has waited for longer than since the look before.
-            None => store::find_changed(&self.db, None, self.replica).await?.asked_at - BACK,
+            None => store::find_changed(&self.db, None, replica.id).await?.asked_at - BACK,
         };
         // A transaction that began before we looked, and ended after, began no longer ago than this.
         let longest = self.statement_timeout * STATEMENTS_MAX + IDLE;
         let since = since - if far { longest } else { BACK };
-        let changed = store::find_changed(&self.db, Some(since), self.replica).await?;
+        let changed = store::find_changed(&self.db, Some(since), replica.id).await?;
         let mut theirs: Vec<(TeamId, Box<str>)> = changed
             .dialogs
             .into_iter()
@@ -89,7 +88,8 @@ impl Follower {
             erased.entry(team).or_default().insert(customer);
         }
         for (team, customers) in erased {
-            let dialogs = pending.dialogs_of(team, |id| customers.contains(&hashes.of(team, id)));
+            let dialogs =
+                pending.dialogs_of(team, |id| customers.contains(&replica.hash(team, id)));
             theirs.extend(dialogs.into_iter().map(|dialog| (team, dialog)));
         }
         self.settle(theirs).await;
@@ -100,16 +100,17 @@ impl Follower {
     async fn settle(&self, dialogs: Vec<(TeamId, Box<str>)>) {
         let settling =
             stream::iter(dialogs).for_each_concurrent(SETTLED_AT_A_TIME, |(team, dialog)| {
-                let Recorder { pending, order, .. } = &self.recorder;
+                let Replica { pending, order, .. } = &self.recorder.replica;
                 async move {
                     let work = async {
                         let turn = order.dialogs.take((team, dialog.clone())).await?;
                         if let Some(taken) = pending.take(team, &dialog) {
-                            self.recorder.settle(team, dialog, taken, turn).await?;
+                            self.recorder.settle(team, dialog.clone(), taken, turn).await?;
                         }
                         Ok::<_, Error>(())
                     };
                     if let Err(error) = work.await {
+                        pending.doubt(team, &dialog);
                         tracing::warn!(
                             team = team.0,
                             cause = error.log_text(),
@@ -123,12 +124,12 @@ impl Follower {
 }
 
 /// Wipes what has waited for too long, for as long as the service runs.
-pub async fn expire(pending: Pending, clock: Clock, idle: Duration) {
+pub async fn expire(replica: Replica, idle: Duration) {
     let interval = (idle / 60).clamp(Duration::from_millis(250), Duration::from_secs(30));
     let mut gone = 0;
     loop {
         time::sleep(interval).await;
-        gone += pending.expire(clock.now());
+        gone += replica.pending.expire(replica.now());
         if gone > MUCH {
             gone = 0;
             // Off the threads that answer calls. If it cannot be done now it is done later.

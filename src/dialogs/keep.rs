@@ -63,8 +63,6 @@ pub enum Kept {
     Erased,
     /// The dialog is with somebody else.
     OtherCustomer,
-    /// Somebody decides on it now: here they are again.
-    Locked(Vec<Message>),
 }
 
 /// Stores messages.
@@ -81,8 +79,11 @@ struct Inner {
 #[derive(Debug)]
 pub struct Waiting {
     keep: Keep,
-    done: oneshot::Sender<Result<Kept, Error>>,
+    done: oneshot::Sender<Answer>,
 }
+
+/// What the store says, and the messages that were given to it.
+type Answer = Result<(Found, Vec<Message>), Error>;
 
 impl Keeper {
     /// Empty lines before this store.
@@ -103,10 +104,15 @@ impl Keeper {
             let keep = Keep { dialog, customer, hash, messages, waited };
             let (done, answer) = oneshot::channel();
             self.0.join(team, Waiting { keep, done });
-            match answer.await.map_err(Error::internal)?? {
-                Kept::Locked(again) => messages = again,
-                kept => return Ok(kept),
-            }
+            let (found, given) = answer.await.map_err(Error::internal)??;
+            messages = match found {
+                Found::Undecided => return Ok(Kept::Undecided(given)),
+                Found::Stored(ids) => return Ok(Kept::Stored(ids)),
+                Found::Refused => return Ok(Kept::Refused),
+                Found::Erased => return Ok(Kept::Erased),
+                Found::OtherCustomer => return Ok(Kept::OtherCustomer),
+                Found::Locked => given,
+            };
             time::sleep(RETRY_WAIT).await;
         }
         Err(Error::Busy)
@@ -136,7 +142,7 @@ impl Commits for Inner {
         match found {
             Ok(found) => {
                 for ((keep, done), found) in keeps.into_iter().zip(callers).zip(found) {
-                    let _caller_gone = done.send(found.map(|found| found.kept(keep.messages)));
+                    let _caller_gone = done.send(found.map(|found| (found, keep.messages)));
                 }
             }
             Err(error) => {
@@ -156,20 +162,8 @@ enum Found {
     Refused,
     Erased,
     OtherCustomer,
+    /// Another replica works on the dialog.
     Locked,
-}
-
-impl Found {
-    fn kept(self, messages: Vec<Message>) -> Kept {
-        match self {
-            Self::Undecided => Kept::Undecided(messages),
-            Self::Stored(ids) => Kept::Stored(ids),
-            Self::Refused => Kept::Refused,
-            Self::Erased => Kept::Erased,
-            Self::OtherCustomer => Kept::OtherCustomer,
-            Self::Locked => Kept::Locked(messages),
-        }
-    }
 }
 
 /// What is said of the messages of each dialog. `None`: it is not known yet whose it is.

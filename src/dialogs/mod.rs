@@ -27,6 +27,7 @@ pub mod parts;
 pub mod pending;
 pub mod record;
 pub mod redact;
+pub mod replica;
 pub mod retention;
 pub mod rpc;
 pub mod setup;

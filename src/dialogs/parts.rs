@@ -15,6 +15,7 @@ use super::{
     model::Hashes,
     pending::{Limits, Pending},
     record::Recorder,
+    replica::Replica,
     retention,
     rpc::Dialogs,
     setup::Setup,
@@ -49,41 +50,30 @@ impl Parts<'_> {
     pub fn start(self, tasks: &mut JoinSet<()>) -> Dialogs {
         let Self { db, commits, clock, pages, secrets, limits, statement_timeout } = self;
         let hashes = Hashes(secrets.derive("tap-analytics 2026-11 customers"));
-        let (pending, order, replica) = (Pending::new(limits), Order::default(), Uuid::now_v7());
-        let recorder = Recorder {
-            pending: pending.clone(),
-            order: order.clone(),
-            keeper: Keeper::new(commits.clone(), replica),
+        let replica = Replica {
+            id: Uuid::now_v7(),
+            pending: Pending::new(limits),
+            order: Order::default(),
             hashes: hashes.clone(),
             clock: clock.clone(),
         };
+        let keeper = Keeper::new(commits.clone(), replica.id);
+        let recorder = Recorder { replica: replica.clone(), keeper };
         let idle = limits.idle.to_std().unwrap_or(Duration::ZERO);
-        tasks.spawn(follow::expire(pending.clone(), clock.clone(), idle));
-        let follower =
-            Follower { db: db.clone(), recorder: recorder.clone(), replica, statement_timeout };
+        tasks.spawn(follow::expire(replica.clone(), idle));
+        let follower = Follower { db: db.clone(), recorder: recorder.clone(), statement_timeout };
         tasks.spawn(follower.run());
-        tasks.spawn(retention::keep_to_retention(db.clone(), clock.clone()));
+        tasks.spawn(retention::keep_to_retention(db.clone(), clock));
+        let turns = |at_a_time| Arc::new(Semaphore::new(at_a_time));
         Dialogs {
             recorder,
             decider: Decider {
                 db: commits.clone(),
-                pending: pending.clone(),
-                order: order.clone(),
-                hashes: hashes.clone(),
-                clock: clock.clone(),
-                replica,
-                turns: Arc::new(Semaphore::new(DECISIONS)),
+                replica: replica.clone(),
+                turns: turns(DECISIONS),
             },
-            eraser: Eraser {
-                db: commits,
-                pending: pending.clone(),
-                order,
-                hashes: hashes.clone(),
-                clock,
-                replica,
-                turns: Arc::new(Semaphore::new(ERASURES)),
-            },
-            archive: Archive { db: db.clone(), pending, hashes: hashes.clone() },
+            eraser: Eraser { db: commits, replica: replica.clone(), turns: turns(ERASURES) },
+            archive: Archive { db: db.clone(), replica },
             setup: Setup { db },
             hashes,
             pages,

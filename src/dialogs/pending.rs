@@ -1,7 +1,7 @@
 //! Messages that wait for consent: in memory and nowhere else, for a time, and within a budget.
 //!
-//! What leaves is wiped ([`super::model::Text`]). Whoever works on a dialog has its turn ([`super::turns`]), but for [`Pending::expire`],
-//! which does not see what is taken out.
+//! What leaves is wiped ([`super::model::Text`]). Whoever works on a dialog has its turn ([`super::turns`]), but for
+//! [`Pending::expire`], which does not see what is taken out.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -229,11 +229,25 @@ impl Pending {
         all.filter(|(_, customer)| is_theirs(customer)).map(|(id, _)| id.clone()).collect()
     }
 
+    /// Says that nobody knows any longer whether a dialog should wait.
+    pub fn doubt(&self, team: TeamId, dialog: &str) {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let waits = state.teams.get_mut(&team).and_then(|team| team.dialogs.get_mut(dialog));
+        if let Some(waits) = waits {
+            waits.unsure = true;
+            state.unsure.push((team, dialog.into()));
+        }
+    }
+
     /// The dialogs of which nobody knows whether something should wait, for whoever looks after them: each is told of once,
-    /// and again when it was put back so.
+    /// and again when it is doubted again.
     #[must_use]
     pub fn take_unsure(&self) -> Vec<(TeamId, Box<str>)> {
-        std::mem::take(&mut self.state().unsure)
+        let mut unsure = std::mem::take(&mut self.state().unsure);
+        unsure.sort_unstable();
+        unsure.dedup();
+        unsure
     }
 
     /// Whether nothing waits.
@@ -505,7 +519,10 @@ mod tests {
         let taken = pending.take(TEAM, "d").unwrap();
         assert_eq!(taken.messages()[0].text.as_str(), "later");
         taken.put_back(true);
+        pending.doubt(TEAM, "d");
+        pending.doubt(TEAM, "nothing waits");
         assert_eq!(pending.take_unsure(), [(TEAM, "d".into())]);
+        assert!(pending.take_unsure().is_empty());
         let asks = pending.add(TEAM, "d", "c", message("more", 0)).unwrap();
         assert!(matches!(asks, Added::AskTheStore(_)));
     }

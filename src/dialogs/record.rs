@@ -4,11 +4,12 @@ use uuid::Uuid;
 
 use super::{
     keep::{Keep, Keeper, Kept},
-    model::{Hashes, Message, State, Text},
-    pending::{Added, Pending, Taken, other_customer, request_used},
-    turns::{self, Order},
+    model::{Message, State, Text},
+    pending::{Added, Taken, other_customer, request_used},
+    replica::Replica,
+    turns,
 };
-use crate::{clock::Clock, error::Error, ids::TeamId};
+use crate::{error::Error, ids::TeamId};
 
 /// What a customer said.
 #[derive(Debug)]
@@ -23,11 +24,8 @@ pub struct Said {
 /// Takes messages.
 #[derive(Clone, Debug)]
 pub struct Recorder {
-    pub pending: Pending,
-    pub order: Order,
+    pub replica: Replica,
     pub keeper: Keeper,
-    pub hashes: Hashes,
-    pub clock: Clock,
 }
 
 impl Recorder {
@@ -38,24 +36,24 @@ impl Recorder {
     /// [`Error::AlreadyExists`] for a request that was another one; as [`crate::db::query`].
     pub async fn record(&self, team: TeamId, said: Said) -> Result<State, Error> {
         let Said { customer, dialog, language, text, request_id } = said;
-        let _customer = self.order.customers.take((team, customer.clone())).await?;
-        let mut turn = self.order.dialogs.take((team, dialog.clone())).await?;
+        let _customer = self.replica.order.customers.take((team, customer.clone())).await?;
+        let mut turn = self.replica.order.dialogs.take((team, dialog.clone())).await?;
         // As late as that: the messages of a dialog are in the order of their instants.
-        let (id, received_at) = (Uuid::now_v7(), self.clock.now());
+        let (id, received_at) = (Uuid::now_v7(), self.replica.now());
         let message = Message { id, request_id, language, text, received_at };
 
-        let mut message = match self.pending.add(team, &dialog, &customer, message)? {
+        let mut message = match self.replica.pending.add(team, &dialog, &customer, message)? {
             Added::Pending(id) => return Ok(State::Pending(id)),
             Added::AskTheStore(message) => message,
         };
-        if let Some(taken) = self.pending.take(team, &dialog) {
+        if let Some(taken) = self.replica.pending.take(team, &dialog) {
             turn = self.settle(team, dialog.clone(), taken, turn).await?;
-            message = match self.pending.add(team, &dialog, &customer, message)? {
+            message = match self.replica.pending.add(team, &dialog, &customer, message)? {
                 Added::Pending(id) => return Ok(State::Pending(id)),
                 Added::AskTheStore(message) => message,
             };
         }
-        let hash = self.hashes.of(team, &customer);
+        let hash = self.replica.hash(team, &customer);
         let keep = Keep { dialog, customer, hash, messages: vec![message], waited: false };
         let (dialog, customer) = (keep.dialog.clone(), keep.customer.clone());
         let kept = self.keeper.keep(team, keep).await?;
@@ -64,7 +62,7 @@ impl Recorder {
             Kept::Undecided(messages) => {
                 let message = messages.into_iter().next();
                 let message = message.ok_or_else(|| Error::internal(anyhow::anyhow!("lost")))?;
-                self.pending.open(team, &dialog, &customer, message).map(State::Pending)
+                self.replica.pending.open(team, &dialog, &customer, message).map(State::Pending)
             }
             Kept::Stored(ids) => {
                 ids.into_iter().next().flatten().map(State::Stored).ok_or_else(request_used)
@@ -72,8 +70,6 @@ impl Recorder {
             Kept::Refused => Ok(State::Refused),
             Kept::Erased => Ok(State::Erased),
             Kept::OtherCustomer => Err(other_customer()),
-            // It was tried for long enough.
-            Kept::Locked(_) => Err(Error::Busy),
         }
     }
 
@@ -89,7 +85,7 @@ impl Recorder {
         taken: Taken,
         turn: turns::Taken<turns::Key>,
     ) -> Result<turns::Taken<turns::Key>, Error> {
-        let (keeper, hashes) = (self.keeper.clone(), self.hashes.clone());
+        let (keeper, hashes) = (self.keeper.clone(), self.replica.hashes.clone());
         let settling = tokio::spawn(async move {
             let customer: Box<str> = taken.customer().into();
             let hash = hashes.of(team, &customer);

@@ -2,6 +2,7 @@
 
 pub mod chats;
 pub mod description;
+pub mod desk;
 pub mod envoy;
 pub mod frames;
 pub mod offers;
@@ -336,6 +337,13 @@ pub fn query(start: &str, end: &str, interval: &str) -> QueryTapsRequest {
         interval: Value::from_str_name(interval).unwrap().into(),
         ..QueryTapsRequest::default()
     }
+}
+
+/// Ends all connections to a database but this one.
+pub async fn cut_connections(sql: &Client) {
+    let cut = "select pg_terminate_backend(pid) from pg_stat_activity
+        where datname = current_database() and pid <> pg_backend_pid()";
+    sql.batch_execute(cut).await.unwrap();
 }
 
 /// Waits until something holds, and fails after 20 seconds.

@@ -14,7 +14,9 @@ use tonic::{Code, transport::Channel};
 
 use super::{Desk, new_id};
 use crate::{
-    app::{AddKey, App, Options, OwnPostgres, new_database, report::reason, store},
+    app::{
+        AddKey, App, Options, OwnPostgres, cut_connections, new_database, report::reason, store,
+    },
     live::Service,
 };
 
@@ -129,9 +131,7 @@ async fn connections_that_are_cut_cost_no_redemption_and_double_none() {
     redeem_while(&desk, &addresses, async |answered| {
         for share in (5..95).step_by(10) {
             until(answered, share).await;
-            let cut = "select pg_terminate_backend(pid) from pg_stat_activity
-                where datname = current_database() and pid <> pg_backend_pid()";
-            sql.batch_execute(cut).await.unwrap();
+            cut_connections(&sql).await;
         }
     })
     .await;

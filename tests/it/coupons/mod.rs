@@ -15,95 +15,24 @@ mod redeemed;
 mod retried;
 
 use serde_json::{Value, json};
-use tap_analytics::{access::model::Scope, clock::Clock};
 use tonic::Code;
 use uuid::Uuid;
 
 use crate::app::{
-    App, Options, Team,
-    rpcs::Rpc,
-    store,
-    wires::{Call, Door, Outcome, Wire},
+    desk,
+    wires::{Door, Outcome},
 };
 
-/// A team whose key may do everything, at an installation.
-pub struct Desk {
-    pub app: App,
-    pub team: Team,
-    pub key: String,
-    pub door: Door,
+/// A team that calls Coupons.
+pub type Desk = desk::Desk<OfCoupons>;
+
+pub struct OfCoupons;
+
+impl desk::Service for OfCoupons {
+    const NAME: &'static str = "Coupons";
 }
 
 impl Desk {
-    pub async fn open() -> Self {
-        Self::open_with(Options::default()).await
-    }
-
-    pub async fn open_with(options: Options) -> Self {
-        Self::at(App::start_with(options).await).await
-    }
-
-    /// At an instant that stands still until the clock is set.
-    pub async fn open_at(at: &str) -> (Self, Clock) {
-        let clock = Clock::fixed(crate::app::instant(at));
-        let options = Options { clock: clock.clone(), ..Options::default() };
-        (Self::open_with(options).await, clock)
-    }
-
-    pub async fn at(app: App) -> Self {
-        let team = app.team("acme").await;
-        let key = app.key(team.id, None, Scope::ALL, None).await;
-        let door = Door::straight(&app).kept().await;
-        Self { app, team, key, door }
-    }
-
-    /// The door of another replica on the same store.
-    pub async fn replica(&self, options: Options) -> (App, Door) {
-        let app = App::on(store(&self.app.store.database_url), options).await;
-        app.until_known(&self.key).await;
-        let door = Door::straight(&app).kept().await;
-        (app, door)
-    }
-
-    /// The key of another team, which may do everything.
-    pub async fn stranger(&self) -> String {
-        let team = self.app.team("other").await;
-        self.app.key(team.id, None, Scope::ALL, None).await
-    }
-
-    /// Calls an RPC of Coupons by gRPC.
-    pub async fn ask(&self, rpc: &str, request: Value) -> Outcome {
-        self.ask_by(&self.key, rpc, request).await
-    }
-
-    pub async fn ask_by(&self, key: &str, rpc: &str, request: Value) -> Outcome {
-        ask_at(&self.door, key, rpc, request).await
-    }
-
-    /// The answer of a call that must succeed.
-    pub async fn answer(&self, rpc: &str, request: Value) -> Value {
-        let outcome = self.ask(rpc, request).await;
-        assert_eq!(outcome.code, Code::Ok, "{rpc}: {outcome:?}");
-        outcome.answer().clone()
-    }
-
-    /// The code and the reason with which a call must fail.
-    pub async fn refusal(&self, rpc: &str, request: Value) -> (Code, String) {
-        self.ask(rpc, request).await.refusal()
-    }
-
-    /// The reason with which a call must fail.
-    pub async fn reason(&self, rpc: &str, request: Value) -> String {
-        self.refusal(rpc, request).await.1
-    }
-
-    /// The fields and reasons with which a call must fail.
-    pub async fn violations(&self, rpc: &str, request: Value) -> Vec<(String, String)> {
-        let outcome = self.ask(rpc, request).await;
-        assert_eq!(outcome.code, Code::InvalidArgument, "{outcome:?}");
-        outcome.failure().violations.into_iter().map(|v| (v.0, v.1)).collect()
-    }
-
     /// A new coupon with this code, and more of it.
     pub async fn coupon(&self, code: &str, more: Value) -> Value {
         let coupon = with(json!({"couponcode": code, "title": "A coupon"}), more);
@@ -138,9 +67,7 @@ impl Desk {
 
 /// Calls an RPC of Coupons by gRPC.
 pub async fn ask_at(door: &Door, key: &str, rpc: &str, request: Value) -> Outcome {
-    let rpc = Rpc::of(&format!("Coupons/{rpc}"));
-    let call = Call::new(&rpc, &request).key(Some(key));
-    call.outcome(door, Wire::Grpc, 1).await
+    desk::ask_at::<OfCoupons>(door, key, rpc, request).await
 }
 
 /// What is counted of the ledger is what is in it, at one moment, and no coupon was redeemed too often.

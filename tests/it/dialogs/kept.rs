@@ -25,7 +25,8 @@ use uuid::Uuid;
 use super::{Chat, answer_at, ask_at, number, said, state};
 use crate::{
     app::{
-        AddKey, App, Options, OwnPostgres, eventually, instant, new_database, store, wires::Door,
+        AddKey, App, Options, OwnPostgres, cut_connections, eventually, instant, new_database,
+        store, wires::Door,
     },
     live::Service,
 };
@@ -221,9 +222,7 @@ async fn connections_that_are_cut_lose_no_message_and_double_none() {
     chat_while(&chat, &doors, async |answered| {
         for share in (5..95).step_by(6) {
             until(answered, share).await;
-            let cut = "select pg_terminate_backend(pid) from pg_stat_activity
-                where datname = current_database() and pid <> pg_backend_pid()";
-            sql.batch_execute(cut).await.unwrap();
+            cut_connections(&sql).await;
         }
     })
     .await;

@@ -9,78 +9,23 @@ mod replicas;
 mod traces;
 
 use serde_json::{Value, json};
-use tap_analytics::{access::model::Scope, clock::Clock};
-use tonic::Code;
 use uuid::Uuid;
 
 use crate::app::{
-    App, Options, Team, instant,
-    rpcs::Rpc,
-    store,
-    wires::{Call, Door, Outcome, Wire},
+    desk,
+    wires::{Door, Outcome},
 };
 
-/// A team whose key may do everything, at an installation.
-pub struct Chat {
-    pub app: App,
-    pub team: Team,
-    pub key: String,
-    pub door: Door,
+/// A team that calls Dialogs.
+pub type Chat = desk::Desk<OfDialogs>;
+
+pub struct OfDialogs;
+
+impl desk::Service for OfDialogs {
+    const NAME: &'static str = "Dialogs";
 }
 
 impl Chat {
-    pub async fn open() -> Self {
-        Self::open_with(Options::default()).await
-    }
-
-    pub async fn open_with(options: Options) -> Self {
-        Self::at(App::start_with(options).await).await
-    }
-
-    /// At an instant that stands still until the clock is set.
-    pub async fn open_at(at: &str) -> (Self, Clock) {
-        let clock = Clock::fixed(instant(at));
-        let options = Options { clock: clock.clone(), ..Options::default() };
-        (Self::open_with(options).await, clock)
-    }
-
-    pub async fn at(app: App) -> Self {
-        let team = app.team("acme").await;
-        let key = app.key(team.id, None, Scope::ALL, None).await;
-        let door = Door::straight(&app).kept().await;
-        Self { app, team, key, door }
-    }
-
-    /// The door of another replica on the same store.
-    pub async fn replica(&self, options: Options) -> (App, Door) {
-        let app = App::on(store(&self.app.store.database_url), options).await;
-        app.until_known(&self.key).await;
-        let door = Door::straight(&app).kept().await;
-        (app, door)
-    }
-
-    /// Calls an RPC of Dialogs by gRPC.
-    pub async fn ask(&self, rpc: &str, request: Value) -> Outcome {
-        ask_at(&self.door, &self.key, rpc, request).await
-    }
-
-    /// The answer of a call that must succeed.
-    pub async fn answer(&self, rpc: &str, request: Value) -> Value {
-        answer_at(&self.door, &self.key, rpc, request).await
-    }
-
-    /// The code and the reason with which a call must fail.
-    pub async fn refusal(&self, rpc: &str, request: Value) -> (Code, String) {
-        self.ask(rpc, request).await.refusal()
-    }
-
-    /// The fields and reasons with which a call must fail.
-    pub async fn violations(&self, rpc: &str, request: Value) -> Vec<(String, String)> {
-        let outcome = self.ask(rpc, request).await;
-        assert_eq!(outcome.code, Code::InvalidArgument, "{outcome:?}");
-        outcome.failure().violations.into_iter().map(|v| (v.0, v.1)).collect()
-    }
-
     /// A customer says something in a dialog; what becomes of it.
     pub async fn say(&self, customer: &str, dialog: &str, text: &str) -> String {
         state(&self.answer("RecordMessage", said(customer, dialog, text)).await)
@@ -113,16 +58,12 @@ impl Chat {
 
 /// Calls an RPC of Dialogs by gRPC.
 pub async fn ask_at(door: &Door, key: &str, rpc: &str, request: Value) -> Outcome {
-    let rpc = Rpc::of(&format!("Dialogs/{rpc}"));
-    let call = Call::new(&rpc, &request).key(Some(key));
-    call.outcome(door, Wire::Grpc, 1).await
+    desk::ask_at::<OfDialogs>(door, key, rpc, request).await
 }
 
 /// The answer of a call that must succeed.
 pub async fn answer_at(door: &Door, key: &str, rpc: &str, request: Value) -> Value {
-    let outcome = ask_at(door, key, rpc, request).await;
-    assert_eq!(outcome.code, Code::Ok, "{rpc}: {outcome:?}");
-    outcome.answer().clone()
+    desk::answer_at::<OfDialogs>(door, key, rpc, request).await
 }
 
 /// What a customer says, in English.

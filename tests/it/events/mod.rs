@@ -10,74 +10,24 @@ mod stream;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tap_analytics::access::model::Scope;
 use tokio::time;
-use tonic::Code;
 use uuid::Uuid;
 
-use crate::app::{
-    App, Options, Team,
-    rpcs::Rpc,
-    wires::{Call, Door, Outcome, Wire},
-};
+use crate::app::{App, desk};
 
 /// How long a receipt may be pending.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A team whose key may do everything, at an installation.
-pub struct Desk {
-    pub app: App,
-    pub team: Team,
-    pub key: String,
-    door: Door,
+/// A team that calls Events.
+pub type Desk = desk::Desk<OfEvents>;
+
+pub struct OfEvents;
+
+impl desk::Service for OfEvents {
+    const NAME: &'static str = "Events";
 }
 
 impl Desk {
-    pub async fn open() -> Self {
-        Self::open_with(Options::default()).await
-    }
-
-    pub async fn open_with(options: Options) -> Self {
-        Self::at(App::start_with(options).await).await
-    }
-
-    pub async fn at(app: App) -> Self {
-        let team = app.team("acme").await;
-        let key = app.key(team.id, None, Scope::ALL, None).await;
-        let door = Door::straight(&app).kept().await;
-        Self { app, team, key, door }
-    }
-
-    /// Calls an RPC of Events by gRPC.
-    pub async fn ask(&self, rpc: &str, request: Value) -> Outcome {
-        self.ask_by(&self.key, rpc, request).await
-    }
-
-    pub async fn ask_by(&self, key: &str, rpc: &str, request: Value) -> Outcome {
-        let rpc = Rpc::of(&format!("Events/{rpc}"));
-        let call = Call::new(&rpc, &request).key(Some(key));
-        call.outcome(&self.door, Wire::Grpc, 1).await
-    }
-
-    /// The answer of a call that must succeed.
-    pub async fn answer(&self, rpc: &str, request: Value) -> Value {
-        let outcome = self.ask(rpc, request).await;
-        assert_eq!(outcome.code, Code::Ok, "{rpc}: {outcome:?}");
-        outcome.answer().clone()
-    }
-
-    /// The code and the reason with which a call must fail.
-    pub async fn refusal(&self, rpc: &str, request: Value) -> (Code, String) {
-        self.ask(rpc, request).await.refusal()
-    }
-
-    /// The fields and reasons with which a call must fail.
-    pub async fn violations(&self, rpc: &str, request: Value) -> Vec<(String, String)> {
-        let outcome = self.ask(rpc, request).await;
-        assert_eq!(outcome.code, Code::InvalidArgument, "{outcome:?}");
-        outcome.failure().violations.into_iter().map(|v| (v.0, v.1)).collect()
-    }
-
     /// A new session.
     pub async fn session(&self) -> String {
         let made = self.answer("CreateSession", json!({})).await;
