@@ -57,6 +57,7 @@ if [ -n "$screenshot" ]; then
     node --import tsx test/browser/screenshot.ts "$top/docs"
 else
     progress "running the tests in $("$TAP_TEST_CHROMIUM" --version 2>/dev/null | grep -o '^[A-Za-z ]*[0-9]*')"
-    node --import tsx --test --test-concurrency=1 --test-timeout=120000 --test-reporter=spec \
+    # The time of a whole file.
+    node --import tsx --test --test-concurrency=1 --test-timeout=900000 --test-reporter=spec \
         "${only[@]}" test/browser/*.test.ts
 fi

@@ -24,7 +24,7 @@ use tokio::{
 };
 
 use crate::{
-    app::{App, Team, eventually, now, program, query, stderr, stdout},
+    app::{App, Team, envoy::free_port, eventually, now, program, query, stderr, stdout},
     coupons::Desk,
     events::balance,
     taps::assert_roll_up_equals_raw,
@@ -502,7 +502,7 @@ pub struct Road {
 impl Road {
     /// Closed.
     pub async fn new(service: SocketAddr) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         Self { address, service, traffic: None }
     }
 

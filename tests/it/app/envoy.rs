@@ -3,6 +3,7 @@
 use std::{
     net::{SocketAddr, TcpListener},
     process::{Child, Command, Stdio},
+    sync::Mutex,
 };
 
 use tap_analytics::proto::DESCRIPTORS;
@@ -151,7 +152,23 @@ pub fn render(directory: &TempDir, http: u16, grpc: u16, admin: u16) -> String {
     config.to_str().unwrap().to_owned()
 }
 
-/// A port that nobody listens on at this moment.
+/// A port that nobody listens on, and that no other test is given until this one ends.
+///
+/// Not one that the system gives: it may give it again before it is used, to a connection or to another
+/// test, and two Envoys share a port without a word.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static HELD: Mutex<Vec<TcpListener>> = Mutex::new(Vec::new());
+    let ports = 20_000..32_000;
+    let first = fastrand::u16(ports.clone());
+    let (held, port) = (first..ports.end)
+        .chain(ports.start..first)
+        .find_map(|port| {
+            // What holds it is at another address, so that the port itself is free.
+            let held = TcpListener::bind(("127.0.0.99", port)).ok()?;
+            TcpListener::bind(("127.0.0.1", port)).ok()?;
+            Some((held, port))
+        })
+        .unwrap();
+    HELD.lock().unwrap().push(held);
+    port
 }

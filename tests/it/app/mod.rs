@@ -223,7 +223,11 @@ impl App {
             request.metadata_mut().insert("x-forwarded-for", from.parse().unwrap());
             // An empty request is refused, and costs nothing, once the key is let in.
             let refused = self.client(key).query_taps(request).await.unwrap_err();
-            refused.get_error_details().error_info().unwrap().reason != "API_KEY_INVALID"
+            match refused.get_error_details().error_info().map(|info| info.reason.as_str()) {
+                Some("INVALID_FIELDS" | "SCOPE_MISSING" | "API_KEY_EXPIRED") => true,
+                Some("API_KEY_INVALID") => false,
+                _ => panic!("{refused:?}"),
+            }
         })
         .await;
     }

@@ -84,7 +84,7 @@ export async function text(page: Page, id: string): Promise<string> {
 }
 
 // Waits until the text of an element is this.
-export async function says(page: Page, id: string, wanted: string | RegExp, timeout = 5000): Promise<void> {
+export async function says(page: Page, id: string, wanted: string | RegExp, timeout = 15_000): Promise<void> {
   const pattern = typeof wanted === "string" ? `^${wanted.replace(/[.*+?^${}()|[\]\\]/g, "\\$&")}$` : wanted.source;
   const matches = (id: string, pattern: string) =>
     new RegExp(pattern).test(document.getElementById(id)?.textContent?.trim() ?? "");

@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Browser, Page } from "puppeteer-core";
 import { assertCalm, callsOf, close, enter, focused, launch, live, panels, retype, says, text, visit } from "./browser";
-import { Installation, type NewEvent, type Team, endingIn, makeKey, makeTeam } from "./installation";
+import { Installation, type NewEvent, SOON, type Team, endingIn, makeKey, makeTeam } from "./installation";
 
 let installation: Installation;
 let browser: Browser;
@@ -354,13 +354,13 @@ test("when the token ends on the tab of the coupons it goes on there with the ke
   await makeFunnel(admin);
   const page = await visit(browser, installation.url);
   await enter(page, team.reader);
-  const ending = await endingIn((await page.evaluate((place) => sessionStorage.getItem(place), PLACE)) ?? "", 8);
+  const ending = await endingIn((await page.evaluate((place) => sessionStorage.getItem(place), PLACE)) ?? "", SOON);
   await page.evaluate((place, token) => sessionStorage.setItem(place, token), PLACE, ending);
   await page.reload();
   await live(page);
   await openCoupons(page);
   await waitForStages(page, TEAM);
-  await sleep(8000);
+  await sleep(SOON * 1000);
   await retype(page, "funnel-tag", "a\n");
   await says(page, "key-message", /^You were signed in until/);
   assert.deepEqual([await stages(page), await text(page, "status")], [TEAM, "Stopped"]);

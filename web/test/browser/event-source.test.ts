@@ -8,7 +8,7 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Browser, Page } from "puppeteer-core";
 import { assertCalm, close, launch, visit } from "./browser";
-import { Installation, endingIn, makeKey, makeTeam } from "./installation";
+import { Installation, SOON, endingIn, makeKey, makeTeam } from "./installation";
 
 let installation: Installation;
 let browser: Browser;
@@ -100,9 +100,9 @@ test("an EventSource whose token ends is told so, and not let in again; one with
   const source = `const source = new EventSource(\`\${url}/v1/taps:stream?access_token=\${token}\`);
     source.onmessage = ({ data }) => show(JSON.parse(data));
     source.onerror = () => source.readyState === EventSource.CLOSED && show({ end: { reason: "refused" } });`;
-  const page = await run(source, { token: await endingIn(await installation.token(team.reader), 4) });
+  const page = await run(source, { token: await endingIn(await installation.token(team.reader), SOON) });
   await shows(page, "it begins", ({ hello }) => hello !== undefined);
-  await shows(page, "the end", ({ end }) => end?.reason === "ACCESS_TOKEN_EXPIRED", 8000);
+  await shows(page, "the end", ({ end }) => end?.reason === "ACCESS_TOKEN_EXPIRED", 30_000);
   // It comes back by itself, after some seconds.
   await shows(page, "a refusal", ({ end }) => end?.reason === "refused", 10_000);
   await close(page);

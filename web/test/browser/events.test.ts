@@ -5,7 +5,7 @@ import { after, before, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Browser, Page } from "puppeteer-core";
 import { assertCalm, callsOf, close, enter, focused, launch, live, memory, panels, retype, says, text, visit } from "./browser";
-import { Installation, type NewEvent, type Team, endingIn, makeKey, makeTeam } from "./installation";
+import { Installation, type NewEvent, SOON, type Team, endingIn, makeKey, makeTeam } from "./installation";
 
 let installation: Installation;
 let browser: Browser;
@@ -379,14 +379,14 @@ test("when the token ends on the tab of the events it goes on there with the key
   await installation.send(team.writer, [event(session, "order")]);
   const page = await visit(browser, installation.url);
   await enter(page, team.reader);
-  const ending = await endingIn((await page.evaluate((place) => sessionStorage.getItem(place), PLACE)) ?? "", 10);
+  const ending = await endingIn((await page.evaluate((place) => sessionStorage.getItem(place), PLACE)) ?? "", SOON);
   await page.evaluate((place, token) => sessionStorage.setItem(place, token), PLACE, ending);
   await page.reload();
   await live(page);
   await openEvents(page);
   await page.select("#event-interval", "3");
   await says(page, "event-total", "1");
-  await says(page, "key-message", /^You were signed in until/, 20_000);
+  await says(page, "key-message", /^You were signed in until/, 30_000);
   assert.deepEqual([await text(page, "event-total"), await text(page, "status")], ["1", "Stopped"]);
   // Nothing is tried meanwhile, on either tab.
   const calls = callsOf(page, "Events");

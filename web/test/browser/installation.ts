@@ -98,6 +98,9 @@ export async function revokeReaders(slug: string): Promise<void> {
   }
 }
 
+// In how many seconds a token ends that a page goes on with for a while: enough on a slow machine.
+export const SOON = 15;
+
 // The token, but ending so many seconds from now, or before: the service gives none that ends within a minute.
 export async function endingIn(token: string, seconds: number): Promise<string> {
   const [, team, head = "", body = ""] = /^(tap_\d+_)(.+)\.(.+)\..+$/.exec(token) ?? [];
@@ -285,19 +288,21 @@ async function end(child: ChildProcess | undefined, signal: NodeJS.Signals): Pro
   await gone;
 }
 
+// Ports that nobody listens on: none of those that the system gives to connections.
 async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-      return server;
-    }),
-  );
-  return Promise.all(
-    servers.map((server) => {
-      const address = server.address();
-      const port = address && typeof address === "object" ? address.port : 0;
-      return new Promise<number>((resolve) => server.close(() => resolve(port)));
-    }),
-  );
+  const ports: number[] = [];
+  for (let port = 20_000 + Math.floor(Math.random() * 10_000); ports.length < count; port++) {
+    if (await isFree(port)) ports.push(port);
+  }
+  return ports;
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const server = createServer();
+  const free = await new Promise<boolean>((resolve) => {
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => resolve(true));
+  });
+  if (free) await new Promise((resolve) => server.close(resolve));
+  return free;
 }

@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { after, before, test } from "node:test";
 import type { Browser, Page } from "puppeteer-core";
 import { assertCalm, close, enter, launch, live, memory, retype, says, tapIds, text, visit } from "./browser";
-import { Installation, endingIn, makeKey, makeTeam, revokeReaders } from "./installation";
+import { Installation, SOON, endingIn, makeKey, makeTeam, revokeReaders } from "./installation";
 
 let installation: Installation;
 let browser: Browser;
@@ -121,13 +121,13 @@ test("when the token ends it says so, keeps what is drawn, and goes on with the 
   await enter(page, team.reader);
   await page.select("#range", "month");
   const first = { tagUid: "a", tapId: randomUUID(), tappedAt: new Date().toISOString() };
-  await swap(page, await endingIn((await stored(page)) ?? "", 8));
+  await swap(page, await endingIn((await stored(page)) ?? "", SOON));
   await live(page);
   await page.select("#range", "month");
   await installation.record(team.writer, [first]);
   await says(page, "total", "1");
 
-  await says(page, "key-message", /^You were signed in until \d\d:\d\d\. Enter the key again, and the page goes on where it was\.$/, 15_000);
+  await says(page, "key-message", /^You were signed in until \d\d:\d\d\. Enter the key again, and the page goes on where it was\.$/, 30_000);
   assert.deepEqual([await hidden(page, "dashboard"), await text(page, "total"), await text(page, "status")], [false, "1", "Stopped"]);
   assert.equal(await hidden(page, "until"), true);
   assert.equal(await stored(page), null);
@@ -167,10 +167,10 @@ test("the key of another team does not go on where the first was", async () => {
   const other = await makeTeam([{ uid: "a", label: "Other" }]);
   await installation.record(one.writer, [{ tagUid: "a" }]);
   const page = await visit(browser, installation.url);
-  await enter(page, await endingIn(await installation.token(one.reader), 8));
+  await enter(page, await endingIn(await installation.token(one.reader), SOON));
   await installation.record(one.writer, [{ tagUid: "a" }]);
   await says(page, "total", "2");
-  await says(page, "key-message", /^You were signed in until/, 15_000);
+  await says(page, "key-message", /^You were signed in until/, 30_000);
   await retype(page, "key", `${other.reader}\n`);
   await live(page);
   await says(page, "total", "0");
