@@ -25,7 +25,7 @@ export TAP_GRPC_PORT=${TAP_GRPC_PORT:-50051}
 export TAP_ADMIN_PORT=${TAP_ADMIN_PORT:-9464}
 envoy_admin_port=${TAP_ENVOY_ADMIN_PORT:-9901}
 export TAP_HOST=127.0.0.1
-program=${CARGO_TARGET_DIR:-target}/release/tap-analytics
+program=${CARGO_TARGET_DIR:-target}/up/tap-analytics
 logs=$local_dir/log
 demo_env=$local_dir/demo.env
 
@@ -157,7 +157,7 @@ envoy_program=$(scripts/envoy.sh install 8>&-)
 # First the page: it becomes part of the program.
 scripts/web.sh 8>&-
 progress "building (the first time takes some minutes)"
-cargo build --release --locked --bin tap-analytics 8>&- ||
+cargo build --profile up --locked --bin tap-analytics 8>&- ||
     die "the build failed." "If the compiler is too old, type: rustup update stable"
 
 private=$(scripts/postgres.sh url "$local_dir/pg" 8>&- || true)
