@@ -404,7 +404,7 @@ async fn it_fails_when_not_one_tap_was_taken() {
         assert!(stderr(&output).contains(expected), "{}", stderr(&output));
     }
     // Nor is the service.
-    let nobody = Road::new(app.grpc).await;
+    let nobody = Road::new(app.grpc);
     let output = Simulation::start(nobody.address, &key, &arguments).end().await;
     assert!(!output.status.success());
     assert!(stderr(&output).contains("Check that the service runs"), "{}", stderr(&output));
@@ -434,7 +434,7 @@ async fn a_signal_ends_it_with_a_summary() {
 async fn a_service_that_is_away_for_a_while_misses_nothing_and_counts_nothing_twice() {
     let app = App::start().await;
     let (team, key) = team(&app).await;
-    let mut road = Road::new(app.grpc).await;
+    let mut road = Road::new(app.grpc);
     let simulation = Simulation::start(road.address, &key, &["--rate", "400", "--duration", "9s"]);
     // Nobody is there at first.
     tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -501,7 +501,7 @@ pub struct Road {
 
 impl Road {
     /// Closed.
-    pub async fn new(service: SocketAddr) -> Self {
+    pub fn new(service: SocketAddr) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         Self { address, service, traffic: None }
     }

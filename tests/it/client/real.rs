@@ -66,7 +66,7 @@ async fn a_service_that_is_killed_again_and_again_loses_nothing_and_doubles_noth
 async fn when_only_the_answer_is_lost_the_events_are_not_stored_again() {
     let app = App::start().await;
     let (team, session) = sending_team(&app).await;
-    let mut road = Road::new(app.grpc).await;
+    let mut road = Road::new(app.grpc);
     let (options, problems) = options();
     let events = client(road.address, &team.key, Options { batch_events: 10, ..options });
     let mut ids = Vec::new();
