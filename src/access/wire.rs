@@ -201,21 +201,23 @@ pub fn new_token(request: IssueTokenRequest) -> Result<NewToken, Error> {
     let ttl = request.ttl.as_ref().and_then(|ttl| span("ttl", ttl, TTL_MIN..=TTL_MAX, &mut bad));
     let ttl = ttl.or_else(|| TimeDelta::from_std(TTL_MAX).ok()).unwrap_or_default();
     let scopes = scopes(&request.scopes, &mut bad);
-    for (nth, scope) in scopes.iter().enumerate().filter(|(_, scope)| !scope.reads()) {
+    for (nth, text) in request.scopes.iter().enumerate().take(FIELDS_MAX) {
+        let Some(scope) = Scope::parse(text).filter(|scope| !scope.reads()) else { continue };
         bad.push(Violation::new(
             format!("scopes[{nth}]"),
             reasons::NOT_FOR_TOKENS,
             format!("a token only reads: {} is for keys", scope.as_str()),
         ));
     }
-    let mut tag_uids = request.tag_uids;
-    tag_uids.sort_unstable();
-    tag_uids.dedup();
-    if tag_uids.len() > TAGS_MAX {
-        let text = format!("names {} tags: at most {TAGS_MAX} are allowed", tag_uids.len());
+    let mut tags: Vec<(String, usize)> = request.tag_uids.into_iter().zip(0..).collect();
+    tags.sort_unstable();
+    // Of those that are named twice the first is left.
+    tags.dedup_by(|(again, _), (uid, _)| again == uid);
+    if tags.len() > TAGS_MAX {
+        let text = format!("names {} tags: at most {TAGS_MAX} are allowed", tags.len());
         bad.push(Violation::new("tag_uids", reasons::TOO_MANY_TAGS, text));
     } else {
-        for (nth, _) in tag_uids.iter().enumerate().filter(|(_, uid)| !is_tag_uid(uid)) {
+        for (_, nth) in tags.iter().filter(|(uid, _)| !is_tag_uid(uid)) {
             bad.push(Violation::new(
                 format!("tag_uids[{nth}]"),
                 reasons::MALFORMED_TAG_UID,
@@ -223,6 +225,7 @@ pub fn new_token(request: IssueTokenRequest) -> Result<NewToken, Error> {
             ));
         }
     }
+    let tag_uids = tags.into_iter().map(|(uid, _)| uid).collect();
     sound(NewToken { ttl, scopes, tag_uids }, bad)
 }
 

@@ -606,14 +606,16 @@ async fn a_token_has_no_more_and_lives_no_longer_than_its_key() {
     assert_eq!(reason(&none), missing);
     let write = IssueTokenRequest {
         // What customers said is nothing for a browser.
-        scopes: ["taps:write", "dialogs:read", "dialogs:write", "x"].map(str::to_owned).to_vec(),
+        scopes: ["x", "taps:write", "dialogs:read", "dialogs:write"].map(str::to_owned).to_vec(),
+        tag_uids: ["b", "b", "no tag", "a"].map(str::to_owned).to_vec(),
         ..IssueTokenRequest::default()
     };
     let expected = [
-        ("scopes[3]", "UNKNOWN_SCOPE"),
-        ("scopes[0]", "NOT_FOR_TOKENS"),
+        ("scopes[0]", "UNKNOWN_SCOPE"),
         ("scopes[1]", "NOT_FOR_TOKENS"),
         ("scopes[2]", "NOT_FOR_TOKENS"),
+        ("scopes[3]", "NOT_FOR_TOKENS"),
+        ("tag_uids[2]", "MALFORMED_TAG_UID"),
     ];
     assert_eq!(violations(&own.issue_token(write).await.unwrap_err()), pairs(&expected));
 
