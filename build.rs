@@ -18,6 +18,7 @@ const PROTO_FILES: &[&str] = &[
     "tap/v1/events.proto",
     "tap/v1/coupons.proto",
     "tap/v1/dialogs.proto",
+    "tap/v1/imports.proto",
 ];
 
 #[expect(clippy::disallowed_methods, reason = "how cargo tells where to write")]

@@ -54,6 +54,7 @@ pub mod directory;
 pub mod events;
 pub mod feeds;
 pub mod guesses;
+pub mod imports;
 pub mod limits;
 pub mod quotas;
 pub mod streams;

@@ -23,6 +23,8 @@ const TABLES: &[Table] = &[
     Table { mark: "{{taps}}", head: &["Field", "When"], cells: tap },
     Table { mark: "{{events}}", head: &["Field", "When"], cells: event },
     Table { mark: "{{lines}}", head: &["Column", "When"], cells: line },
+    Table { mark: "{{files}}", head: &["When"], cells: file },
+    Table { mark: "{{cells}}", head: &["Column", "When"], cells: cell },
 ];
 
 fn service(entry: &Entry) -> Option<Vec<String>> {
@@ -56,6 +58,16 @@ fn event(entry: &Entry) -> Option<Vec<String>> {
 
 fn line(entry: &Entry) -> Option<Vec<String>> {
     let Entry::Line { column, when } = *entry else { return None };
+    Some(vec![column.to_owned(), when.to_owned()])
+}
+
+fn file(entry: &Entry) -> Option<Vec<String>> {
+    let Entry::File { when } = *entry else { return None };
+    Some(vec![when.to_owned()])
+}
+
+fn cell(entry: &Entry) -> Option<Vec<String>> {
+    let Entry::Cell { column, when } = *entry else { return None };
     Some(vec![column.to_owned(), when.to_owned()])
 }
 

@@ -45,6 +45,10 @@ pub enum Entry {
     Event { field: &'static str, when: &'static str },
     /// A line of a file that is not loaded.
     Line { column: &'static str, when: &'static str },
+    /// A file that cannot be imported.
+    File { when: &'static str },
+    /// A cell of a row that is imported.
+    Cell { column: &'static str, when: &'static str },
 }
 
 /// Makes the constants and [`ROWS`].
@@ -100,6 +104,14 @@ const fn event(field: &'static str, when: &'static str) -> Entry {
 
 const fn line(column: &'static str, when: &'static str) -> Entry {
     Entry::Line { column, when }
+}
+
+const fn file(when: &'static str) -> Entry {
+    Entry::File { when }
+}
+
+const fn cell(column: &'static str, when: &'static str) -> Entry {
+    Entry::Cell { column, when }
 }
 
 /// The HTTP status that Envoy gives an error of this code.

@@ -6,7 +6,9 @@ use tonic::Code::{
     Unimplemented,
 };
 
-use super::{Row, any, end, envoy, envoy_others, event, field, line, reasons, service, tap};
+use super::{
+    Row, any, cell, end, envoy, envoy_others, event, field, file, line, reasons, service, tap,
+};
 
 const URL: &str = "it is not an address of `https://` or `http://` with a host, or it has spaces";
 const TAG_UID: &str = "it is not 1 to 64 letters, digits, or `.` `_` `:` `-`";
@@ -394,4 +396,14 @@ reasons! {
         "a path is not 1 to 10 names between dots, or longer than 200 characters");
     TOO_MANY_PLACES: field("`patch.set`, `patch.remove`, `patch.sessions`",
         "there are more than 50, or more than 1,000 sessions");
+
+    // Files that are imported.
+    FILE_EMPTY: file("there is nothing in it");
+    FILE_TOO_LARGE: file("it has more than 20 MiB");
+
+    // Cells of rows that are imported.
+    EMPTY: cell("any that has to be there", "there is nothing in it");
+    DUPLICATE_IN_FILE: cell("`nid`, `phone`, `email` of users, `uid` of tags",
+        "other rows of the file have the same; the description names them");
+    TAKEN: cell("`phone`, `email` of users", "somebody who is stored, with another national id, has it");
 }

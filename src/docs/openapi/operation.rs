@@ -196,9 +196,12 @@ pub(super) fn error(status: u16, rows: &[&Row], route: Route) -> Object {
         let (code, when, todo) = match row.entry {
             Entry::Service { code, when, todo, .. } => (code, when, todo),
             Entry::Envoy { code, when, todo, .. } => (Some(code), when, todo),
-            Entry::Field { .. } | Entry::Tap { .. } | Entry::Event { .. } | Entry::Line { .. } => {
-                continue;
-            }
+            Entry::Field { .. }
+            | Entry::Tap { .. }
+            | Entry::Event { .. }
+            | Entry::Line { .. }
+            | Entry::File { .. }
+            | Entry::Cell { .. } => continue,
         };
         let (reason, code) = (row.reason, code.map_or("any", code_name));
         lines.push(format!("| [`{reason}`](/docs/errors#{reason}) | {code} | {when} | {todo} |"));
@@ -220,7 +223,9 @@ fn example_of(row: &Row) -> Object {
         Entry::Field { when, .. }
         | Entry::Tap { when, .. }
         | Entry::Event { when, .. }
-        | Entry::Line { when, .. } => (Code::InvalidArgument, when),
+        | Entry::Line { when, .. }
+        | Entry::File { when }
+        | Entry::Cell { when, .. } => (Code::InvalidArgument, when),
     };
     let info = Object::new()
         .with("@type", "type.googleapis.com/google.rpc.ErrorInfo")
