@@ -105,6 +105,18 @@ const ROUTES: &[(&str, Route)] = &[
     ("/tap.v1.Dialogs/ListErasures", Route::Key(Scope::DialogsRead, Class::Read)),
     ("/tap.v1.Dialogs/GetDialogSettings", Route::Key(Scope::DialogsRead, Class::Read)),
     ("/tap.v1.Dialogs/UpdateDialogSettings", Route::Key(Scope::DialogsWrite, Class::Change)),
+    ("/tap.v1.Imports/UploadImport", Route::Key(Scope::ImportsWrite, Class::Change)),
+    ("/tap.v1.Imports/GetImport", Route::Key(Scope::ImportsRead, Class::Read)),
+    ("/tap.v1.Imports/ListImports", Route::Key(Scope::ImportsRead, Class::Read)),
+    ("/tap.v1.Imports/WatchImport", Route::Key(Scope::ImportsRead, Class::Stream)),
+    ("/tap.v1.Imports/ListImportRows", Route::Key(Scope::ImportsRead, Class::Read)),
+    ("/tap.v1.Imports/PatchImportRow", Route::Key(Scope::ImportsWrite, Class::Change)),
+    ("/tap.v1.Imports/GetImportReport", Route::Key(Scope::ImportsRead, Class::Read)),
+    ("/tap.v1.Imports/CommitImport", Route::Key(Scope::ImportsWrite, Class::Change)),
+    ("/tap.v1.Imports/CancelImport", Route::Key(Scope::ImportsWrite, Class::Change)),
+    ("/tap.v1.Imports/ListUsers", Route::Key(Scope::ImportsRead, Class::Read)),
+    ("/tap.v1.Imports/GetUser", Route::Key(Scope::ImportsRead, Class::Read)),
+    ("/tap.v1.Imports/DeleteUser", Route::Key(Scope::ImportsWrite, Class::Change)),
     ("/tap.v1.ApiKeys/CreateApiKey", Route::Key(Scope::KeysManage, Class::Change)),
     ("/tap.v1.ApiKeys/ListApiKeys", Route::Key(Scope::KeysManage, Class::Read)),
     ("/tap.v1.ApiKeys/GetApiKey", Route::Key(Scope::KeysManage, Class::Read)),
@@ -182,6 +194,12 @@ impl Route {
     #[must_use]
     pub fn writes_little(self) -> bool {
         matches!(self, Self::Key(Scope::CouponsRedeem | Scope::DialogsWrite, Class::Write))
+    }
+
+    /// Whether it changes imports: files that are on their way, and commits, take long, and have turns of their own.
+    #[must_use]
+    pub fn changes_imports(self) -> bool {
+        matches!(self, Self::Key(Scope::ImportsWrite, _))
     }
 
     /// Whether an `EventSource` may call here, which can send a token by no header.

@@ -12,7 +12,12 @@ use chrono::TimeDelta;
 use clap::{Args, ValueEnum};
 use http::HeaderName;
 
-use crate::{dialogs::pending::Limits, tags::address::Origin, taps::model::Retention};
+use crate::{
+    dialogs::pending::Limits,
+    imports::{budget, parts::Settings},
+    tags::address::Origin,
+    taps::model::Retention,
+};
 
 /// Where the store is. Needed by every command but `descriptors` and `ready`.
 #[derive(Args, Clone, Debug)]
@@ -33,8 +38,8 @@ pub struct Store {
     #[arg(long, env = "TAP_DB_SYSTEM_PASSWORD", hide_env_values = true, value_name = "PASSWORD")]
     pub db_system_password: Option<String>,
 
-    /// Connections that each of the two roles keeps at most, and twenty-one more of one of them for events,
-    /// redemptions and dialogs.
+    /// Connections that each of the two roles keeps at most, and twenty-three more of one of them for events,
+    /// redemptions, dialogs and imports.
     #[arg(long, env = "TAP_DB_POOL_SIZE", default_value_t = 16, value_name = "COUNT",
           value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub db_pool_size: u16,
@@ -123,6 +128,26 @@ pub struct Serve {
           value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub pending_idle_s: u32,
 
+    /// Memory for imports of all teams, in MiB. Beyond it UploadImport is refused. One team may have half of it.
+    #[arg(long, env = "TAP_IMPORTS_MIB", default_value_t = 512, value_name = "MIB",
+          value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    pub imports_mib: u32,
+
+    /// The same of one import.
+    #[arg(long, env = "TAP_IMPORT_MIB", default_value_t = 128, value_name = "MIB",
+          value_parser = clap::value_parser!(u32).range(1..=1_048_576))]
+    pub import_mib: u32,
+
+    /// How long an import is held after somebody last came for it, in seconds. Then it is forgotten.
+    #[arg(long, env = "TAP_IMPORT_IDLE_S", default_value_t = 3_600, value_name = "SECONDS",
+          value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub import_idle_s: u32,
+
+    /// Users that a team may have.
+    #[arg(long, env = "TAP_TEAM_USERS_MAX", default_value_t = 1_000_000, value_name = "COUNT",
+          value_parser = clap::value_parser!(u32).range(1..=100_000_000))]
+    pub team_users_max: u32,
+
     /// Proxies in front of Envoy, each of which adds the address of its caller to x-forwarded-for. By that
     /// address whoever tries keys is slowed down.
     #[arg(long, env = "TAP_PROXIES", default_value_t = 0, value_name = "COUNT")]
@@ -131,6 +156,10 @@ pub struct Serve {
     /// Whether gRPC reflection is served, for grpcurl and the like.
     #[arg(long, env = "TAP_REFLECTION", default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
     pub reflection: bool,
+}
+
+fn bytes(mib: u32) -> usize {
+    usize::try_from(u64::from(mib) << 20).unwrap_or(usize::MAX)
 }
 
 fn parse_days(text: &str) -> Result<u32, String> {
@@ -198,10 +227,22 @@ impl Serve {
         Duration::from_millis(self.query_timeout_ms.into())
     }
 
+    /// How much imports may hold, and for how long.
+    #[must_use]
+    pub fn imports(&self) -> Settings {
+        Settings {
+            limits: budget::Limits {
+                import_bytes: bytes(self.import_mib),
+                bytes: bytes(self.imports_mib),
+            },
+            idle: TimeDelta::seconds(self.import_idle_s.into()),
+            users_max: self.team_users_max.into(),
+        }
+    }
+
     /// How much may wait for consent, and for how long.
     #[must_use]
     pub fn pending(&self) -> Limits {
-        let bytes = |mib: u32| usize::try_from(u64::from(mib) << 20).unwrap_or(usize::MAX);
         Limits {
             team_bytes: bytes(self.team_pending_mib),
             bytes: bytes(self.pending_mib),

@@ -25,6 +25,8 @@ const MESSAGE_CHARS_MAX: usize = 300;
 const VIOLATIONS_MAX: usize = 20;
 /// How long a caller is asked to wait when the store is down.
 const STORE_RETRY: Duration = Duration::from_secs(1);
+/// And when imports take all memory that they may.
+const IMPORT_RETRY: Duration = Duration::from_secs(30);
 
 /// One thing wrong with one field. The same shape wherever the product reports bad input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -281,6 +283,9 @@ impl Error {
             Self::TooManyGuesses { wait } => Some(*wait),
             Self::LimitReached { reason, .. } if *reason == reasons::EVENT_BACKLOG => {
                 Some(STORE_RETRY)
+            }
+            Self::LimitReached { reason, .. } if *reason == reasons::IMPORT_MEMORY => {
+                Some(IMPORT_RETRY)
             }
             Self::StoreUnavailable(_) | Self::Busy | Self::Draining => Some(STORE_RETRY),
             _ => None,

@@ -24,6 +24,7 @@
 //! * A tag that was changed is found changed by whoever changed it ([`tags::registry`]).
 //! * A coupon is redeemed exactly as often as it allows, and the ledger adds up ([`coupons::redeem`]).
 //! * What a customer said is kept only while they agree ([`dialogs`]).
+//! * Nothing of an uploaded file is on a disk before it is committed, and that happens once ([`imports`]).
 //! * No key is logged, stored or put into an error; only its hash is kept ([`access::key`]).
 
 pub mod clock;
@@ -36,6 +37,7 @@ pub mod proto;
 pub mod reasons;
 pub mod secrets;
 pub mod telemetry;
+pub mod transcoded;
 pub mod wire;
 
 pub mod db;

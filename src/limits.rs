@@ -108,6 +108,7 @@ where
                 vec![&caller.life.small_writes, &caller.share.small_writes, &self.small_writes]
             }
             Class::Write => vec![&caller.life.writes, &caller.share.writes, &self.writes],
+            Class::Change if route.is_some_and(Route::changes_imports) => vec![],
             Class::Read | Class::Change => vec![&caller.share.calls, &self.calls],
             Class::Query | Class::Stream => vec![],
         };

@@ -21,6 +21,7 @@ pub const MIGRATIONS: &[(&str, &str)] = &[
     ("V9__coupons", include_str!("../sql/schema/0009_coupons.sql")),
     ("V10__tap_ids", include_str!("../sql/schema/0010_tap_ids.sql")),
     ("V11__dialogs", include_str!("../sql/schema/0011_dialogs.sql")),
+    ("V12__imports", include_str!("../sql/schema/0012_imports.sql")),
 ];
 
 /// Migrates the database, and says what it did.

@@ -47,6 +47,7 @@ use crate::{
         token::{History, Tokens},
     },
     hints::Hints,
+    imports::{self, rpc::Imports},
     limits::LimitLayer,
     page,
     paging::Pages,
@@ -54,7 +55,8 @@ use crate::{
         DESCRIPTORS,
         tap_v1_server::{
             api_keys_server::ApiKeysServer, coupons_server::CouponsServer,
-            dialogs_server::DialogsServer, events_server::EventsServer, tags_server::TagsServer,
+            dialogs_server::DialogsServer, events_server::EventsServer,
+            imports_server::ImportsServer, tags_server::TagsServer,
             tap_analytics_server::TapAnalyticsServer,
         },
     },
@@ -77,8 +79,10 @@ const SETTINGS_BYTES_MAX: usize = 64 * 1024;
 /// The largest request for health and reflection.
 const SMALL_BYTES_MAX: usize = 4096;
 /// Connections for what is committed in groups.
-const COMMIT_CONNECTIONS: usize =
-    events::parts::CONNECTIONS + coupons::parts::CONNECTIONS + dialogs::parts::CONNECTIONS;
+const COMMIT_CONNECTIONS: usize = events::parts::CONNECTIONS
+    + coupons::parts::CONNECTIONS
+    + dialogs::parts::CONNECTIONS
+    + imports::parts::CONNECTIONS;
 const START_RETRY: Duration = Duration::from_secs(1);
 /// How long the last taps of the tap URL may take to be written when the service stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(4);
@@ -193,6 +197,7 @@ async fn tell_health(health: &HealthReporter, serving: bool) {
         EventsServer::<Events>::NAME,
         CouponsServer::<Coupons>::NAME,
         DialogsServer::<Dialogs>::NAME,
+        ImportsServer::<Imports>::NAME,
     ] {
         health.set_service_status(service, answer).await;
     }
@@ -218,6 +223,7 @@ struct Services {
     events: Events,
     coupons: Coupons,
     dialogs: Dialogs,
+    imports: Imports,
     link: Link,
 }
 
@@ -249,7 +255,7 @@ impl Start<'_> {
             commits: commits.clone(),
             clock: clock.clone(),
             pages: pages.clone(),
-            streams,
+            streams: streams.clone(),
             reads,
             tokens: events::parts::tokens(&secrets, &history, &clock),
             backlog_max: serve.event_backlog_max.into(),
@@ -267,7 +273,7 @@ impl Start<'_> {
         let coupons = coupons.service();
         let dialogs = dialogs::parts::Parts {
             db: db.clone(),
-            commits,
+            commits: commits.clone(),
             clock: clock.clone(),
             pages: pages.clone(),
             secrets: &secrets,
@@ -286,6 +292,17 @@ impl Start<'_> {
         keep_up(tasks, hints, &clock);
         let tag_service =
             tags::parts::service(&db, &tags, &clock, serve.tags_max(), addresses, &pages);
+        let imports = imports::parts::Parts {
+            db: db.clone(),
+            commits,
+            clock: clock.clone(),
+            pages: pages.clone(),
+            streams,
+            secrets: &secrets,
+            tags: tag_service.registry.clone(),
+            settings: serve.imports(),
+        };
+        let imports = imports.start(tasks);
         let keys = ApiKeys {
             keys: Keys { db, directory: Arc::clone(&directory) },
             directory,
@@ -294,7 +311,8 @@ impl Start<'_> {
             made_by_request: MadeByRequest::new(&secrets),
             clock,
         };
-        Ok((Services { taps, tags: tag_service, keys, events, coupons, dialogs, link }, drain))
+        let tags = tag_service;
+        Ok((Services { taps, tags, keys, events, coupons, dialogs, imports, link }, drain))
     }
 }
 
@@ -352,6 +370,9 @@ fn router(
         )
         .add_service(
             DialogsServer::new(services.dialogs).max_decoding_message_size(SETTINGS_BYTES_MAX),
+        )
+        .add_service(
+            ImportsServer::new(services.imports).max_decoding_message_size(REQUEST_BYTES_MAX),
         )
         .add_service(
             ApiKeysServer::new(services.keys).max_decoding_message_size(SETTINGS_BYTES_MAX),

@@ -39,6 +39,9 @@ const TEAM_CALLS_MAX: usize = 4;
 const TEAM_COUNTS_MAX: usize = 2;
 const TEAM_RELEASES_MAX: usize = 1;
 const TEAM_DECISIONS_MAX: usize = 2;
+/// Commits of imports, and users that are deleted; and rows of imports that are changed.
+const TEAM_COMMITS_MAX: usize = 1;
+const TEAM_PATCHES_MAX: usize = 2;
 
 /// Why a stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub enum EndReason {
     TokenExpired,
     /// A fault of ours.
     Failed,
+    /// Nothing more will happen.
+    Done,
 }
 
 /// What open streams need to know of the service.
@@ -107,6 +112,10 @@ pub struct TeamShare {
     pub releases: Arc<Semaphore>,
     /// Held by each decision about a dialog that is noted, and each erasure.
     pub decisions: Arc<Semaphore>,
+    /// Held by each commit of an import, and each user that is deleted.
+    pub commits: Arc<Semaphore>,
+    /// Held by each row of an import that is changed.
+    pub patches: Arc<Semaphore>,
 }
 
 impl Default for TeamShare {
@@ -118,6 +127,8 @@ impl Default for TeamShare {
             counts: Arc::new(Semaphore::new(TEAM_COUNTS_MAX)),
             releases: Arc::new(Semaphore::new(TEAM_RELEASES_MAX)),
             decisions: Arc::new(Semaphore::new(TEAM_DECISIONS_MAX)),
+            commits: Arc::new(Semaphore::new(TEAM_COMMITS_MAX)),
+            patches: Arc::new(Semaphore::new(TEAM_PATCHES_MAX)),
         }
     }
 }

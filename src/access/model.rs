@@ -53,6 +53,10 @@ pub enum Scope {
     DialogsRead,
     /// Take messages, and note consent; together with `DialogsRead` also erase customers, and change settings.
     DialogsWrite,
+    /// Look at imports, their rows, and users.
+    ImportsRead,
+    /// Upload files, mend and commit imports, and delete users.
+    ImportsWrite,
     /// Make, change and end keys.
     KeysManage,
 }
@@ -70,6 +74,8 @@ impl Scope {
         Self::CouponsRedeem,
         Self::DialogsRead,
         Self::DialogsWrite,
+        Self::ImportsRead,
+        Self::ImportsWrite,
         Self::KeysManage,
     ];
 
@@ -87,11 +93,13 @@ impl Scope {
             Self::CouponsRedeem => "coupons:redeem",
             Self::DialogsRead => "dialogs:read",
             Self::DialogsWrite => "dialogs:write",
+            Self::ImportsRead => "imports:read",
+            Self::ImportsWrite => "imports:write",
             Self::KeysManage => "keys:manage",
         }
     }
 
-    /// Whether it only lets look, and not at what customers said: what a token of a browser may have.
+    /// Whether it only lets look, and not at what customers said, or who users are: what a token of a browser may have.
     #[must_use]
     pub fn reads(self) -> bool {
         matches!(self, Self::TapsRead | Self::EventsRead | Self::CouponsRead)

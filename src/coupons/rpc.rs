@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use tokio::time;
-use tonic::{
-    Request, Response, Status,
-    metadata::{MetadataMap, MetadataValue},
-};
+use tonic::{Request, Response, Status, metadata::MetadataValue};
 use uuid::Uuid;
 
 use super::{
@@ -46,6 +43,7 @@ use crate::{
     },
     requests::Once,
     tags::address::Addresses,
+    transcoded::{is_http, say_http},
 };
 
 /// What the service works with.
@@ -302,14 +300,4 @@ impl Coupons {
         let tag_uid = redemption.tag_uid.clone().or_else(|| tag.map(|tag| tag.uid.to_string()));
         Redemption { tag_uid, ..redemption }
     }
-}
-
-/// Whether a call came by JSON: Envoy says by which path.
-fn is_http(metadata: &MetadataMap) -> bool {
-    metadata.contains_key("x-envoy-original-path")
-}
-
-/// The status that Envoy gives the answer by HTTP.
-fn say_http(metadata: &mut MetadataMap, status: &'static str) {
-    metadata.insert("x-http-status", MetadataValue::from_static(status));
 }

@@ -80,6 +80,9 @@ pub fn end(reason: EndReason, name: &str) -> End {
             );
             return End { reason: Value::ResumeTokenExpired.into(), message };
         }
+        EndReason::Done => {
+            (Value::Done, "nothing more will happen by itself: there is no need to come back")
+        }
         EndReason::Failed => {
             (Value::Failed, "the service cannot go on: open the stream again with the last token")
         }

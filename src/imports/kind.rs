@@ -97,6 +97,25 @@ impl Kind {
         }
     }
 
+    /// The field of this name; of its first column, when there is none.
+    #[must_use]
+    pub fn field(self, name: &str) -> &'static str {
+        let found = self.columns().iter().find(|column| column.field == name);
+        found.or(self.columns().first()).map_or("", |column| column.field)
+    }
+
+    /// The place of the column of this field.
+    #[must_use]
+    pub fn place(self, field: &str) -> Option<usize> {
+        self.columns().iter().position(|column| column.field == field)
+    }
+
+    /// The places of columns that no two rows may have the same in.
+    pub fn unique(self) -> impl Iterator<Item = usize> {
+        let columns = self.columns().iter().enumerate();
+        columns.filter(|(_, column)| column.unique).map(|(place, _)| place)
+    }
+
     /// Checks the cells of a row, one for each column of the kind.
     #[must_use]
     pub fn check<'a>(self, cells: impl IntoIterator<Item = Cell<'a>>, rules: &Rules) -> Checked {

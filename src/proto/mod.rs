@@ -51,6 +51,21 @@ impl fmt::Debug for tap_v1::DialogMessage {
     }
 }
 
+/// Messages that are shown without what is in them: it is about people.
+macro_rules! shown_without {
+    ($($message:ident),+) => {
+        $(
+            impl fmt::Debug for tap_v1::$message {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    f.write_str(stringify!($message))
+                }
+            }
+        )+
+    };
+}
+
+shown_without!(UploadImportRequest, ImportCell, PatchImportRowRequest, ListUsersRequest, User);
+
 /// A batch of taps as the server reads it: no more of them than it takes, as a message of 4 MiB could hold
 /// two million empty ones. Its taps are field `TAPS`; field 1, where that is another, is its sequence.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -397,9 +397,45 @@ reasons! {
     TOO_MANY_PLACES: field("`patch.set`, `patch.remove`, `patch.sessions`",
         "there are more than 50, or more than 1,000 sessions");
 
+    // Imports.
+    IMPORT_NOT_FOUND: service(NotFound,
+        "the team has no such import: it was forgotten, as nobody came for it or the service was restarted; or it is another team's",
+        "upload the file again");
+    ROW_NOT_FOUND: service(NotFound, "the import has no row of this number", "correct the number");
+    REPORT_NOT_FOUND: service(NotFound,
+        "an import has no such file", "ask for `report.xlsx` or `report.csv`");
+    USER_NOT_FOUND: service(NotFound,
+        "the team has no such user", "correct the id, or use that team's key");
+    IMPORT_STATE: service(FailedPrecondition,
+        "the import is in a state in which this cannot be done; the message names it",
+        "wait for the state that the message names, or upload the file again");
+    IMPORT_BAD_ROWS: service(FailedPrecondition,
+        "rows are bad, and all have to be good; the message says how many",
+        "mend them, leave them out, or commit with `VALID_ONLY`");
+    IMPORT_MEMORY:
+        service(ResourceExhausted,
+            "the imports that are held take as much memory as they may",
+            "try again as `RetryInfo` says, or commit or cancel some"),
+        file("the imports that are held took as much memory as they may, while it was read");
+    IMPORT_TOO_LARGE:
+        service(ResourceExhausted,
+            "the file takes more memory than one import may", "split it"),
+        file("it takes more memory than one import may");
+    IMPORT_LIMIT: service(ResourceExhausted,
+        "the team has 100 imports that are under way", "commit or cancel some");
+    USER_LIMIT: service(ResourceExhausted,
+        "the team has as many users as it may",
+        "delete some, or ask whoever runs the service for more");
+    UNKNOWN_REGION: field("`region`", "it is not two letters of a region of which phone numbers are known");
+    MALFORMED_FORM: field("`file`", "it is no form, whatever its content type says");
+    SEVERAL_FILES: field("`file`", "a form has more than one");
+    UPLOAD_TOO_SLOW: field("`file`", "it did not come within five minutes");
+    NO_SUCH_COLUMN: field("`cells.x`", "the file has no such column");
+
     // Files that are imported.
-    FILE_EMPTY: file("there is nothing in it");
-    FILE_TOO_LARGE: file("it has more than 20 MiB");
+    FILE_EMPTY: field("`file`", "there is nothing in it"), file("there is nothing in it");
+    FILE_TOO_LARGE: field("`file`", "it has more than 20 MiB");
+    IMPORT_INTERRUPTED: file("the service could not go on, or not ask the store");
 
     // Cells of rows that are imported.
     EMPTY: cell("any that has to be there", "there is nothing in it");

@@ -25,6 +25,8 @@ use crate::{
     requests::{self, Once},
 };
 
+/// Tags that are merged by one statement.
+const BATCH: usize = 5_000;
 /// How long to wait for this replica to know of a change.
 const SHOW_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -52,6 +54,21 @@ pub struct Made {
     pub tags: Vec<Tag>,
     /// Those that were there already, likewise.
     pub existing: Vec<String>,
+}
+
+/// A tag that is to be made, or changed where there is one of its uid.
+#[derive(Clone, Debug)]
+pub struct Merge {
+    pub new: NewTag,
+    pub change: Change,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Merged {
+    Made,
+    Changed,
+    Unchanged,
 }
 
 /// Where a page of tags begins, and how many tags it has at most.
@@ -152,6 +169,62 @@ impl Registry {
         Ok((Made { tags, existing }, Some(revision)))
     }
 
+    /// Makes tags, and changes those that are there, in a transaction that others have begun: all of them have to be
+    /// told when it is committed, by [`Registry::show`], of the state that is returned. Their uids must differ.
+    ///
+    /// # Errors
+    /// [`Error::LimitReached`]; as [`crate::db::query`].
+    pub async fn merge(
+        &self,
+        write: &Write,
+        team: TeamId,
+        tags: &[Merge],
+    ) -> Result<(Vec<Merged>, Option<i64>), Error> {
+        let mut revision = store::lock_team(write, team).await?;
+        let first = revision;
+        let mut merged = Vec::with_capacity(tags.len());
+        for batch in tags.chunks(BATCH) {
+            let uids: Vec<&str> = batch.iter().map(|tag| tag.new.uid.as_str()).collect();
+            let there = store::get_tags(write, team, &uids).await?;
+            let there: HashMap<&str, &Tag> =
+                there.iter().map(|tag| (tag.uid.as_ref(), tag)).collect();
+            let (mut fresh, mut changed) = (Vec::new(), Vec::new());
+            for Merge { new, change } in batch {
+                merged.push(match there.get(new.uid.as_str()) {
+                    None => {
+                        fresh.push(new);
+                        Merged::Made
+                    }
+                    Some(tag) => {
+                        let after = change.apply(tag, self.clock.now());
+                        if after == **tag {
+                            Merged::Unchanged
+                        } else {
+                            changed.push(after);
+                            Merged::Changed
+                        }
+                    }
+                });
+            }
+            if !fresh.is_empty() {
+                if store::count_tags(write, team).await? + fresh.len() > self.tags_max {
+                    return Err(self.too_many_tags());
+                }
+                store::insert_tags(write, team, &fresh).await?;
+                revision += 1;
+            }
+            if !changed.is_empty() {
+                store::update_tags(write, team, &changed).await?;
+                revision += 1;
+            }
+        }
+        if revision == first {
+            return Ok((merged, None));
+        }
+        store::notify_tags(write, team, revision).await?;
+        Ok((merged, Some(revision)))
+    }
+
     fn too_many_tags(&self) -> Error {
         Error::LimitReached {
             reason: reasons::TAG_LIMIT,
@@ -188,7 +261,7 @@ impl Registry {
 
     /// Waits until this replica knows of a change, so that the caller's next call finds it. The change is
     /// committed: that it cannot be loaded now is no reason to say that it failed.
-    async fn show(&self, team: TeamId, revision: Option<i64>) {
+    pub async fn show(&self, team: TeamId, revision: Option<i64>) {
         let Some(revision) = revision else { return };
         let loading = self.directory.catch_up(team, revision);
         let loaded = tokio::time::timeout(SHOW_TIMEOUT, loading).await;

@@ -33,6 +33,15 @@ pub async fn get_tag(read: &TeamRead, team: TeamId, uid: &str) -> Result<Option<
     rows.first().map(|row| tag(row, TagId(row.get("tag_id")))).transpose()
 }
 
+/// The tags of the team among these uids. The team must be locked.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn get_tags(write: &Write, team: TeamId, uids: &[&str]) -> Result<Vec<Tag>, Error> {
+    let rows = write.query(sql!("tags/get_tags"), &[&team.0, &uids]).await?;
+    rows.iter().map(|row| tag(row, TagId(row.get("tag_id")))).collect()
+}
+
 /// The tags after this uid, in the order of the uids, at most `limit`.
 ///
 /// # Errors
@@ -110,6 +119,21 @@ pub async fn update_tag(write: &Write, team: TeamId, tag: &Tag) -> Result<(), Er
         &tag.archived_at,
     ];
     write.query(sql!("tags/update_tag"), params).await?;
+    Ok(())
+}
+
+/// Changes tags to these, but for whether they are archived. The team must be locked.
+///
+/// # Errors
+/// As [`db::query`].
+pub async fn update_tags(write: &Write, team: TeamId, tags: &[Tag]) -> Result<(), Error> {
+    let ids: Vec<i32> = tags.iter().map(|tag| tag.id.0).collect();
+    let labels: Vec<&str> = tags.iter().map(|tag| tag.label.as_ref()).collect();
+    let kinds: Vec<&str> = tags.iter().map(|tag| tag.kind.as_str()).collect();
+    let destinations: Vec<Option<&str>> =
+        tags.iter().map(|tag| tag.destination_url.as_deref()).collect();
+    let params: db::Params<'_> = &[&team.0, &ids, &labels, &kinds, &destinations];
+    write.query(sql!("tags/update_tags"), params).await?;
     Ok(())
 }
 

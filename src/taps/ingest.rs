@@ -162,6 +162,7 @@ fn end_status(reason: EndReason) -> Status {
         | EndReason::AccessTokenExpired
         | EndReason::Draining
         | EndReason::TokenExpired
+        | EndReason::Done
         | EndReason::Failed => Error::Draining,
     }
     .into()

@@ -64,7 +64,10 @@ pub trait Sink {
     fn row(&mut self, number: u32, cells: &[Cell<'_>]) -> Result<(), Error>;
 
     /// How much of the file is read, from 0 to 1.
-    fn progress(&mut self, done: f64);
+    ///
+    /// # Errors
+    /// When the import was given up.
+    fn progress(&mut self, done: f64) -> Result<(), Error>;
 }
 
 /// Why there are no rows.
@@ -89,4 +92,10 @@ impl From<Error> for Unread {
 pub fn read(source: Source<'_>, columns: &[Column], sink: &mut dyn Sink) -> Result<(), Unread> {
     let _ = (source, columns, sink);
     Ok(())
+}
+
+/// A text without what is not seen at its ends, and composed.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    text.trim().to_owned()
 }
