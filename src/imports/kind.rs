@@ -29,7 +29,8 @@ pub struct Column {
     pub required: bool,
     /// Whether no two rows may have the same.
     pub unique: bool,
-    /// Checks a cell, which may be empty: the value as it is stored, and what is wrong with it.
+    /// Checks a cell, which may be empty: the value as it is stored, and what is wrong with it. `None` without a
+    /// violation: there is none, or what is so by default.
     pub check: fn(Cell<'_>, &Rules, &mut Findings) -> Option<String>,
 }
 
@@ -125,7 +126,7 @@ impl Kind {
             checked.values.push(value);
         }
         if self == Self::Users {
-            people::check_together(&mut checked);
+            people::check_together(&mut checked, rules);
         }
         checked
     }

@@ -22,6 +22,7 @@ pub mod cells;
 pub mod check;
 pub mod commit;
 pub mod compare;
+mod forms;
 pub mod kind;
 pub mod model;
 pub mod parts;

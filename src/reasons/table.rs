@@ -229,7 +229,8 @@ reasons! {
         field("`uid` of a new tag", "it is `.` or `..`"),
         tap("`tag_uid`", TAG_UID),
         line("`tag_uid` of tags", TAG_UID),
-        line("`tag_uid` of tags", "it is `.` or `..`");
+        line("`tag_uid` of tags", "it is `.` or `..`"),
+        cell("`uid` of tags", "it is not 1 to 64 letters, digits, or `.` `_` `:` `-`, or is `.` or `..`");
     UNKNOWN_TAG:
         tap("`tag_uid`", "it is not one of the team's; the same for a tag of another team"),
         line("`tag_uid` of taps", "it is not in the tags file"),
@@ -282,10 +283,12 @@ reasons! {
     MALFORMED_COUNTRY: tap("`country`", "it is not two capital letters");
     MALFORMED_URL:
         field("`destination_url`", URL),
-        line("`destination_url`", URL);
+        line("`destination_url`", URL),
+        cell("`destination_url` of tags", URL);
     CREDENTIALS_IN_URL:
         field("`destination_url`", "it has a user or a password in it"),
-        line("`destination_url`", "it has a user or a password in it");
+        line("`destination_url`", "it has a user or a password in it"),
+        cell("`destination_url` of tags", "it has a user or a password in it");
     TOO_LONG:
         field("`name`, `label`, `text`, `title`, `merchant`, `subject`", "it is longer than 200 characters"),
         field("`couponcode`, `category`, `description`, `store`, `metadata`",
@@ -296,14 +299,17 @@ reasons! {
             "a device or a key is longer than 64 characters, or a value longer than 256"),
         event("`category`, `name`", "it is longer than 50 characters, or 150"),
         line("`label`", "it is longer than 200 characters"),
-        line("`destination_url`", "it is longer than 2,048 characters, as it is sent");
+        line("`destination_url`", "it is longer than 2,048 characters, as it is sent"),
+        cell("`names`, `email` of users", "it is longer than 200 characters, or 254 bytes"),
+        cell("`label`, `destination_url` of tags", "it is longer than 200 characters, or 2,048 as it is sent");
     MALFORMED_TEXT:
         field("`name`, `label`, `text`, `purpose`, `policy_version`, and the texts of coupons", "it has control characters, or a code has spaces"),
         field("`text` of RecordMessage", "it has NUL characters in it, which cannot be stored"),
         line("`label`", "it has control characters"),
         tap("`device`, `attributes`", "it has control characters"),
         event("`category`, `name`", "it has control characters"),
-        event("`data`", "it has NUL characters in it, which cannot be stored");
+        event("`data`", "it has NUL characters in it, which cannot be stored"),
+        cell("`names` of users, `label` of tags", "it has control characters, or others that nobody sees");
     TOO_MANY_ATTRIBUTES:
         tap("`attributes`", "there are more than 16"),
         field("`metadata`", "there are more than 32");
@@ -439,6 +445,29 @@ reasons! {
 
     // Cells of rows that are imported.
     EMPTY: cell("any that has to be there", "there is nothing in it");
+    CELL_ERROR: cell("any", "it has an error of the spreadsheet in it, such as `#REF!`");
+    FORMULA_WITHOUT_VALUE: cell("any", "it has a formula that was never calculated");
+    WRONG_CELL_TYPE: cell("any", "it is stored as true or false, as a date or as a time");
+    DIGITS_LOST: cell("`nid`, `phone` of users, `uid` of tags",
+        "it is stored as a number that has lost digits: spreadsheets keep 15");
+    STORED_AS_NUMBER: cell("`nid` of users, `uid` of tags",
+        "a warning: it is stored as a number, by which digits or zeros may be lost");
+    NO_LETTERS: cell("`names`", "there is no letter in it");
+    LOOKS_LIKE_FORMULA: cell("`names`", "it begins with `=` `@` `+` or `-`");
+    NOT_DIGITS: cell("`nid`, `phone`", "there is something else than digits and what stands between them");
+    NID_LENGTH: cell("`nid`", "it has not 16 digits");
+    NID_PREFIX: cell("`nid`", "it does not begin with 1, 2 or 3");
+    NID_BIRTH_YEAR: cell("`nid`", "its second to fifth digit are not a year from 1900 to this one");
+    MALFORMED_NID: cell("`nid` of another region than Rwanda", "it is not 4 to 32 letters from A to Z, digits, `-` or `/`");
+    PHONE_LENGTH: cell("`phone`", "it has more or fewer digits than phone numbers have");
+    UNKNOWN_PHONE: cell("`phone`", "it is not a number of the region, nor one of another country with `+`");
+    SEVERAL_PHONES: cell("`phone`", "there is more than one number in it");
+    ZEROS_LOST: cell("`phone`", "a warning: it is stored as a number, and was taken as if it had its leading zero");
+    UNKNOWN_GENDER: cell("`gender`", "it is not a word for male, female or other");
+    GENDER_GUESSED: cell("`gender`", "a warning: it is misspelled, and was guessed");
+    GENDER_DIFFERS: cell("`gender`", "a warning: the sixth digit of the `nid` says another");
+    MALFORMED_EMAIL: cell("`email`", "it is not one mail address");
+    UNKNOWN_KIND: cell("`kind` of tags", "it is not `nfc`, `qr` or `link`");
     DUPLICATE_IN_FILE: cell("`nid`, `phone`, `email` of users, `uid` of tags",
         "other rows of the file have the same; the description names them");
     TAKEN: cell("`phone`, `email` of users", "somebody who is stored, with another national id, has it");
