@@ -1,6 +1,6 @@
 # Everything here is a short name for a script or a cargo command.
 .DEFAULT_GOAL := help
-.PHONY: help up test browser-test api-test lint fmt web bench seed-data clean-local
+.PHONY: help up test browser-test api-test lint fmt web bench sample-users seed-data clean-local
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -29,6 +29,9 @@ web: ## build the page alone; the program takes it in when it is built next
 
 bench: ## measure; BENCH_ARGS="..." are the arguments
 	cargo bench --bench table -- $(BENCH_ARGS)
+
+sample-users: ## write made-up users with known faults to users.xlsx; ROWS=50000 SEED=1 FILE=users.xlsx
+	@cargo run -q --profile up -- sample-users --rows $(or $(ROWS),50000) --seed $(or $(SEED),1) $(or $(FILE),users.xlsx)
 
 seed-data: ## make data/*.csv anew
 	python3 data/generate.py

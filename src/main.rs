@@ -12,6 +12,7 @@ use tap_analytics::{
     db::Db,
     docs,
     error::Error,
+    imports::command as imports,
     memory, migrate,
     proto::DESCRIPTORS,
     server::{self, Parts},
@@ -58,6 +59,20 @@ enum Command {
         files: seed::Files,
         #[command(flatten)]
         coupons: import::File,
+    },
+    /// Check a file of users or tags, and store it: at once, as the service does after a look at it.
+    ///
+    /// It prints how many rows have which fault. Nothing is stored without --commit.
+    Import {
+        #[command(flatten)]
+        store: Store,
+        #[command(flatten)]
+        options: imports::Options,
+    },
+    /// Write a workbook of made-up users, with every fault there is: for trying imports out.
+    SampleUsers {
+        #[command(flatten)]
+        sample: imports::Sample,
     },
     /// Record made-up taps, and send the events of made-up visits, as clients would, until stopped: for
     /// trying things out.
@@ -168,6 +183,12 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
             }
             Ok(())
         }
+        Command::Import { mut store, options } => {
+            forbid_dumps()?;
+            store.db_statement_timeout_ms = store.db_statement_timeout_ms.max(SEED_STATEMENT_MS);
+            imports::run(Db::new(&store)?, &clock, options).await
+        }
+        Command::SampleUsers { sample } => imports::sample(&sample),
         Command::Simulate { options } => {
             let stop = CancellationToken::new();
             tokio::spawn(stop_on_signal(stop.clone()));
@@ -190,7 +211,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     }
 }
 
-/// What customers said waits in our memory: it must not get onto a disk when we crash.
+/// What customers said, and who is to be imported, waits in our memory: it must not get onto a disk when we crash.
 fn forbid_dumps() -> anyhow::Result<()> {
     use rustix::process::{Resource, Rlimit, setrlimit};
     let none = Rlimit { current: Some(0), maximum: Some(0) };

@@ -292,16 +292,15 @@ impl Start<'_> {
         keep_up(tasks, hints, &clock);
         let tag_service =
             tags::parts::service(&db, &tags, &clock, serve.tags_max(), addresses, &pages);
-        let imports = imports::parts::Parts {
+        let desk = imports::parts::Desk {
             db: db.clone(),
             commits,
             clock: clock.clone(),
-            pages: pages.clone(),
-            streams,
             secrets: &secrets,
             tags: tag_service.registry.clone(),
             settings: serve.imports(),
         };
+        let imports = imports::parts::Parts { desk, pages: pages.clone(), streams };
         let imports = imports.start(tasks);
         let keys = ApiKeys {
             keys: Keys { db, directory: Arc::clone(&directory) },

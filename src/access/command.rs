@@ -332,7 +332,11 @@ fn generate(team: TeamId) -> anyhow::Result<ApiKey> {
     ApiKey::generate(team).context("the operating system has no randomness to give")
 }
 
-async fn find_team(db: &Db, slug: &str) -> anyhow::Result<Team> {
+/// The team of this slug.
+///
+/// # Errors
+/// When there is none, or the store cannot be read.
+pub async fn find_team(db: &Db, slug: &str) -> anyhow::Result<Team> {
     store::find_team(db, slug)
         .await?
         .with_context(|| format!("there is no team {slug}: see tap-analytics teams list"))

@@ -30,6 +30,7 @@ pub mod people;
 pub mod report;
 pub mod review;
 pub mod rpc;
+pub mod sample;
 pub mod sheet;
 pub mod shelf;
 pub mod store;

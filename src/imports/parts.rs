@@ -31,15 +31,9 @@ const REPORTS: usize = 1;
 /// What the service is made of.
 #[derive(Debug)]
 pub struct Parts<'a> {
-    pub db: Db,
-    /// What stores imports does not wait for a connection behind those who look.
-    pub commits: Db,
-    pub clock: Clock,
+    pub desk: Desk<'a>,
     pub pages: Pages,
     pub streams: Streams,
-    pub secrets: &'a Secrets,
-    pub tags: Registry,
-    pub settings: Settings,
 }
 
 /// How much may be held, and for how long.
@@ -52,41 +46,48 @@ pub struct Settings {
     pub users_max: i64,
 }
 
-impl Parts<'_> {
-    /// What works on imports, without what answers calls.
+/// What works on imports, without what answers calls.
+#[derive(Debug)]
+pub struct Desk<'a> {
+    pub db: Db,
+    /// What stores imports does not wait for a connection behind those who look.
+    pub commits: Db,
+    pub clock: Clock,
+    pub secrets: &'a Secrets,
+    pub tags: Registry,
+    pub settings: Settings,
+}
+
+impl Desk<'_> {
+    /// With an empty shelf.
     #[must_use]
-    pub fn desk(&self) -> (Uploader, Committer) {
-        let Settings { limits, idle, users_max } = self.settings;
-        let shelf = Shelf::new(Budget::new(limits), self.clock.clone(), idle);
-        let compare = Compare {
-            db: self.db.clone(),
-            tags: Arc::clone(&self.tags.directory),
-            hashes: Hashes(self.secrets.derive("tap-analytics 2026-11 users")),
-        };
+    pub fn open(self) -> (Uploader, Committer) {
+        let Self { db, commits, clock, secrets, tags, settings } = self;
+        let Settings { limits, idle, users_max } = settings;
+        let shelf = Shelf::new(Budget::new(limits), clock.clone(), idle);
+        let hashes = Hashes(secrets.derive("tap-analytics 2026-11 users"));
+        let compare = Compare { db, tags: Arc::clone(&tags.directory), hashes };
         let uploader = Uploader { shelf: shelf.clone(), checker: Checker::new(compare.clone()) };
-        let committer = Committer {
-            shelf,
-            compare,
-            db: self.commits.clone(),
-            tags: self.tags.clone(),
-            clock: self.clock.clone(),
-            users_max,
-            turns: Arc::new(Semaphore::new(commit::AT_A_TIME)),
-        };
+        let turns = Arc::new(Semaphore::new(commit::AT_A_TIME));
+        let committer = Committer { shelf, compare, db: commits, tags, clock, users_max, turns };
         (uploader, committer)
     }
+}
 
+impl Parts<'_> {
     /// Starts what goes on in the background; returns what answers calls.
     pub fn start(self, tasks: &mut JoinSet<()>) -> Imports {
-        let (uploader, committer) = self.desk();
+        let Self { desk, pages, streams } = self;
+        let db = desk.db.clone();
+        let (uploader, committer) = desk.open();
         let shelf = uploader.shelf.clone();
         tasks.spawn(expire(shelf.clone()));
         Imports {
             uploader,
             committer,
-            archive: Archive { db: self.db, shelf },
-            pages: self.pages,
-            streams: self.streams,
+            archive: Archive { db, shelf },
+            pages,
+            streams,
             reports: Arc::new(Semaphore::new(REPORTS)),
         }
     }
