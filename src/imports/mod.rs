@@ -20,6 +20,7 @@ pub mod archive;
 pub mod budget;
 pub mod cells;
 pub mod check;
+pub mod command;
 pub mod commit;
 pub mod compare;
 mod forms;

@@ -90,27 +90,26 @@ fn known(word: &str) -> Option<&'static str> {
     WORDS.iter().find(|(_, words)| words.contains(&word)).map(|(gender, _)| *gender)
 }
 
-/// The gender that a misspelled word is for: the only one that it is nearest to. With another first letter it is rather
-/// another word.
+/// The gender that a misspelled word is for, where it is near to words of no other. With another first letter it is
+/// rather another word.
 fn guessed(word: &str) -> Option<&'static str> {
-    let mut near: Vec<(usize, &'static str, &'static str)> = Vec::new();
-    for (gender, words) in WORDS {
-        let distances = words.iter().filter_map(|known| Some((distance(word, known)?, *known)));
-        near.extend(distances.min().map(|(distance, known)| (distance, *gender, known)));
-    }
-    let (distance, gender, known) = *near.iter().min()?;
-    let alone = near.iter().filter(|(other, ..)| *other == distance).count() == 1;
-    (alone && begins_alike(word, known)).then_some(gender)
+    let mut near = WORDS.iter().filter_map(|(gender, words)| {
+        let mut words = words.iter().filter(|known| is_near(word, known)).peekable();
+        words.peek()?;
+        Some((*gender, words.any(|known| begins_alike(word, known))))
+    });
+    let (gender, alike) = near.next()?;
+    (alike && near.next().is_none()).then_some(gender)
 }
 
-/// In how many places a word differs from one that is long enough to be misspelled; `None`: in too many.
-fn distance(word: &str, known: &str) -> Option<usize> {
+/// Whether a word differs in few places from one that is long enough to be misspelled.
+fn is_near(word: &str, known: &str) -> bool {
     let most = match known.len() {
         LETTERS_TWICE.. => 2,
         LETTERS_MIN.. => 1,
-        _ => return None,
+        _ => return false,
     };
-    Some(osa_distance(word, known)).filter(|distance| *distance <= most)
+    osa_distance(word, known) <= most
 }
 
 /// Whether words begin with the same letter, or the first two of one are swapped.

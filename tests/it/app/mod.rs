@@ -88,6 +88,10 @@ pub struct Options {
     pub pending_mib: u32,
     pub team_pending_mib: u32,
     pub pending_idle_s: u32,
+    pub imports_mib: u32,
+    pub import_mib: u32,
+    pub import_idle_s: u32,
+    pub team_users_max: u32,
 }
 
 impl Default for Options {
@@ -106,6 +110,10 @@ impl Default for Options {
             pending_mib: 256,
             team_pending_mib: 64,
             pending_idle_s: 1_800,
+            imports_mib: 512,
+            import_mib: 128,
+            import_idle_s: 3_600,
+            team_users_max: 1_000_000,
         }
     }
 }
@@ -136,6 +144,10 @@ impl App {
             pending_mib,
             team_pending_mib,
             pending_idle_s,
+            imports_mib,
+            import_mib,
+            import_idle_s,
+            team_users_max,
         }: Options,
     ) -> Self {
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -159,6 +171,10 @@ impl App {
             pending_mib,
             team_pending_mib,
             pending_idle_s,
+            imports_mib,
+            import_mib,
+            import_idle_s,
+            team_users_max,
             proxies: 0,
             reflection: true,
         };
