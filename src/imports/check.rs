@@ -148,6 +148,9 @@ struct Rows<'a> {
 
 impl Sink for Rows<'_> {
     fn need(&mut self, bytes: usize) -> Result<(), Error> {
+        if self.import.gone.is_cancelled() {
+            return Err(ended());
+        }
         self.import.held().reserved.grow(bytes)
     }
 
@@ -170,16 +173,12 @@ impl Sink for Rows<'_> {
         Ok(())
     }
 
-    fn progress(&mut self, done: f64) -> Result<(), Error> {
-        if self.import.gone.is_cancelled() {
-            return Err(ended());
-        }
+    fn progress(&mut self, done: f64) {
         let total = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
         self.import.change(|held| {
             held.progress = done.clamp(0.0, 1.0) * READING;
             held.counts.total = total;
         });
-        Ok(())
     }
 }
 

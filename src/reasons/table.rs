@@ -442,6 +442,20 @@ reasons! {
     FILE_EMPTY: field("`file`", "there is nothing in it"), file("there is nothing in it");
     FILE_TOO_LARGE: field("`file`", "it has more than 20 MiB");
     IMPORT_INTERRUPTED: file("the service could not go on, or not ask the store");
+    WRONG_EXTENSION: file("its name ends neither in `.xlsx` nor in `.csv`, or does not fit what is in it");
+    PASSWORD_PROTECTED: file("it opens with a password only");
+    OLD_FORMAT: file("it is a workbook of before 2007, or another file of that kind");
+    UNKNOWN_FORMAT: file("it is neither a workbook nor text");
+    BROKEN_FILE: file("it is cut off, or damaged, or is not what Excel writes");
+    FILE_EXPANDS: file("it is small, and what is in it is far larger than a workbook may be");
+    HAS_DTD: file("a part of it has a `DOCTYPE` or an `ENTITY`, which no workbook needs");
+    NOT_UTF8: file("its text is in another encoding than UTF-8, or UTF-16 with a byte order mark");
+    NO_SHEET: file("it has no sheet of the name that was asked for");
+    NO_HEADER: file("none of its first rows has a title that is known");
+    MISSING_COLUMN: file("a column that has to be there is not; the field is the name of the column");
+    AMBIGUOUS_COLUMN: file("two columns have titles that mean the same; the description names them");
+    TOO_MANY_COLUMNS: file("more than 200 columns have a title");
+    NO_ROWS: file("there is nothing below the titles");
 
     // Cells of rows that are imported.
     EMPTY: cell("any that has to be there", "there is nothing in it");
