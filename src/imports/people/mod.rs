@@ -171,4 +171,6 @@ pub fn check_together(checked: &mut Checked, rules: &Rules) {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

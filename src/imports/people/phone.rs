@@ -1,4 +1,6 @@
 //! Phone numbers, by what is known of those of every region.
+//!
+//! The library writes numbers to the crate `log` at TRACE, to which no log of this program listens.
 
 use rlibphonenumber::{
     NumberLengthType, PHONE_NUMBER_UTIL, ParseError, PhoneNumber, PhoneNumberFormat,
