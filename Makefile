@@ -1,6 +1,6 @@
 # Everything here is a short name for a script or a cargo command.
 .DEFAULT_GOAL := help
-.PHONY: help up test browser-test api-test lint fmt web bench sample-users seed-data clean-local
+.PHONY: help up test browser-test api-test lint fmt web bench sample-users seed-data fuzz clean-local
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -17,6 +17,9 @@ browser-test: ## the page: its unit tests, and in a headless Chromium through En
 
 api-test: ## hold the description of the API against what Envoy answers; T=7 makes other requests
 	@scripts/api-test.sh $(T)
+
+fuzz: ## files of every kind into the reader of imports; FUZZ_SECONDS=600 for longer
+	@scripts/fuzz.sh
 
 lint: ## check format, code, proto files, licences and scripts
 	@scripts/lint.sh

@@ -16,6 +16,8 @@ use super::{
 };
 use crate::reasons;
 
+/// A part is walked over in pieces.
+const PIECE_BYTES: usize = 64 << 10;
 const ENTRIES_MAX: usize = 1_000;
 const SHEETS_MAX: u64 = 1_000;
 const STRINGS_TAGS_MAX: u64 = 4_000_000;
@@ -134,7 +136,8 @@ pub(super) fn check(bytes: &[u8], sink: &mut dyn Sink) -> Result<Vec<Part>, Unre
         return Err(broken());
     }
     let mut zip = caught(|| Zip::new(Cursor::new(bytes)).map_err(|_| broken()))?;
-    let mut entries = (0..zip.len()).map(|at| entry(&mut zip, at)).collect::<Result<Vec<_>, _>>()?;
+    let mut entries =
+        (0..zip.len()).map(|at| entry(&mut zip, at)).collect::<Result<Vec<_>, _>>()?;
     entries.sort_by_key(|entry| entry.part.start);
     check_sizes(&entries, bytes.len() as u64)?;
     if !entries.iter().any(|entry| entry.usage == Use::Workbook) {
@@ -235,18 +238,22 @@ fn check_sizes(entries: &[Entry], length: u64) -> Result<(), Unread> {
 /// Inflates a part, and keeps nothing of it.
 fn walk(zip: &mut Zip<'_>, entry: &Entry) -> Result<Facts, Unread> {
     let mut walk = Walk::new(entry.usage.limits().1);
-    let mut piece = vec![0; 64 << 10];
+    let mut piece = vec![0; PIECE_BYTES];
     let mut rest = entry.size;
     caught(|| {
         let mut file = zip.by_index(entry.place).map_err(|_| broken())?;
         loop {
-            let read = file.read(&mut piece).map_err(|_| broken())?;
-            if read == 0 {
-                break;
-            }
-            rest = rest
-                .checked_sub(read as u64)
-                .ok_or_else(|| expands("a part of it is larger than it says"))?;
+            // No further than it says, and then a byte more: none should come.
+            let wanted = usize::try_from(rest.max(1)).unwrap_or(usize::MAX).min(PIECE_BYTES);
+            let read = match file.read(piece.get_mut(..wanted).unwrap_or_default()) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if rest == 0 && error.to_string().contains("larger") => {
+                    return Err(lies());
+                }
+                Err(_) => return Err(broken()),
+            };
+            rest = rest.checked_sub(read as u64).ok_or_else(lies)?;
             walk.feed(piece.get(..read).unwrap_or_default()).map_err(bad)?;
         }
         Ok::<_, Unread>(())
@@ -302,6 +309,10 @@ fn bad(bad: Bad) -> Unread {
 fn expands(what: &str) -> Unread {
     let text = format!("{what}: save the rows alone, as a new workbook or as CSV UTF-8");
     refused(reasons::FILE_EXPANDS, text)
+}
+
+fn lies() -> Unread {
+    expands("a part of it is larger than it says")
 }
 
 /// It cannot be read.

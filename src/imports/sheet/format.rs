@@ -24,7 +24,15 @@ const ARCHIVE: &[u8] = b"PK\x03\x04";
 const COMPOUND: &[u8] = &[0xd0, 0xcf, 0x11, 0xe0];
 /// How other files begin that might be uploaded by mistake, though they may have no NUL in them.
 const OTHERS: &[&[u8]] = &[
-    b"%PDF", b"\x89PNG", b"GIF8", b"\xff\xd8\xff", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!", b"{\\rtf", b"PK\x05\x06",
+    b"%PDF",
+    b"\x89PNG",
+    b"GIF8",
+    b"\xff\xd8\xff",
+    b"\x1f\x8b",
+    b"7z\xbc\xaf",
+    b"Rar!",
+    b"{\\rtf",
+    b"PK\x05\x06",
 ];
 
 /// Byte order marks of UTF-16.

@@ -161,7 +161,10 @@ impl<'a> Titles<'a> {
             return Err(vec![self.no_header(sheets)]);
         };
         if found.columns.len() > COLUMNS_MAX {
-            let text = format!("row {} has titles in more than {COLUMNS_MAX} columns: delete those that are not needed", found.row);
+            let text = format!(
+                "row {} has titles in more than {COLUMNS_MAX} columns: delete those that are not needed",
+                found.row
+            );
             return Err(vec![Violation::new("file", reasons::TOO_MANY_COLUMNS, text)]);
         }
         let mut bad = self.ambiguous(&found);
@@ -208,11 +211,15 @@ impl<'a> Titles<'a> {
         let titles: Vec<String> = named.map(|column| excerpt(&column.title)).collect();
         let more = found.columns.len().saturating_sub(NAMED_MAX);
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-        let of_sheet =
-            if sheet.is_empty() { String::new() } else { format!(" of the sheet {}", excerpt(sheet)) };
+        let of_sheet = if sheet.is_empty() {
+            String::new()
+        } else {
+            format!(" of the sheet {}", excerpt(sheet))
+        };
         let missing = found.missing.iter().filter_map(|place| self.columns.get(*place));
         let violation = |column: &Column| {
-            let aliases: Vec<String> = column.aliases.iter().map(|alias| format!("{alias:?}")).collect();
+            let aliases: Vec<String> =
+                column.aliases.iter().map(|alias| format!("{alias:?}")).collect();
             let or = if aliases.is_empty() { "" } else { " or " };
             let text = format!(
                 "there is no column of this name: give one the title {:?}{or}{}; row {}{of_sheet} has {}{more}",
@@ -261,7 +268,9 @@ mod tests {
 
     #[test]
     fn columns_have_letters() {
-        for (place, expected) in [(0, "A"), (25, "Z"), (26, "AA"), (701, "ZZ"), (702, "AAA"), (16_383, "XFD")] {
+        for (place, expected) in
+            [(0, "A"), (25, "Z"), (26, "AA"), (701, "ZZ"), (702, "AAA"), (16_383, "XFD")]
+        {
             assert_eq!(letters(place), expected);
         }
     }

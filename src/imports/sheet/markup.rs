@@ -298,7 +298,8 @@ fn claimed(attributes: &[u8]) -> Option<u64> {
 
 /// What follows a name, an equals sign and a quote, up to that quote: wherever the name is.
 fn values<'a>(text: &'a [u8], name: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-    let places = (0..text.len()).filter(move |at| text.get(*at..).unwrap_or_default().starts_with(name));
+    let places =
+        (0..text.len()).filter(move |at| text.get(*at..).unwrap_or_default().starts_with(name));
     places.filter_map(move |at| {
         let rest = text.get(at + name.len()..)?.trim_ascii_start();
         let rest = rest.strip_prefix(b"=")?.trim_ascii_start();
@@ -317,7 +318,8 @@ mod tests {
         let whole = whole.feed(xml).and_then(|()| whole.end());
         // It is the same in pieces of one byte.
         let mut pieces = Walk::new(1000);
-        let pieces = xml.chunks(1).try_for_each(|piece| pieces.feed(piece)).and_then(|()| pieces.end());
+        let pieces =
+            xml.chunks(1).try_for_each(|piece| pieces.feed(piece)).and_then(|()| pieces.end());
         assert_eq!(whole, pieces);
         whole
     }
@@ -341,9 +343,28 @@ mod tests {
     #[test]
     fn what_is_no_xml_is_refused() {
         for xml in [
-            "<a", "<a b='", "<a b='<'>", "<a/ >", "< a>", "<>", "</a b>", "</a'>", "</a/>", "<a:b:c>", "<!-->", "<!--->",
-            "<!x", "<![CDATA [", "<!--", "<![CDATA[", "<?xml", "<a\0>", "<?xml encoding='UTF-16'?>", "<?xml encoding = \"utf-7\" ?>",
-            "<sst uniqueCount='-1'>", "<sst uniqueCount='99999999999999999999'>",
+            "<a",
+            "<a b='",
+            "<a b='<'>",
+            "<a/ >",
+            "< a>",
+            "<>",
+            "</a b>",
+            "</a'>",
+            "</a/>",
+            "<a:b:c>",
+            "<!-->",
+            "<!--->",
+            "<!x",
+            "<![CDATA [",
+            "<!--",
+            "<![CDATA[",
+            "<?xml",
+            "<a\0>",
+            "<?xml encoding='UTF-16'?>",
+            "<?xml encoding = \"utf-7\" ?>",
+            "<sst uniqueCount='-1'>",
+            "<sst uniqueCount='99999999999999999999'>",
         ] {
             assert!(walk(xml.as_bytes()).is_err(), "{xml}");
         }

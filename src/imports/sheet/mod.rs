@@ -129,7 +129,8 @@ fn refused(reason: &'static str, description: impl Into<String>) -> Unread {
 /// they are, and panics where that is checked, as in tests; what else may be in it, or in the crates below it, is not
 /// known: a file that makes one of them panic is a broken one. Nothing of theirs is used after that.
 fn caught<T, E: Into<Unread>>(call: impl FnOnce() -> Result<T, E>) -> Result<T, Unread> {
-    catch_unwind(AssertUnwindSafe(call)).map_or_else(|_| Err(archive::broken()), |r| r.map_err(Into::into))
+    catch_unwind(AssertUnwindSafe(call))
+        .map_or_else(|_| Err(archive::broken()), |r| r.map_err(Into::into))
 }
 
 /// A text without what cannot be seen at its ends, in one form of Unicode, as texts of files are.

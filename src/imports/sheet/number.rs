@@ -94,7 +94,10 @@ mod tests {
         }
         assert_eq!(at(1.5, ExcelDateTimeType::TimeDelta), "PT36H0M0S");
         assert_eq!(at(-0.5, ExcelDateTimeType::TimeDelta), "-PT12H0M0S");
-        assert_eq!(moment(ExcelDateTime::new(0.0, ExcelDateTimeType::DateTime, true)), "1904-01-01");
+        assert_eq!(
+            moment(ExcelDateTime::new(0.0, ExcelDateTimeType::DateTime, true)),
+            "1904-01-01"
+        );
     }
 
     proptest! {

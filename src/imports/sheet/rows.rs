@@ -125,7 +125,10 @@ impl<'s, 't> Rows<'s, 't> {
     pub(super) fn end(mut self) -> Result<(), Unread> {
         self.hand_on()?;
         if !self.any {
-            let text = format!("there is nothing below the titles, which are in row {}: fill in rows below them", self.head);
+            let text = format!(
+                "there is nothing below the titles, which are in row {}: fill in rows below them",
+                self.head
+            );
             return Err(refused(reasons::NO_ROWS, text));
         }
         self.sink.progress(1.0);

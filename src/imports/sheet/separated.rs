@@ -56,9 +56,10 @@ pub(super) fn read(
 
 /// The text of a file.
 fn decode<'a>(bytes: &'a [u8], sink: &mut dyn Sink) -> Result<Cow<'a, str>, Unread> {
-    for (mark, unit) in
-        [(LITTLE_ENDIAN, u16::from_le_bytes as fn([u8; 2]) -> u16), (BIG_ENDIAN, u16::from_be_bytes)]
-    {
+    for (mark, unit) in [
+        (LITTLE_ENDIAN, u16::from_le_bytes as fn([u8; 2]) -> u16),
+        (BIG_ENDIAN, u16::from_be_bytes),
+    ] {
         let Some(rest) = bytes.strip_prefix(mark) else { continue };
         // Of two bytes at most three become.
         sink.need(rest.len() / 2 * 3)?;
@@ -81,7 +82,8 @@ fn decode<'a>(bytes: &'a [u8], sink: &mut dyn Sink) -> Result<Cow<'a, str>, Unre
 
 fn not_utf8(line: Option<usize>) -> Unread {
     let line = line.map(|line| format!(" in line {line}")).unwrap_or_default();
-    let text = format!("its text is in another encoding than UTF-8{line}: save it as \"CSV UTF-8\"");
+    let text =
+        format!("its text is in another encoding than UTF-8{line}: save it as \"CSV UTF-8\"");
     refused(reasons::NOT_UTF8, text)
 }
 

@@ -29,7 +29,8 @@ pub(super) fn clean(text: Cow<'_, str>) -> Cow<'_, str> {
 
 /// White space, and what has no width.
 fn unseen(char: char) -> bool {
-    char.is_whitespace() || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}')
+    char.is_whitespace()
+        || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}' | '\u{ad}')
 }
 
 fn cut(text: &str) -> &str {
