@@ -91,9 +91,11 @@ fn page(to: &Path) -> Result<(), Box<dyn Error>> {
     if built.join("index.html").exists() {
         return copy(built, to);
     }
-    fs::create_dir_all(to.join("docs"))?;
     let text = "<!doctype html><title>tap-analytics</title><p>This program was built without its pages: run scripts/web.sh, then build it again.";
-    fs::write(to.join("docs/index.html"), text)?;
+    for page in ["docs", "imports"] {
+        fs::create_dir_all(to.join(page))?;
+        fs::write(to.join(page).join("index.html"), text)?;
+    }
     Ok(fs::write(to.join("index.html"), text)?)
 }
 

@@ -94,7 +94,7 @@ packages_sum() { { echo 1; cat web/package.json web/package-lock.json; node --ve
 sources_sum() {
     {
         echo 1
-        find web/src web/docs web/index.html web/*.json web/*.ts web/*.yaml proto -type f -not -path 'web/src/gen/*' -print0 |
+        find web/src web/docs web/imports web/index.html web/*.json web/*.ts web/*.yaml proto -type f -not -path 'web/src/gen/*' -print0 |
             LC_ALL=C sort -z | xargs -0 sha256sum
     } | sha256sum
 }

@@ -128,6 +128,7 @@ const ROUTES: &[(&str, Route)] = &[
     ("/tap.v1.ApiKeys/WhoAmI", Route::AnyKey),
     ("/tap.v1.ApiKeys/GetQuota", Route::AnyKey),
     ("/", Route::Public),
+    ("/imports", Route::Public),
     ("/docs", Route::Public),
     ("/docs/", Route::Public),
     ("/docs/errors", Route::Public),

@@ -1,4 +1,4 @@
-//! The web page, built into the program: `/` and what it is made of under `/assets/`.
+//! The web pages, built into the program: `/`, `/imports`, and what they are made of under `/assets/`.
 
 use std::borrow::Cow;
 
@@ -22,16 +22,21 @@ pub(crate) const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; font-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-/// The page.
+/// The pages.
 pub fn router() -> Router {
     Router::new()
         .route("/", get(index))
+        .route("/imports", get(imports))
         .route("/assets/", get(async || StatusCode::NOT_FOUND))
         .route("/assets/{*path}", get(asset))
 }
 
 async fn index(headers: HeaderMap) -> Response {
     serve("index.html", &headers, POLICY, "no-cache")
+}
+
+async fn imports(headers: HeaderMap) -> Response {
+    serve("imports/index.html", &headers, POLICY, "no-cache")
 }
 
 /// Their names change with their content.

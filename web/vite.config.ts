@@ -9,7 +9,7 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     // Swagger UI comes as one piece, and only to who opens /docs/.
     chunkSizeWarningLimit: 2000,
-    rollupOptions: { input: ["index.html", "docs/index.html", "docs/errors.html"] },
+    rollupOptions: { input: ["index.html", "docs/index.html", "docs/errors.html", "imports/index.html"] },
   },
   server: {
     // `npm run dev` shows the pages beside a service that `make up` has started.

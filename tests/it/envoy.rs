@@ -209,9 +209,16 @@ async fn every_path_in_the_proto_names_its_methods_when_it_gets_another() {
         }
     }
     assert_eq!(paths.len(), 5 + 2 + 3 * 7 + 7 + 14 + 13 + 7 + 5 * 7 + 4);
-    for path in
-        ["/", "/assets/page.js", "/docs", "/docs/", "/docs/errors", "/openapi.json", "/t/acme/a"]
-    {
+    for path in [
+        "/",
+        "/imports",
+        "/assets/page.js",
+        "/docs",
+        "/docs/",
+        "/docs/errors",
+        "/openapi.json",
+        "/t/acme/a",
+    ] {
         paths.insert(path.to_owned(), vec!["GET".to_owned(), "HEAD".to_owned()]);
     }
     for (path, mut methods) in paths {

@@ -17,6 +17,8 @@ export type Failure = {
   wait?: number;
   // Which calls were too many, where that was said: query, stream, change.
   calls?: string;
+  // What is wrong with which field, where that was said.
+  fields?: { field: string; description: string }[];
 };
 
 export function failureOf(error: unknown): Failure {
@@ -31,6 +33,7 @@ export function failureOf(error: unknown): Failure {
   if (wait !== undefined) failure.wait = wait;
   const calls = failed.findDetails(QuotaFailureSchema)[0]?.violations[0]?.quotaMetric.split("/")[1];
   if (calls) failure.calls = calls;
+  if (fields.length > 0) failure.fields = fields.map(({ field, description }) => ({ field, description }));
   return failure;
 }
 
@@ -43,10 +46,14 @@ function kindOf(code: Code, reason: string): Failure["kind"] {
     case Code.InvalidArgument:
     case Code.NotFound:
     case Code.FailedPrecondition:
+    case Code.AlreadyExists:
     case Code.Unimplemented:
       return "refused";
+    case Code.Aborted:
+      return reason === "ETAG_MISMATCH" ? "refused" : "passing";
     case Code.ResourceExhausted:
-      return "quota";
+      // What there is too much of does not go away by itself.
+      return reason.endsWith("_LIMIT") ? "refused" : "quota";
     case Code.OutOfRange:
       return reason === "RESUME_TOKEN_EXPIRED" ? "token" : "refused";
     case Code.DeadlineExceeded:

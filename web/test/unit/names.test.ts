@@ -81,6 +81,10 @@ test("failures by what there is to do", () => {
   assert.equal(failure(Code.OutOfRange, "RESUME_TOKEN_EXPIRED").kind, "token");
   assert.equal(failure(Code.DeadlineExceeded).kind, "passing");
   assert.equal(failure(Code.DeadlineExceeded, "QUERY_TOO_SLOW").kind, "refused");
+  assert.equal(failure(Code.Aborted).kind, "passing");
+  assert.equal(failure(Code.Aborted, "ETAG_MISMATCH").kind, "refused");
+  assert.equal(failure(Code.AlreadyExists, "REQUEST_ID_USED").kind, "refused");
+  assert.equal(failure(Code.ResourceExhausted, "USER_LIMIT").kind, "refused");
   assert.equal(failureOf(new TypeError("network error")).kind, "passing");
   const quota = failure(Code.ResourceExhausted, "QUOTA_EXCEEDED", { seconds: 36 });
   assert.deepEqual([quota.kind, quota.wait], ["quota", 36_000]);
