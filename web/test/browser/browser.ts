@@ -21,6 +21,8 @@ export interface View {
   width?: number;
   height?: number;
   zone?: string;
+  // Which page, without the slash before it.
+  path?: string;
   // What the page calls beside its own origin, when it is not ours.
   calls?: string;
 }
@@ -30,7 +32,7 @@ const complaints = new WeakMap<Page, string[]>();
 
 // Opens the page, in a context that shares nothing with others.
 export async function visit(browser: Browser, url: string, view: View = {}): Promise<Page> {
-  const { width = 1280, height = 800, zone = "Europe/Berlin", scale = 1, calls = url } = view;
+  const { width = 1280, height = 800, zone = "Europe/Berlin", scale = 1, path = "", calls = url } = view;
   const known = [url, calls].map((known) => new URL(known).origin);
   const page = await (await browser.createBrowserContext()).newPage();
   const heard: string[] = [];
@@ -57,7 +59,7 @@ export async function visit(browser: Browser, url: string, view: View = {}): Pro
   });
   await page.setViewport({ width, height, deviceScaleFactor: scale });
   await page.emulateTimezone(zone);
-  await page.goto(`${url}/`);
+  await page.goto(`${url}/${path}`);
   return page;
 }
 

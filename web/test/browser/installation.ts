@@ -239,6 +239,20 @@ export class Installation {
     return (await this.call<{ keyId: string }>("GET", "/v1/whoami", key)).keyId;
   }
 
+  // Uploads a file to be imported, and waits until it was checked.
+  async upload(key: string, kind: "users" | "tags", filename: string, content: string): Promise<string> {
+    const path = `/v1/imports/${kind}:upload?filename=${encodeURIComponent(filename)}`;
+    const answer = await fetch(this.url + path, { method: "POST", headers: { "x-api-key": key, "content-type": "text/csv" }, body: content });
+    const text = await answer.text();
+    if (!answer.ok) throw new Error(`${path}: ${answer.status} ${text}`);
+    const { id } = JSON.parse(text) as { id: string };
+    for (const end = Date.now() + 10_000; ; await sleep(20)) {
+      const { state } = await this.call<{ state: string }>("GET", `/v1/imports/${id}`, key);
+      if (state !== "UPLOADING" && state !== "CHECKING") return id;
+      if (Date.now() > end) throw new Error(`${filename} is ${state}`);
+    }
+  }
+
   // How many streams a key has open.
   async openStreams(key: string): Promise<number> {
     return (await this.call<{ openStreams: number }>("GET", "/v1/quota", key)).openStreams;
