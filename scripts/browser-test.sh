@@ -3,7 +3,7 @@
 # PostgreSQL made for this run.
 #
 #   browser-test.sh [PART_OF_A_NAME]   run the tests, or those whose name has this in it
-#   browser-test.sh --screenshot       write docs/page.png, docs/events.png and docs/coupons.png
+#   browser-test.sh --screenshot       write docs/page.png, docs/events.png, docs/coupons.png and docs/imports.png
 #
 # What is missing is installed: chromium from Debian, and what web.sh, envoy.sh and postgres.sh need.
 # TAP_TEST_CHROMIUM names another Chromium or Chrome.

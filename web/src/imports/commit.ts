@@ -33,6 +33,8 @@ export class CommitCard {
   #import: Import | undefined;
   #writable = true;
   #working = false;
+  // Whether the focus was here when it began to work.
+  #focused = false;
 
   constructor(errands: Errands) {
     this.#errands = errands;
@@ -96,10 +98,8 @@ export class CommitCard {
     if (!one) return;
     const ready = one.state === ImportState.READY;
     this.#card.hidden = ready && !this.#writable;
-    const focused = this.#fields.contains(document.activeElement);
     this.#fields.hidden = !ready;
     if (one.state === ImportState.COMMITTED) setText(this.#outcome, storedWords(one));
-    if (focused && !ready) this.#title.focus();
     if (!ready) return;
     const { rows, problem } = storable(one, this.#mode);
     setText(this.#problem, problem);
@@ -131,10 +131,12 @@ export class CommitCard {
   }
 
   #work(is: boolean): void {
-    const focused = document.activeElement;
+    if (is) this.#focused = this.#fields.contains(document.activeElement);
     this.#working = is;
     this.#draw();
-    // A button that was pressed, and can be again, has the focus again.
-    if (!is && focused === document.body && this.#import?.state === ImportState.READY) this.#check.focus();
+    // What had the focus could not keep it meanwhile.
+    if (is || !this.#focused || document.activeElement !== document.body) return;
+    if (this.#import?.state === ImportState.READY) (this.#store.disabled ? this.#check : this.#store).focus();
+    else this.#title.focus();
   }
 }

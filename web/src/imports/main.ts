@@ -34,7 +34,10 @@ const upload = new UploadCard({
 });
 const past = new PastList({
   open,
-  refresh: () => void session?.list(),
+  refresh: () => {
+    past.say("");
+    void session?.list();
+  },
   more: () => void session?.more(),
 });
 const review = new Review({
@@ -58,7 +61,10 @@ const report = new ReportCard({
 });
 const commit = new CommitCard({
   commit: async (mode, validateOnly) => session?.commit(mode, validateOnly),
-  cancel: async () => session?.cancel(),
+  cancel: async () => {
+    await session?.cancel();
+    if (session?.opened?.state === ImportState.CANCELLED) review.focus();
+  },
 });
 // Where it is said how an errand went.
 const places: Record<Errand, { say(message: string, calm?: boolean): void }> = {
@@ -70,6 +76,8 @@ let session: ImportSession | undefined;
 let calls: ImportCalls | undefined;
 let writable = false;
 let shown: Shown | undefined;
+// What is being waited for.
+const waiting = new Set<Errand>();
 
 // --- who is let in ---------------------------------------------------------------------------------
 
@@ -104,6 +112,7 @@ function admitted(admittedCalls: ImportCalls, { team, keyName, scopes }: WhoAmIR
 function leave(message: string): void {
   session?.stop();
   session = calls = undefined;
+  waiting.clear();
   opened(undefined);
   upload.clear();
   past.clear();
@@ -117,6 +126,7 @@ function leave(message: string): void {
 
 function open(one: Import): void {
   past.say("");
+  review.say("");
   session?.open(one);
   past.mark(one.id);
   review.focus();
@@ -152,6 +162,9 @@ function draw(now: Shown, one: Import): void {
 
 function trouble(errand: Errand, condition: Condition | undefined): void {
   const at = (moment: number) => time(civilOf(moment, ownZone()));
+  // What was refused stays said.
+  if (condition) waiting.add(errand);
+  else if (!waiting.delete(errand)) return;
   places[errand].say(waitingWords(condition, at, Date.now()), true);
 }
 

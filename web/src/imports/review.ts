@@ -7,6 +7,7 @@ import { type Filter, inTheWay } from "./rows";
 import {
   STATES,
   STATUSES,
+  faultWords,
   ignoredWords,
   importName,
   moment,
@@ -14,7 +15,6 @@ import {
   planWords,
   progressWords,
   readWords,
-  reasonWords,
 } from "./words";
 
 export interface Errands {
@@ -173,7 +173,7 @@ class Chip {
 
   show({ field, reason, rows, warning }: ImportFault): void {
     this.#reason = reason;
-    setText(this.#label, `${field ? `${field}: ` : ""}${reasonWords(reason)}`);
+    setText(this.#label, faultWords(field, reason));
     setText(this.#count, number(rows));
     this.button.title = `${warning ? "A warning" : "A fault"}: ${reason}`;
     this.button.dataset["reason"] = reason;

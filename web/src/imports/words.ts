@@ -235,10 +235,11 @@ export function planWords({ insert, update, unchanged, conflict }: ImportPlan): 
   return some.length > 0 ? list.format(some) : "none";
 }
 
-// NID_LENGTH as people say it.
-export function reasonWords(reason: string): string {
-  const words = reason.toLowerCase().replaceAll("_", " ");
-  return words.replace(/\b(nid|uid|url)\b/g, (name) => name.toUpperCase());
+// What is wrong with which column: NID length; email: required
+export function faultWords(field: string, reason: string): string {
+  const plain = reason.toLowerCase().replaceAll("_", " ");
+  const words = plain.replace(/\b(nid|uid|url)\b/g, (name) => name.toUpperCase());
+  return field === "" || plain.startsWith(`${field} `) ? words : `${field}: ${words}`;
 }
 
 // --- rows --------------------------------------------------------------------------------------------

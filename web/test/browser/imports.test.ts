@@ -435,10 +435,10 @@ test("keys: what they lack is said, and one that may look only looks", async () 
     await says(page, "key-message", words);
     await page.$eval("#key", (field) => ((field as HTMLInputElement).value = ""));
   };
-  assert.deepEqual(
-    await page.$eval("input#key", (field) => [getComputedStyle(field).getPropertyValue("-webkit-text-security"), field.autocomplete]),
-    ["disc", "off"],
-  );
+  await page.type("#key", "nothing");
+  const shows = await page.$eval("input#key", (field) => [getComputedStyle(field).getPropertyValue("-webkit-text-security"), field.autocomplete]);
+  assert.deepEqual(shows, ["disc", "off"]);
+  await page.$eval("#key", (field) => ((field as HTMLInputElement).value = ""));
   await refused("nothing", "This does not look like a key: one begins with tap_ and a number.");
   await refused(`tap_${team.number}_a.b.c`, /^This is a token, which may not import/);
   await refused(team.reader, "This key may not import: it lacks the scopes imports:read and imports:write. Make one that has both.");
@@ -477,8 +477,8 @@ test("the key is in memory only, and gone with the page or who signs out", async
   assert.equal(await page.$eval("#imports", (all) => all.hasAttribute("hidden")), true);
   await enter(page, importer);
   // Who goes on to the other page is asked for a key there, and here again.
-  await page.click('.tabs a[href="/"]');
-  await page.waitForSelector("#key-form #start");
+  await Promise.all([page.waitForNavigation(), page.click('.tabs a[href="/"]')]);
+  assert.equal(await page.$("#file"), null);
   await page.goBack();
   await page.waitForSelector("#sign-in:not([hidden])");
   assertCalm(page);
@@ -513,6 +513,7 @@ test("several imports are listed, the newest first, to be come back to or given 
   await page.click("#cancel");
   await page.click("#cancel-sure");
   await says(page, "review-state", "Given up");
+  assert.equal(await focused(page), "review-title");
   await page.waitForSelector("#rows-card[hidden]");
   await page.click("#review-close");
   await page.waitForSelector("#review[hidden]");
@@ -544,7 +545,7 @@ test("the page of the taps leads to it, and a narrow screen does not scroll side
     };
     await enterTaps(page, team.reader);
     await fits();
-    await page.click('.tabs a[href="/imports"]');
+    await Promise.all([page.waitForNavigation(), page.click('.tabs a[href="/imports"]')]);
     await page.waitForSelector("#sign-in:not([hidden]) #key-help");
     await fits();
     await enter(page, importer);

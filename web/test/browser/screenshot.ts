@@ -1,12 +1,14 @@
-// Makes the pictures of the page in the README: a team with two weeks of taps, a week of events and one of coupons,
-// and more coming in.
+// Makes the pictures of the pages in the README: a team with two weeks of taps, a week of events and one of coupons,
+// and more coming in; and a file of users that is imported.
 import { randomUUID } from "node:crypto";
+import { mkdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { Browser, Page } from "puppeteer-core";
+import type { Browser, ElementHandle, Page } from "puppeteer-core";
 import { civilOf, weekday } from "../../src/civil";
 import { close, enter, launch, live, says, visit } from "./browser";
-import { Installation, type NewCoupon, type NewEvent, type NewTap, type Tag, type Team, makeKey, makeTeam, seed, sql } from "./installation";
+import { Installation, type NewCoupon, type NewEvent, type NewTap, type Tag, type Team, command, makeKey, makeTeam, seed, sql } from "./installation";
 
 const [folder = ".", scheme = "light", width = "1280", height = "800"] = process.argv.slice(2);
 
@@ -208,6 +210,27 @@ try {
   await coupons.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
   await sleep(350);
   await keep(coupons, "coupons.png");
+
+  const users = join(tmpdir(), `tap-users-${randomUUID()}`);
+  await mkdir(users);
+  const file = join(users, "users.xlsx");
+  await command("sample-users", "--rows", "50000", "--seed", "1", file);
+  const importer = await makeKey(team.slug, "admin", "imports");
+  await sleep(1000);
+  const imports = await visit(browser, installation.url, { width: Number(width), height: Number(height), zone, path: "imports" });
+  await imports.emulateMediaFeatures([{ name: "prefers-color-scheme", value: scheme }]);
+  await imports.type("#key", importer);
+  await imports.keyboard.press("Enter");
+  await imports.waitForSelector("#imports:not([hidden])");
+  const field = (await imports.$("#file")) as ElementHandle<HTMLInputElement>;
+  await field.uploadFile(file);
+  await says(imports, "review-state", "Ready", 60_000);
+  await imports.waitForSelector("#rows-card:not([hidden]):not([data-busy])");
+  await imports.click("#mode-valid");
+  await imports.evaluate(() => (document.activeElement as HTMLElement | null)?.blur());
+  await sleep(350);
+  await keep(imports, "imports.png");
+  await rm(users, { recursive: true });
 } finally {
   await browser.close();
   await installation.end();

@@ -18,6 +18,7 @@ import { countOf, firstFilter, hasRows, merged, moves } from "../../src/imports/
 import { addressOf, errorOf } from "../../src/imports/send";
 import {
   bytes,
+  faultWords,
   fileTypo,
   ignoredWords,
   importerProblem,
@@ -28,7 +29,6 @@ import {
   planWords,
   progressWords,
   readWords,
-  reasonWords,
   refusedWords,
   reportName,
   rowWords,
@@ -132,7 +132,7 @@ test("an import in words", () => {
   assert.equal(outcomeWords({ result: plan, leftOut: 1 }, true), `Stored: ${planWords(plan)}. 1 row was left out.`);
   assert.equal(outcomeWords({ leftOut: 0 }, false), "Would be stored: none.");
   assert.equal(storedWords(create(ImportSchema, { ...one, result: plan })), `Stored: ${planWords(plan)}. 214 rows were left out.`);
-  assert.equal(reasonWords("NID_BIRTH_YEAR"), "NID birth year");
+  assert.deepEqual([faultWords("nid", "NID_BIRTH_YEAR"), faultWords("email", "REQUIRED"), faultWords("", "BROKEN")], ["NID birth year", "email: required", "broken"]);
   assert.equal(reportName("people.XLSX", "report.csv", false), "people-errors.csv");
   assert.equal(reportName("people", "report.xlsx", true), "people-all.xlsx");
 });
