@@ -99,7 +99,7 @@ async fn the_description_is_public_and_is_sent_once() {
 }
 
 #[tokio::test]
-async fn the_pages_of_documentation_are_public_and_ask_nothing_of_others() {
+async fn the_pages_beside_the_first_are_public_and_ask_nothing_of_others() {
     let app = App::start().await;
     let envoy = Envoy::start(&app).await;
     let http = Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
@@ -109,7 +109,7 @@ async fn the_pages_of_documentation_are_public_and_ask_nothing_of_others() {
         (308, &"/docs/".parse().unwrap())
     );
 
-    for path in ["/docs/", "/docs/errors"] {
+    for path in ["/imports", "/docs/", "/docs/errors"] {
         let answer = http.get(envoy.url(path)).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
         assert_eq!(answer.headers()["content-type"], "text/html; charset=utf-8", "{path}");
@@ -124,7 +124,7 @@ async fn the_pages_of_documentation_are_public_and_ask_nothing_of_others() {
     for row in ROWS {
         assert!(errors.contains(&format!("id=\"{}\"", row.reason)), "{}", row.reason);
     }
-    for path in ["/docs/nothing", "/docs/errors/", "/docsx", "/openapi.yaml"] {
+    for path in ["/imports/", "/docs/nothing", "/docs/errors/", "/docsx", "/openapi.yaml"] {
         let answer = http.get(envoy.url(path)).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::NOT_FOUND, "{path}");
     }
