@@ -402,6 +402,11 @@ impl Service {
         .await;
     }
 
+    /// Which process it is.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL, and a new start.
     pub async fn kill_and_start(&mut self) {
         self.kill();

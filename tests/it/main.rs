@@ -33,6 +33,7 @@ mod event_json;
 mod events;
 mod faults;
 mod guessing;
+mod imports;
 mod ingest;
 mod keys;
 mod limits;

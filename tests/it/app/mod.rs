@@ -1,5 +1,6 @@
 //! A whole installation for one test: a database of its own, a server on free ports, clients.
 
+pub mod books;
 pub mod chats;
 pub mod description;
 pub mod desk;

@@ -282,10 +282,9 @@ export interface Storable {
 }
 
 // What can be stored of an import. Rows that are left out by hand are nobody's fault, and keep it from nothing.
-export function storable({ counts, plan }: Pick<Import, "counts" | "plan">, mode: CommitMode): Storable {
-  const conflict = plan?.conflict ?? 0;
-  const bad = (counts?.invalid ?? 0) + (counts?.duplicate ?? 0) + conflict;
-  const rows = Math.max(0, (counts?.valid ?? 0) - conflict);
+export function storable({ counts }: Pick<Import, "counts">, mode: CommitMode): Storable {
+  const bad = (counts?.invalid ?? 0) + (counts?.duplicate ?? 0);
+  const rows = counts?.valid ?? 0;
   if (mode === CommitMode.ALL_OR_NOTHING && bad > 0) {
     const problem = `${counted(bad, "row")} ${bad === 1 ? "is" : "are"} not good. Mend ${bad === 1 ? "it" : "them"}, leave ${bad === 1 ? "it" : "them"} out, or store the good rows only.`;
     return { rows: 0, problem };
