@@ -51,7 +51,7 @@ async fn a_commit_that_is_repeated_changes_nothing_and_answers_as_the_first() {
     let request = json!({ "importId": id, "requestId": Uuid::new_v4().to_string() });
     let first = desk.answer("CommitImport", request.clone()).await;
     let versions = "select count(distinct xmin::text) from users";
-    let before = desk.app.scalar(versions).await;
+    let before: i64 = desk.app.scalar(versions).await;
     for more in [json!({}), json!({"requestId": ""}), json!({"requestId": Uuid::new_v4().to_string()})] {
         let again = desk.answer("CommitImport", with(request.clone(), more)).await;
         assert_eq!(result(&again), result(&first));
@@ -61,12 +61,12 @@ async fn a_commit_that_is_repeated_changes_nothing_and_answers_as_the_first() {
     let there =
         super::desk::answer_at::<super::OfImports>(&door, &desk.key, "CommitImport", request).await;
     assert_eq!(result(&there), result(&first));
-    assert_eq!(desk.app.scalar(versions).await, before);
+    assert_eq!(desk.app.scalar::<i64>(versions).await, before);
     assert_eq!((desk.count("users").await, desk.count("imports").await), (5, 1));
     // The same file again is another import, and changes nothing either.
     let again = desk.store(&people(0..5)).await;
     assert_eq!(result(&again), [0.0, 0.0, 5.0, 0.0]);
-    assert_eq!(desk.app.scalar(versions).await, before);
+    assert_eq!(desk.app.scalar::<i64>(versions).await, before);
 }
 
 #[tokio::test]
@@ -111,7 +111,7 @@ async fn the_dry_run_says_what_the_commit_does_and_stores_nothing() {
     assert_eq!(desk.count("users where updated_at > created_at").await, 2);
     assert_eq!(desk.count("users where names = 'Renamed 2'").await, 1);
     assert_eq!(desk.count("users where phone = '+250788001000'").await, 1);
-    assert_eq!(desk.app.scalar("select users from user_books").await, 7);
+    assert_eq!(desk.app.scalar::<i64>("select users from user_books").await, 7);
 }
 
 #[tokio::test]

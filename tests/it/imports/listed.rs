@@ -101,7 +101,7 @@ async fn users_are_listed_searched_shown_and_deleted() {
     let gone = (Code::NotFound, "USER_NOT_FOUND".to_owned());
     assert_eq!(desk.refusal("GetUser", json!({ "userId": id })).await, gone);
     assert_eq!(desk.refusal("DeleteUser", json!({ "userId": id })).await, gone);
-    assert_eq!(desk.app.scalar("select users from user_books").await, 29);
+    assert_eq!(desk.app.scalar::<i64>("select users from user_books").await, 29);
     // Who was deleted can be stored again.
     let again = desk.store(&people(27..28)).await;
     assert_eq!(number(&again["result"]["insert"]), 1.0);

@@ -191,7 +191,7 @@ async fn tags_are_imported_by_the_same_engine() {
     assert_eq!(number(&done["result"]["insert"]), 1.0, "{done}");
     assert_eq!(number(&done["result"]["update"]), 1.0);
     assert_eq!(number(&done["result"]["unchanged"]), 1.0);
-    let tag = desk.app.scalar("select count(*) from tags where uid = 'door' and label = 'Front door' and kind = 'qr' and destination_url = 'https://example.com/a'").await;
+    let tag: i64 = desk.app.scalar("select count(*) from tags where uid = 'door' and label = 'Front door' and kind = 'qr' and destination_url = 'https://example.com/a'").await;
     assert_eq!(tag, 1);
     // The service knows them at once.
     let again = desk.import("TAGS", "tags.csv", csv.as_bytes()).await;
