@@ -28,7 +28,7 @@ const RATIO_MAX: u64 = 100;
 
 /// What the crate that reads a workbook keeps of it, in bytes. Of each shared string: its place in a list that grows by
 /// doubling, and its piece of memory.
-const STRING_BYTES: u64 = 24 * 3 + 32;
+const STRING_BYTES: u64 = 24 * 2 + 32;
 const CLAIMED_STRING_BYTES: u64 = 24;
 /// Of each font, fill, border and format, besides the texts in it.
 const STYLE_BYTES: u64 = 640;
@@ -271,7 +271,8 @@ fn needs(entry: &Entry, facts: &Facts) -> Result<u64, Unread> {
             if facts.tags > STRINGS_TAGS_MAX || facts.strings_claimed > STRINGS_TAGS_MAX {
                 return Err(expands("it has more shared strings than can be read"));
             }
-            entry.size + facts.strings * STRING_BYTES + facts.strings_claimed * CLAIMED_STRING_BYTES
+            let more = facts.strings_claimed.saturating_sub(facts.strings);
+            entry.size + facts.strings * STRING_BYTES + more * CLAIMED_STRING_BYTES
         }
         Use::Styles => {
             // The texts of a font and of a format are kept once for each format that has them.

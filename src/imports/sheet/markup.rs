@@ -77,6 +77,8 @@ pub(super) struct Walk {
     name: [u8; NAME_MAX],
     name_length: usize,
     prefixed: bool,
+    /// Whether what is in the tag has to be looked at.
+    keeps: bool,
     kept: Vec<u8>,
     facts: Facts,
 }
@@ -94,6 +96,7 @@ impl Walk {
             name: [0; NAME_MAX],
             name_length: 0,
             prefixed: false,
+            keeps: false,
             kept: Vec::new(),
             facts: Facts::default(),
         }
@@ -107,17 +110,32 @@ impl Walk {
         }
         let mut rest = piece;
         while let Some((&byte, tail)) = rest.split_first() {
-            if self.state == State::Text && byte != b'<' {
-                let length = rest.iter().position(|byte| *byte == b'<').unwrap_or(rest.len());
-                rest = rest.get(length..).unwrap_or_default();
-                self.count(length)?;
+            let run = self.run(rest);
+            if run > 0 {
+                self.count(run);
+                rest = rest.get(run..).unwrap_or_default();
             } else {
+                self.count(1);
                 rest = tail;
-                self.count(1)?;
                 self.state = self.step(byte)?;
             }
         }
-        Ok(())
+        self.check()
+    }
+
+    /// How many bytes change nothing.
+    fn run(&self, rest: &[u8]) -> usize {
+        let end = match self.state {
+            State::Text => rest.iter().position(|byte| *byte == b'<'),
+            State::Quoted(quote) if !self.keeps => {
+                rest.iter().position(|byte| *byte == quote || *byte == b'<')
+            }
+            State::Attributes if !self.keeps => {
+                rest.iter().position(|byte| matches!(byte, b'\'' | b'"' | b'/' | b'>' | b'<'))
+            }
+            _ => Some(0),
+        };
+        end.unwrap_or(rest.len())
     }
 
     /// What was seen, once all of it was.
@@ -125,9 +143,12 @@ impl Walk {
         if self.state == State::Text { Ok(self.facts) } else { Err(Bad::Broken) }
     }
 
-    fn count(&mut self, bytes: usize) -> Result<(), Bad> {
+    fn count(&mut self, bytes: usize) {
         self.event += bytes;
         self.at += bytes as u64;
+    }
+
+    fn check(&self) -> Result<(), Bad> {
         let in_cell = self.cell.is_some_and(|began| self.at - began > CELL_BYTES_MAX);
         if self.event > self.event_max || in_cell { Err(Bad::TooMuch) } else { Ok(()) }
     }
@@ -135,6 +156,7 @@ impl Walk {
     fn step(&mut self, byte: u8) -> Result<State, Bad> {
         match (self.state, byte) {
             (State::Text, _) => {
+                self.check()?;
                 self.event = 1;
                 Ok(State::Opened)
             }
@@ -150,11 +172,11 @@ impl Walk {
                 self.keep(byte, next)
             }
             (State::Slash, b'>') => self.tag(true),
-            (State::Closing, b'>') => Ok(self.closed()),
+            (State::Closing, b'>') => self.closed(),
             (State::Closing, _) if byte.is_ascii_whitespace() => Ok(State::Closing),
             (State::Slash | State::Closing, _) => Err(Bad::Broken),
             (State::Bang, _) => self.bang(byte),
-            (State::Comment(2..), b'>') | (State::Data(2..), b'>') => Ok(self.text()),
+            (State::Comment(2..), b'>') | (State::Data(2..), b'>') => self.text(),
             // `<!-->` is one comment to some, and the start of one to others.
             (State::Comment(_), b'>') if self.event == 5 || self.event == 6 => Err(Bad::Broken),
             (State::Comment(dashes), b'-') => Ok(State::Comment(dashes.saturating_add(1))),
@@ -166,13 +188,14 @@ impl Walk {
         }
     }
 
-    fn text(&mut self) -> State {
+    fn text(&mut self) -> Result<State, Bad> {
+        self.check()?;
         self.event = 0;
-        State::Text
+        Ok(State::Text)
     }
 
     fn keep(&mut self, byte: u8, next: State) -> Result<State, Bad> {
-        let wanted = matches!(next, State::Instruction(_)) || self.is(b"sst");
+        let wanted = matches!(next, State::Instruction(_)) || self.keeps;
         if wanted && self.kept.len() == KEPT_MAX {
             return Err(Bad::Broken);
         }
@@ -205,12 +228,15 @@ impl Walk {
                 self.name_length = 0;
             }
             b'<' | b'\'' | b'"' | b'=' | b'&' => return Err(Bad::Broken),
-            b'>' if closes => return Ok(self.closed()),
+            b'>' if closes => return self.closed(),
             b'>' => return self.tag(false),
             b'/' if !closes => return Ok(State::Slash),
             b'/' => return Err(Bad::Broken),
             _ if byte.is_ascii_whitespace() && closes => return Ok(State::Closing),
-            _ if byte.is_ascii_whitespace() => return Ok(State::Attributes),
+            _ if byte.is_ascii_whitespace() => {
+                self.keeps = self.is(b"sst");
+                return Ok(State::Attributes);
+            }
             _ => {
                 if let Some(place) = self.name.get_mut(self.name_length) {
                     *place = byte;
@@ -245,10 +271,10 @@ impl Walk {
         if !empty {
             self.depth += 1;
         }
-        if self.depth > DEPTH_MAX { Err(Bad::Broken) } else { Ok(self.text()) }
+        if self.depth > DEPTH_MAX { Err(Bad::Broken) } else { self.text() }
     }
 
-    fn closed(&mut self) -> State {
+    fn closed(&mut self) -> Result<State, Bad> {
         if self.is(b"c") {
             self.cell = None;
         }
@@ -272,14 +298,14 @@ impl Walk {
     fn instruction(&mut self) -> Result<State, Bad> {
         let text = self.kept.to_ascii_lowercase();
         if !text.starts_with(b"xml") {
-            return Ok(self.text());
+            return self.text();
         }
         for value in values(&text, b"encoding") {
             if !matches!(value, b"utf-8" | b"utf8" | b"us-ascii") {
                 return Err(Bad::Broken);
             }
         }
-        Ok(self.text())
+        self.text()
     }
 }
 
