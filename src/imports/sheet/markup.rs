@@ -176,7 +176,7 @@ impl Walk {
             (State::Closing, _) if byte.is_ascii_whitespace() => Ok(State::Closing),
             (State::Slash | State::Closing, _) => Err(Bad::Broken),
             (State::Bang, _) => self.bang(byte),
-            (State::Comment(2..), b'>') | (State::Data(2..), b'>') => self.text(),
+            (State::Comment(2..) | State::Data(2..), b'>') => self.text(),
             // `<!-->` is one comment to some, and the start of one to others.
             (State::Comment(_), b'>') if self.event == 5 || self.event == 6 => Err(Bad::Broken),
             (State::Comment(dashes), b'-') => Ok(State::Comment(dashes.saturating_add(1))),

@@ -1,5 +1,8 @@
 //! Files of every kind, as the tests make them.
 
+#![expect(clippy::panic, reason = "a test that cannot go on has failed")]
+
+#[expect(unreachable_pub, reason = "it is a module of other tests, too")]
 #[path = "../../../../tests/it/app/books.rs"]
 mod books;
 mod csv;
