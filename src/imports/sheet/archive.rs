@@ -21,7 +21,7 @@ const PIECE_BYTES: usize = 64 << 10;
 const ENTRIES_MAX: usize = 1_000;
 const SHEETS_MAX: u64 = 1_000;
 const STRINGS_TAGS_MAX: u64 = 4_000_000;
-const TOTAL_BYTES_MAX: u64 = 300 << 20;
+const TOTAL_BYTES_MAX: u64 = 160 << 20;
 /// A part that is larger than this, and so many times as large as in the file, is made to be large.
 const SUSPICIOUS_BYTES: u64 = 10 << 20;
 const RATIO_MAX: u64 = 100;
@@ -108,7 +108,7 @@ impl Use {
             Self::Workbook | Self::Theme => (4 << 20, 64 << 10),
             Self::Styles => (16 << 20, 8 << 10),
             Self::Strings => (48 << 20, 1 << 20),
-            Self::Sheet => (256 << 20, 1 << 20),
+            Self::Sheet => (128 << 20, 1 << 20),
         }
     }
 }

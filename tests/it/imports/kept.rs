@@ -54,7 +54,7 @@ async fn beyond_the_budget_uploads_are_refused_until_there_is_room() {
         assert!(held.len() < 8, "a team has half of 8 MiB");
     };
     assert_eq!(refused.refusal(), (Code::ResourceExhausted, "IMPORT_MEMORY".to_owned()));
-    assert_eq!(refused.failure().retry_after, Some(30));
+    assert!(refused.failure().retry, "it says when to come back");
     assert!(!held.is_empty());
     // Another team has its own half.
     let stranger = desk.stranger().await;
