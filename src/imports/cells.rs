@@ -1,5 +1,8 @@
 //! Cells of a row as they are in a file, packed: many rows are held at a time.
 
+/// A text that begins so would be taken for a formula, where it is read from CSV.
+pub const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
+
 /// What is in a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use rust_xlsxwriter::{Format, Workbook};
 
 use super::{
+    cells::FORMULA,
     kind::Findings,
     model::Status,
     review::{head_of, show},
@@ -21,8 +22,6 @@ const SHEET_ROWS_MAX: usize = 1_048_575;
 const CELL_CHARS_MAX: usize = 32_767;
 /// With this Excel takes a CSV file for UTF-8.
 const BOM: &str = "\u{feff}";
-/// A cell that begins so would be taken for a formula.
-const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
 /// As which file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,10 @@ use super::{
     rows::{ROWS_MAX, Rows},
     text::clean,
 };
-use crate::{imports::cells::Form, reasons};
+use crate::{
+    imports::cells::{FORMULA, Form},
+    reasons,
+};
 
 /// What may be between cells. Where it cannot be told, it is the first.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
@@ -44,7 +47,7 @@ pub(super) fn read(
         records.cells(|place, text| {
             cells += 1;
             if rows.wants(number, place) {
-                let text = clean(Cow::Owned(text.to_owned()));
+                let text = clean(Cow::Owned(unmarked(text).to_owned()));
                 rows.cell(number, place, text, Form::Text)?;
             }
             Ok(())
@@ -78,6 +81,12 @@ fn decode<'a>(bytes: &'a [u8], sink: &mut dyn Sink) -> Result<Cow<'a, str>, Unre
             Err(not_utf8(Some(before.iter().filter(|byte| **byte == b'\n').count() + 1)))
         }
     }
+}
+
+/// A text without the mark that keeps programs from taking it for a formula, as reports have it.
+fn unmarked(text: &str) -> &str {
+    let rest = text.strip_prefix('\'').filter(|rest| rest.starts_with(FORMULA));
+    rest.unwrap_or(text)
 }
 
 fn not_utf8(line: Option<usize>) -> Unread {

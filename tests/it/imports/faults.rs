@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tap_analytics::proto::tap_v1::{CommitImportRequest, imports_client::ImportsClient};
 use tonic::Code;
 
 use super::{Importer, OfImports, desk, number, people, text, upload};
@@ -38,8 +39,12 @@ async fn a_commit_that_is_killed_stores_all_rows_or_none() {
         let csv = people(round * ROWS..(round + 1) * ROWS);
         let id = ready_at(&door, &importer.key, &csv).await;
         let before = importer.count("users").await;
-        let commit = json!({ "importId": id });
-        let commit = desk::ask_at::<OfImports>(&door, &importer.key, "CommitImport", commit);
+        let address = format!("http://{}", service.grpc);
+        let mut client = ImportsClient::connect(address).await.unwrap();
+        let mut commit =
+            tonic::Request::new(CommitImportRequest { import_id: id.clone(), ..Default::default() });
+        commit.metadata_mut().insert("x-api-key", importer.key.parse().unwrap());
+        let commit = client.commit_import(commit);
         let kill = async {
             // Sometimes before it is committed, and sometimes after.
             tokio::time::sleep(Duration::from_millis(u64::from(round * round) * 40)).await;

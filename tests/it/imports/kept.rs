@@ -39,20 +39,18 @@ async fn beyond_the_budget_uploads_are_refused_until_there_is_room() {
     let desk = Importer::open_with(options).await;
     let csv = people(0..6_000);
     let mut held = Vec::new();
-    let refused = loop {
-        let outcome = desk.ask("UploadImport", super::upload("USERS", "a.csv", csv.as_bytes())).await;
-        if outcome.code != Code::Ok {
-            break outcome;
-        }
-        let import = desk.settled(text(&outcome.answer()["id"])).await;
+    loop {
+        let import = desk.import("USERS", "a.csv", csv.as_bytes()).await;
         if import["state"] == "FAILED" {
             // It came, and could not be read: there was no room for its rows.
             assert_eq!(super::reasons(&import["errors"])[0].1, "IMPORT_MEMORY");
-            continue;
+            break;
         }
         held.push(text(&import["id"]).to_owned());
         assert!(held.len() < 8, "a team has half of 8 MiB");
-    };
+    }
+    let large = people(0..40_000);
+    let refused = desk.ask("UploadImport", super::upload("USERS", "a.csv", large.as_bytes())).await;
     assert_eq!(refused.refusal(), (Code::ResourceExhausted, "IMPORT_MEMORY".to_owned()));
     assert!(refused.failure().retry, "it says when to come back");
     assert!(!held.is_empty());

@@ -80,7 +80,8 @@ impl Importer {
     pub async fn settled(&self, id: &str) -> Value {
         for _ in 0..1_200 {
             let import = self.get(id).await;
-            if !["UPLOADING", "CHECKING", "COMMITTING"].contains(&text(&import["state"])) {
+            // The first of an enum is left out.
+            if !["", "CHECKING", "COMMITTING"].contains(&text(&import["state"])) {
                 return import;
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
@@ -90,8 +91,7 @@ impl Importer {
 
     pub async fn rows(&self, id: &str, filter: Value) -> Vec<Value> {
         let request = with(json!({ "importId": id, "pageSize": 1000 }), filter);
-        let listed = self.answer("ListImportRows", request).await;
-        listed["rows"].as_array().unwrap().clone()
+        all(&self.answer("ListImportRows", request).await, "rows")
     }
 
     pub async fn patch(&self, id: &str, row: u32, cells: Value) -> Value {
@@ -109,8 +109,7 @@ impl Importer {
     }
 
     pub async fn users(&self) -> Vec<Value> {
-        let listed = self.answer("ListUsers", json!({ "pageSize": 1000 })).await;
-        listed["users"].as_array().unwrap().clone()
+        all(&self.answer("ListUsers", json!({ "pageSize": 1000 })).await, "users")
     }
 
     /// Rows of a table.
@@ -138,9 +137,14 @@ pub fn upload(kind: &str, filename: &str, file: &[u8]) -> Value {
     })
 }
 
+/// What is in a list, which is left out where it is empty.
+pub fn all(answer: &Value, field: &str) -> Vec<Value> {
+    answer[field].as_array().cloned().unwrap_or_default()
+}
+
 /// The fields and reasons of violations.
 pub fn reasons(violations: &Value) -> Vec<(String, String)> {
-    let violations = violations.as_array().unwrap().iter();
+    let violations = violations.as_array().into_iter().flatten();
     let pair = |bad: &Value| (text(&bad["field"]).to_owned(), text(&bad["reason"]).to_owned());
     violations.map(pair).collect()
 }
