@@ -81,7 +81,7 @@ fn describe() {
     describe_gauge!("tap_keys", "valid keys that are known");
     describe_counter!("tap_written_total", "taps that were stored");
     describe_histogram!("tap_commit_seconds", "time of a commit of taps");
-    describe_gauge!("tap_streams", "open streams, by kind: taps, watch, ingest, events");
+    describe_gauge!("tap_streams", "open streams, by kind: taps, watch, ingest, events, import");
     describe_gauge!("tap_feeds", "teams that are followed, by kind: taps, events");
     describe_counter!("tap_events_received_total", "events that were taken");
     describe_counter!("tap_events_total", "events that were settled, by outcome");
@@ -97,6 +97,9 @@ fn describe() {
     describe_counter!("tap_pending_expired_total", "dialogs that waited for consent too long");
     describe_counter!("tap_messages_redacted_total", "messages that were redacted");
     describe_counter!("tap_messages_deleted_total", "messages that were kept no longer");
+    describe_counter!("tap_imports_total", "files that were checked, by state");
+    describe_counter!("tap_import_rows_total", "rows that were checked or stored, by status");
+    describe_gauge!("tap_import_bytes", "memory for imports");
     describe_gauge!("tap_tags", "tags that are known");
     describe_counter!("tap_url_total", "requests to the tap URL, by outcome and class");
     describe_gauge!("tap_url_waiting", "taps of the tap URL that wait to be written");

@@ -170,7 +170,7 @@ reasons! {
             "a message is larger than 4 MiB",
             "ask for less, or send less, at a time"),
         envoy(OutOfRange, 413,
-            "the body is larger than 1 MiB, or than 4 MiB for `/v1/taps`, `/v1/events` and `/v1/coupons:batchCreate`",
+            "the body is larger than 1 MiB, or than 4 MiB for `/v1/taps`, `/v1/events` and `/v1/coupons:batchCreate`, or than 21 MiB for a file",
             "ask for less, or send less, at a time");
     HEADERS_TOO_LARGE: envoy(OutOfRange, 431,
         "the headers are larger than 60 KiB",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{coupons, dialogs, events};
+use super::{coupons, dialogs, events, imports};
 use crate::{
     auth::Route,
     reasons::{self, Entry, ROWS, Row},
@@ -19,7 +19,7 @@ pub(super) struct Rpc {
     /// layers around it or of Envoy.
     pub reasons: &'static [&'static str],
     /// What it answers where that is a `google.api.HttpBody`, such as `image/svg+xml`.
-    pub media: Option<&'static str>,
+    pub media: &'static [&'static str],
     /// The HTTP statuses of success.
     pub statuses: &'static [u16],
 }
@@ -30,7 +30,7 @@ pub(super) const fn rpc(
     example: &'static str,
     reasons: &'static [&'static str],
 ) -> Rpc {
-    Rpc { path, example, reasons, media: None, statuses: &[200] }
+    Rpc { path, example, reasons, media: &[], statuses: &[200] }
 }
 
 const RANGE: &str = r#"{"startDate": "2023-01-01", "endDate": "2023-12-22", "interval": "WEEK"}"#;
@@ -42,7 +42,7 @@ const KEY: &str = r#"{"id": "01890a5d-ac96-774b-bcce-b302099a8057"}"#;
 
 /// Every RPC. A test walks the descriptor set and fails on one without a row.
 pub(super) fn rpcs() -> impl Iterator<Item = &'static Rpc> {
-    RPCS.iter().chain(events::RPCS).chain(coupons::RPCS).chain(dialogs::RPCS)
+    RPCS.iter().chain(events::RPCS).chain(coupons::RPCS).chain(dialogs::RPCS).chain(imports::RPCS)
 }
 
 const RPCS: &[Rpc] = &[
@@ -117,7 +117,7 @@ const RPCS: &[Rpc] = &[
     rpc("/tap.v1.Tags/UpdateTag", r#"{"uid": "newsletter-1", "label": "Newsletter"}"#, TAG_READ),
     rpc("/tap.v1.Tags/ArchiveTag", TAG, TAG_READ),
     Rpc {
-        media: Some("image/svg+xml"),
+        media: &["image/svg+xml"],
         ..rpc(
             "/tap.v1.Tags/GetTagQrCode",
             TAG,

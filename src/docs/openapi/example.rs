@@ -3,7 +3,12 @@
 use prost_reflect::{Kind, MessageDescriptor};
 use serde_json::Value;
 
-use super::{parameters::Input, schema::well_known, source::Rule};
+use super::{
+    files,
+    parameters::{Content, Input},
+    schema::well_known,
+    source::Rule,
+};
 use crate::docs::json::{Json, Object};
 
 /// An example of a message with its fields in the order of the proto file.
@@ -53,8 +58,13 @@ pub(super) fn curl(rule: &Rule, input: &Input, streams: bool) -> String {
         parts.push(format!("--request {}", rule.verb.to_uppercase()));
     }
     if let Some(body) = &input.body {
-        parts.push("--header 'content-type: application/json'".to_owned());
-        parts.push(format!("--data '{}'", body.example.to_string().replace('\'', "'\\''")));
+        match &body.content {
+            Content::Json { example, .. } => {
+                parts.push("--header 'content-type: application/json'".to_owned());
+                parts.push(format!("--data '{}'", example.to_string().replace('\'', "'\\''")));
+            }
+            Content::File => parts.push(files::DATA.to_owned()),
+        }
     }
     parts.push(format!("\"$TAP_URL{path}{question}\""));
     parts.join(" \\\n  ")

@@ -9,6 +9,8 @@ mod coupons;
 mod dialogs;
 mod events;
 mod example;
+mod files;
+mod imports;
 mod operation;
 mod parameters;
 mod plain;

@@ -9,11 +9,13 @@ use tonic::Code;
 use super::{
     answers::{self, Rpc, Shape, rpcs},
     example::curl,
-    parameters::{Input, Parameter},
+    files::{self, is_file},
+    parameters::{Content, Input, Parameter},
     schema::{Schemas, Side, reference},
     source::{Rule, Source, first_sentence, path},
 };
 use crate::{
+    access::model::Scope,
     auth::Route,
     docs::json::{Json, Object},
     error::DOMAIN,
@@ -74,7 +76,8 @@ impl Method<'_> {
         schemas: &mut Schemas<'_>,
     ) -> Result<Operation, String> {
         let input = Input::of(rule, &self.descriptor.input(), &self.example, schemas)?;
-        let streams = self.descriptor.is_server_streaming();
+        // A file comes in pieces, and ends.
+        let streams = self.descriptor.is_server_streaming() && !is_file(&self.descriptor.output());
         let shape = Shape {
             route: self.route,
             has_path_parameters: input.parameters.iter().any(|one| one.place == "path"),
@@ -111,8 +114,13 @@ impl Method<'_> {
             json.put("parameters", parameters);
         }
         if let Some(body) = input.body {
-            let media = Object::new().with("schema", body.schema).with("example", body.example);
-            let content = Object::new().with("application/json", media);
+            let content = match body.content {
+                Content::Json { schema, example } => {
+                    let media = Object::new().with("schema", schema).with("example", example);
+                    Object::new().with("application/json", media)
+                }
+                Content::File => files::content(),
+            };
             json.put(
                 "requestBody",
                 Object::new().with("required", body.required).with("content", content),
@@ -161,11 +169,13 @@ impl Method<'_> {
             Ok(answer.with("content", content))
         };
         let text = || Object::new().with("schema", json!({"type": "string"}));
-        if output.full_name() == "google.api.HttpBody" {
+        if is_file(&output) {
             let media = self.rpc.media;
-            let media =
-                media.ok_or_else(|| format!("the row of {} names no media", self.name()))?;
-            return answer(format!("As `{media}`."), Object::new().with(media, text()));
+            if media.is_empty() {
+                return Err(format!("the row of {} names no media", self.name()));
+            }
+            let content = media.iter().fold(Object::new(), |all, media| all.with(*media, text()));
+            return answer(format!("As `{}`.", media.join("` or `")), content);
         }
         let file = output.parent_file();
         let about = schemas.describe(&file, output.path(), output.full_name()).unwrap_or_default();
@@ -271,7 +281,9 @@ fn security(route: Route, streams: bool) -> Vec<Json> {
         return Vec::new();
     }
     let roles: Vec<Json> = route.scope().iter().map(|scope| scope.as_str().into()).collect();
-    let schemes = super::SCHEMES.iter().chain(streams.then_some(&super::TOKEN_SCHEME));
+    // No token has what is not for browsers.
+    let by_token = streams && route.scope().is_some_and(Scope::reads);
+    let schemes = super::SCHEMES.iter().chain(by_token.then_some(&super::TOKEN_SCHEME));
     schemes.map(|scheme| Object::new().with(*scheme, roles.clone()).into()).collect()
 }
 

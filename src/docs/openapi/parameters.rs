@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{
     example::ordered,
+    files::is_file,
     schema::{Schemas, Side, well_known},
     source::Rule,
 };
@@ -36,9 +37,14 @@ pub(super) struct Parameter {
 
 #[derive(Debug)]
 pub(super) struct Body {
-    pub schema: Object,
     pub required: bool,
-    pub example: Json,
+    pub content: Content,
+}
+
+#[derive(Debug)]
+pub(super) enum Content {
+    Json { schema: Object, example: Json },
+    File,
 }
 
 impl Input {
@@ -82,7 +88,14 @@ impl Input {
                 let field = message
                     .get_field_by_name(name)
                     .ok_or_else(|| format!("{} has no field {name}", message.full_name()))?;
-                let example = match (field.kind(), example.get(field.json_name())) {
+                bound.push(name);
+                let required = schemas.is_required(&field);
+                let kind = field.kind();
+                if kind.as_message().is_some_and(is_file) {
+                    input.body = Some(Body { required, content: Content::File });
+                    return Ok(input.with_queries(message, &bound, example, schemas));
+                }
+                let example = match (kind, example.get(field.json_name())) {
                     (Kind::Message(inner), Some(value))
                         if well_known(inner.full_name()).is_none() =>
                     {
@@ -90,16 +103,25 @@ impl Input {
                     }
                     (_, value) => value.cloned().unwrap_or_default().into(),
                 };
-                let required = schemas.is_required(&field);
                 let schema = schemas.field(&field, Side::Request);
-                input.body = Some(Body { schema, required, example });
-                bound.push(name);
+                input.body = Some(Body { required, content: Content::Json { schema, example } });
             }
         }
+        Ok(input.with_queries(message, &bound, example, schemas))
+    }
+
+    /// What is neither in the path nor in the body.
+    fn with_queries(
+        mut self,
+        message: &MessageDescriptor,
+        bound: &[&str],
+        example: &Value,
+        schemas: &mut Schemas<'_>,
+    ) -> Self {
         for field in message.fields().filter(|field| !bound.contains(&field.name())) {
-            input.query(&field, "", true, Some(example), schemas, 1);
+            self.query(&field, "", true, Some(example), schemas, 1);
         }
-        Ok(input)
+        self
     }
 
     /// Adds the parameters of a field: itself, or the fields of the message that it is.
@@ -160,7 +182,8 @@ fn whole_body(
     } else {
         schemas.object(message, Side::Request, in_path)
     };
-    Body { schema, required, example: ordered(&example, message) }
+    let example = ordered(&example, message);
+    Body { required, content: Content::Json { schema, example } }
 }
 
 impl Parameter {

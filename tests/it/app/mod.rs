@@ -7,6 +7,7 @@ pub mod desk;
 pub mod envoy;
 pub mod frames;
 pub mod offers;
+pub mod people;
 pub mod report;
 pub mod rpcs;
 pub mod scenes;

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, sync::LazyLock};
 
-use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor};
+use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tap_analytics::{auth::Route, proto::DESCRIPTORS};
@@ -76,17 +76,30 @@ impl Rpc {
         self.0.output()
     }
 
+    /// Whether what it answers is sent by HTTP as it is, whatever it is.
+    pub fn answers_with_a_file(&self) -> bool {
+        self.answer().full_name() == "google.api.HttpBody"
+    }
+
+    /// Whether a field of it is what is sent by HTTP, whatever it is.
+    pub fn takes_a_file(&self) -> bool {
+        self.input().fields().any(|field| is_a(&field, "google.api.HttpBody"))
+    }
+
     /// Its forms as HTTP, from the annotations: that they are there at all is what Envoy depends on. What
-    /// is sent in frames has none.
+    /// is sent in frames has none, unless the frames are those of a file.
     pub fn bindings(&self) -> Vec<Binding> {
         let http = POOL.get_extension_by_name("google.api.http").unwrap();
         let options = self.0.options();
         assert_eq!(
             options.has_extension(&http),
-            !self.is_sent_in_frames(),
+            !self.is_sent_in_frames() || self.takes_a_file(),
             "HTTP rule of {}",
             self.name()
         );
+        if !options.has_extension(&http) {
+            return Vec::new();
+        }
         let rule = options.get_extension(&http);
         let rule = rule.as_message().unwrap();
         let more = rule.get_field_by_name("additional_bindings").unwrap();
@@ -126,7 +139,11 @@ impl Binding {
             let field = rpc.input().get_field_by_name(name).unwrap();
             let value = rest.remove(field.json_name()).unwrap_or_default();
             path.push_str(before);
-            path.push_str(&escaped(value.as_str().unwrap_or_default()));
+            let text = match &value {
+                Value::Number(number) => number.to_string(),
+                value => value.as_str().unwrap_or_default().to_owned(),
+            };
+            path.push_str(&escaped(&text));
             template = after;
         }
         path.push_str(template);
@@ -153,9 +170,11 @@ impl Binding {
 /// Whether a field is any JSON.
 pub fn is_value(rpc: &Rpc, field: &str) -> bool {
     let field = rpc.input().get_field_by_name(field);
-    let kind = field.as_ref().map(prost_reflect::FieldDescriptor::kind);
-    let message = kind.as_ref().and_then(prost_reflect::Kind::as_message);
-    message.is_some_and(|message| message.full_name() == "google.protobuf.Value")
+    field.is_some_and(|field| is_a(&field, "google.protobuf.Value"))
+}
+
+fn is_a(field: &FieldDescriptor, message: &str) -> bool {
+    field.kind().as_message().is_some_and(|known| known.full_name() == message)
 }
 
 /// The fields of a message as they are written in a query.

@@ -44,13 +44,13 @@ pub enum Wire {
 impl Rpc {
     /// Every wire that it can be called by.
     pub fn wires(&self) -> Vec<Wire> {
-        if self.is_sent_in_frames() {
+        if self.is_sent_in_frames() && !self.takes_a_file() {
             return vec![Wire::Grpc];
         }
         let mut wires = vec![Wire::Grpc, Wire::GrpcWeb];
         for nth in 0..self.bindings().len() {
             wires.push(Wire::Json(nth));
-            if self.answers_in_frames() {
+            if self.answers_in_frames() && !self.answers_with_a_file() {
                 wires.push(Wire::Events(nth));
             }
         }
@@ -223,7 +223,7 @@ impl<'a> Call<'a> {
             Err(refused) => return *refused,
         };
         let answers = open.take(frames).await;
-        if !self.rpc.answers_in_frames() {
+        if !self.rpc.answers_in_frames() || self.rpc.answers_with_a_file() {
             assert_eq!(open.next().await, None, "more than an answer");
         }
         Outcome { code: Code::Ok, answers, error: None, headers }
@@ -291,10 +291,17 @@ impl<'a> Call<'a> {
             request = request.header(*name, value);
         }
         if let Some(body) = body {
-            request = request.body(body.to_string());
+            request = if self.rpc.takes_a_file() {
+                let media = body["contentType"].as_str().unwrap_or("application/octet-stream");
+                let bytes = BASE64_STANDARD.decode(body["data"].as_str().unwrap_or_default());
+                request.header("content-type", media).body(bytes.unwrap())
+            } else {
+                request.body(body.to_string())
+            };
         }
         let response = request.send().await.unwrap();
-        if response.status() != 200 || !self.rpc.answers_in_frames() {
+        let streams = self.rpc.answers_in_frames() && !self.rpc.answers_with_a_file();
+        if response.status() != 200 || !streams {
             let outcome = http_outcome(response, &self.rpc.answer()).await;
             let Outcome { code: Code::Ok, answers, headers, .. } = outcome else {
                 return Err(Box::new(outcome));
