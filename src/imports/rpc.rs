@@ -67,11 +67,12 @@ impl imports_server::Imports for Imports {
         let caller = Caller::of(&request)?;
         let by_http = is_http(request.metadata());
 
-        let import = self.uploader.upload(caller.team, request.into_inner()).await?;
+        let show = |import: &Import| self.shown(import);
+        let shown = self.uploader.upload(caller.team, request.into_inner(), show).await?;
 
-        let mut response = Response::new(self.shown(&import));
+        let location = format!("/v1/imports/{}", shown.id);
+        let mut response = Response::new(shown);
         if by_http {
-            let location = format!("/v1/imports/{}", import.id);
             let metadata = response.metadata_mut();
             say_http(metadata, "201");
             metadata.insert("location", location.parse().map_err(Error::internal)?);

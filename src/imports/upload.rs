@@ -31,15 +31,16 @@ pub struct Uploader {
 }
 
 impl Uploader {
-    /// Takes a file. It is checked after this has returned.
+    /// Takes a file, and shows it as it is before it is checked: that begins then, and goes on after this has returned.
     ///
     /// # Errors
     /// [`Error::Invalid`], [`Error::LimitReached`]; what ended the stream.
-    pub async fn upload(
+    pub async fn upload<T>(
         &self,
         team: TeamId,
         pieces: impl Stream<Item = Result<UploadImportRequest, Status>> + Send + Unpin + 'static,
-    ) -> Result<Arc<Import>, Status> {
+        show: impl FnOnce(&Import) -> T,
+    ) -> Result<T, Status> {
         let received = time::timeout(TIMEOUT, self.receive(team, pieces)).await;
         let (import, file) = received.map_err(|_| too_slow())??;
         let begun = import.change(|held| {
@@ -49,11 +50,12 @@ impl Uploader {
             }
             begun
         });
+        let shown = show(&import);
         if begun {
-            let (checker, import) = (self.checker.clone(), Arc::clone(&import));
+            let checker = self.checker.clone();
             tokio::spawn(async move { checker.check(import, file).await });
         }
-        Ok(import)
+        Ok(shown)
     }
 
     /// A file that is here already. It is checked after this has returned.

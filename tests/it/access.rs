@@ -29,6 +29,7 @@ use crate::{
         chats::Chats,
         eventually,
         offers::Offers,
+        people::{People, upload, users},
         query,
         rpcs::{Rpc, rpcs},
         store,
@@ -190,7 +191,7 @@ fn every_rpc_asks_for_its_scope_and_its_quota() {
     use Route::{AnyKey, ByTag, Key, Own};
     use Scope::{
         CouponsRead, CouponsRedeem, CouponsWrite, DialogsRead, DialogsWrite, EventsRead,
-        EventsWrite, KeysManage, TagsWrite, TapsRead, TapsWrite,
+        EventsWrite, ImportsRead, ImportsWrite, KeysManage, TagsWrite, TapsRead, TapsWrite,
     };
     let expected = [
         ("ApiKeys/CreateApiKey", Key(KeysManage, Change)),
@@ -262,6 +263,18 @@ fn every_rpc_asks_for_its_scope_and_its_quota() {
         ("Dialogs/ListErasures", Key(DialogsRead, Read)),
         ("Dialogs/GetDialogSettings", Key(DialogsRead, Read)),
         ("Dialogs/UpdateDialogSettings", Key(DialogsWrite, Change)),
+        ("Imports/UploadImport", Key(ImportsWrite, Change)),
+        ("Imports/GetImport", Key(ImportsRead, Read)),
+        ("Imports/ListImports", Key(ImportsRead, Read)),
+        ("Imports/WatchImport", Key(ImportsRead, Stream)),
+        ("Imports/ListImportRows", Key(ImportsRead, Read)),
+        ("Imports/PatchImportRow", Key(ImportsWrite, Change)),
+        ("Imports/GetImportReport", Key(ImportsRead, Read)),
+        ("Imports/CommitImport", Key(ImportsWrite, Change)),
+        ("Imports/CancelImport", Key(ImportsWrite, Change)),
+        ("Imports/ListUsers", Key(ImportsRead, Read)),
+        ("Imports/GetUser", Key(ImportsRead, Read)),
+        ("Imports/DeleteUser", Key(ImportsWrite, Change)),
     ];
     let rows: HashMap<String, Route> = rpcs().iter().map(|rpc| (rpc.name(), rpc.route())).collect();
     let expected: HashMap<String, Route> =
@@ -361,13 +374,15 @@ async fn a_token_reads_what_it_says_and_never_more_by_any_rpc() {
     let writer = app.key(team.id, None, &[Scope::TapsWrite, Scope::KeysManage], None).await;
     let writer = app.key_id(team.id, &writer).await;
     let forge = Forge::of(&app, &clock).await;
-    // What customers said is nothing for a browser, not even to read.
+    // What customers said, and who is a user, is nothing for a browser, not even to read.
     let not_for_browsers = [
         Scope::TapsWrite,
         Scope::TagsWrite,
         Scope::EventsWrite,
         Scope::DialogsRead,
         Scope::DialogsWrite,
+        Scope::ImportsRead,
+        Scope::ImportsWrite,
         Scope::KeysManage,
     ];
     // Whether it reads, and whether it is limited to tags.
@@ -560,9 +575,11 @@ fn of_another_team(rpc: &Rpc) -> Named {
             let of_events = name.strip_prefix("Events/").and_then(event_of_another_team);
             let of_coupons = name.strip_prefix("Coupons/").and_then(coupon_of_another_team);
             let of_dialogs = name.strip_prefix("Dialogs/").and_then(dialog_of_another_team);
+            let of_imports = name.strip_prefix("Imports/").and_then(import_of_another_team);
             of_events
                 .or(of_coupons)
                 .or(of_dialogs)
+                .or(of_imports)
                 .unwrap_or_else(|| panic!("{name}: say what of another team it can be asked for"))
         }
     }
@@ -678,6 +695,30 @@ fn dialog_of_another_team(name: &str) -> Option<Named> {
     })
 }
 
+/// The same of imports, by one of theirs that is ready, `<import>`, one that is `<committed>`, and their `<user>`.
+fn import_of_another_team(name: &str) -> Option<Named> {
+    use Named::{Answer, NotFound, Own};
+    let import = |more: Value| {
+        let mut request = json!({"importId": "<import>"});
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        NotFound("IMPORT_NOT_FOUND", request)
+    };
+    Some(match name {
+        // The same people, who are others in another team.
+        "UploadImport" => Own(upload("USERS", "text/csv", users(1..5, "Ours").as_bytes())),
+        "GetImport" | "WatchImport" | "ListImportRows" | "CancelImport" => import(json!({})),
+        "PatchImportRow" => import(json!({"row": 2, "skipped": true})),
+        "GetImportReport" => import(json!({"file": "report.csv", "all": true})),
+        "CommitImport" => {
+            import(json!({"mode": "VALID_ONLY", "requestId": "<request of import>"}))
+        }
+        "ListImports" => Own(json!({})),
+        "ListUsers" => Answer(json!({"importId": "<committed>"})),
+        "GetUser" | "DeleteUser" => NotFound("USER_NOT_FOUND", json!({"userId": "<user>"})),
+        _ => return None,
+    })
+}
+
 /// A request with the words for what it names.
 fn filled(request: &Value, words: &[(&'static str, String)]) -> Value {
     let mut text = request.to_string();
@@ -745,6 +786,10 @@ async fn have_everything(app: &App, team: &Team, owned: &[(&'static str, String)
             "Dialogs/EraseCustomer",
             json!({"customerId": "<erased>", "requestId": "<request of erasure>"}),
         ),
+        (
+            "Imports/CommitImport",
+            json!({"importId": "<next>", "requestId": "<request of import>"}),
+        ),
     ] {
         let made = ask(app, &Rpc::of(name), &filled(&request, owned), &they).await;
         assert_eq!(made.code, Code::Ok, "{made:?}");
@@ -770,6 +815,7 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
     let visits = Visits::of(&app, theirs.id, &theirs.key, 2).await;
     let offers = Offers::of(&app, &theirs.key, 2).await;
     let chats = Chats::of(&app, &theirs.key, 2).await;
+    let people = People::of(&app, &theirs.key).await;
     let things = [
         ("tag", "theirs"),
         ("key", &their_key),
@@ -787,6 +833,10 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
         ("dialog", &chats.dialog),
         ("pending", &chats.pending),
         ("erased", &chats.erased),
+        ("import", &people.import),
+        ("next", &people.next),
+        ("committed", &people.committed),
+        ("user", &people.user),
     ]
     .map(|(name, word)| (name, word.to_owned()));
     let requests = [
@@ -799,6 +849,7 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
         " of redemption",
         " of message",
         " of erasure",
+        " of import",
     ];
     let requests = (1..).zip(requests).map(|(n, of)| {
         let name: &'static str = format!("request{of}").leak();
@@ -808,7 +859,11 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
     let owned = [&things[..], &requests].concat();
     have_everything(&app, &theirs, &owned).await;
     settled(&app).await;
-    let before = (stored(&app, theirs.id).await, held(&app, &theirs.key, &chats).await);
+    let all = async || {
+        let imports = held_imports(&app, &theirs.key, &people).await;
+        (stored(&app, theirs.id).await, held(&app, &theirs.key, &chats).await, imports)
+    };
+    let before = all().await;
     // What nobody has, of the same length.
     let nobodys = things.clone().map(|(name, _)| match name {
         "tag" => (name, "nobody".to_owned()),
@@ -826,7 +881,7 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
     let secrets: Vec<&str> = words
         .chain(["rival", "Label of theirs", "their name", "their title", "their subject", "tap_2_"])
         .chain(["their text", "their purpose", "their policy", &chats.message, &chats.consent])
-        .chain([chats.waiting.as_str(), &chats.receipt])
+        .chain([chats.waiting.as_str(), &chats.receipt, "Uwase Theirs", "mail.example.com"])
         .collect();
 
     let we = [("x-api-key", ours.key.as_str())];
@@ -866,8 +921,7 @@ async fn nothing_of_another_team_is_to_be_had_by_any_rpc() {
         for secret in secrets.iter().filter(|secret| !made.contains(secret)) {
             assert!(!said.contains(secret), "{name} tells of {secret}: {said}");
         }
-        let after = (stored(&app, theirs.id).await, held(&app, &theirs.key, &chats).await);
-        assert_eq!(after, before, "after {name}");
+        assert_eq!(all().await, before, "after {name}");
     }
     // Nothing was recorded for their tag; and the tag that we made is ours, too.
     let ours_tapped = format!("select count(*) from taps where team_id = {}", ours.id);
@@ -919,6 +973,21 @@ async fn held(app: &App, key: &str, chats: &Chats) -> Vec<Value> {
         look("ListConsents", json!({ "dialogId": dialog })).await;
     }
     look("GetDialogSettings", json!({})).await;
+    held
+}
+
+/// All that a team has of its imports, and not when they end: that is later after each look.
+async fn held_imports(app: &App, key: &str, people: &People) -> Vec<Value> {
+    let mut held = Vec::new();
+    for id in [&people.import, &people.committed, &people.next] {
+        for name in ["GetImport", "ListImportRows"] {
+            let rpc = Rpc::of(&format!("Imports/{name}"));
+            let outcome = ask(app, &rpc, &json!({ "importId": id }), &[("x-api-key", key)]).await;
+            let mut answer = outcome.answer().clone();
+            answer.as_object_mut().unwrap().remove("expiresAt");
+            held.push(answer);
+        }
+    }
     held
 }
 

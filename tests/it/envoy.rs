@@ -195,11 +195,15 @@ async fn every_path_in_the_proto_names_its_methods_when_it_gets_another() {
         // Uids and names with what is in the way of a careless pattern, as they may be written.
         for uid in ["a", "04:A2:3F", "04%3AA2%3A3F", "archive", "a.svg", "qr.svg", "a%3Aarchive"] {
             let path = path.replace("{id}", "x").replace("{event_id}", "x");
+            let path = path.replace("{kind}", "users").replace("{row}", "7");
             let written = path
                 .replace("{uid}", uid)
                 .replace("{category}", uid)
                 .replace("{customer_id}", uid)
                 .replace("{dialog_id}", uid)
+                .replace("{user_id}", uid)
+                .replace("{import_id}", uid)
+                .replace("{file}", uid)
                 .replace("{name}", &format!("{uid}%20%C3%A4"));
             let only = written == path;
             paths.entry(written).or_default().push(method.clone());
@@ -369,6 +373,7 @@ async fn a_key_that_was_pasted_into_a_path_is_not_logged_and_what_was_called_is(
     // Method, path, body; what the log has as its path, and the status.
     let get_tag = Some("/tap.v1.Tags/GetTag");
     let event = |name: &str| Some(format!("/tap.v1.Events/{name}").leak() as &str);
+    let import = |name: &str| Some(format!("/tap.v1.Imports/{name}").leak() as &str);
     let dialog = |name: &str| Some(format!("/tap.v1.Dialogs/{name}").leak() as &str);
     let broken = format!("{{\"events\": [{{\"data\": {{\"key\": {key}}}}}]}}").leak() as &str;
     let cases = [
@@ -437,6 +442,27 @@ async fn a_key_that_was_pasted_into_a_path_is_not_logged_and_what_was_called_is(
         (Method::GET, format!("/v1/customers/{key}"), "", None, 405),
         (Method::GET, format!("/v1/customers/{key}/{key}"), "", None, 404),
         (Method::GET, format!("/v1/erasures/{key}"), "", None, 404),
+        (Method::POST, format!("/v1/imports/{key}:upload"), "", import("UploadImport"), 400),
+        (Method::POST, format!("/v1/imports/users:upload?filename={key}"), "", import("UploadImport"), 400),
+        (Method::POST, format!("/v1/imports/users:upload?{key}=x"), "", import("UploadImport"), 400),
+        (Method::GET, format!("/v1/imports/{key}:upload"), "", None, 405),
+        (Method::POST, format!("/v1/imports/{key}:{key}"), "", None, 404),
+        (Method::POST, format!("/v1/imports/{key}:commit"), "{}", import("CommitImport"), 400),
+        (Method::GET, format!("/v1/imports/{key}"), "", import("GetImport"), 400),
+        (Method::GET, format!("/v1/imports/{key}:watch"), "", import("WatchImport"), 400),
+        (Method::DELETE, format!("/v1/imports/{key}"), "", import("CancelImport"), 400),
+        (Method::GET, format!("/v1/imports/{key}/rows"), "", import("ListImportRows"), 400),
+        (Method::PATCH, format!("/v1/imports/{key}/rows/1"), "{}", import("PatchImportRow"), 400),
+        (Method::GET, format!("/v1/imports/{key}/{key}"), "", import("GetImportReport"), 400),
+        (Method::GET, format!("/v1/imports/{key}/a/{key}"), "", None, 404),
+        (Method::GET, format!("/v1/imports?pageToken={key}"), "", Some("/v1/imports"), 400),
+        (Method::GET, format!("/v1/imports{key}"), "", None, 404),
+        (Method::GET, format!("/v1/users/{key}"), "", import("GetUser"), 400),
+        (Method::DELETE, format!("/v1/users/{key}"), "", import("DeleteUser"), 400),
+        (Method::GET, format!("/v1/users?importId={key}"), "", Some("/v1/users"), 400),
+        (Method::POST, "/v1/users:search".to_owned(), "[1]", Some("/v1/users:search"), 400),
+        (Method::GET, format!("/v1/users:{key}"), "", None, 404),
+        (Method::GET, format!("/v1/users/{key}/{key}"), "", None, 404),
         (Method::GET, format!("/V1/tags/{key}"), "", None, 404),
         (Method::GET, format!("/t/acme/{key}"), "", None, 404),
     ];

@@ -29,6 +29,7 @@ use crate::app::{
     envoy::Envoy,
     new_database,
     offers::Offers,
+    people::People,
     report::{record, report},
     rpcs::Rpc,
     store,
@@ -69,6 +70,9 @@ struct Held {
     page_of_consents: String,
     page_of_erasures: String,
     page_of_export: String,
+    people: People,
+    page_of_imports: String,
+    page_of_users: String,
 }
 
 impl Held {
@@ -87,7 +91,11 @@ impl Held {
         let more = json!({"id": offers.coupon});
         ask(app, &Rpc::of("Coupons/RedeemCoupon"), &more, &team.key, "192.0.2.1").await;
         let chats = Chats::of(app, &team.key, number).await;
+        let people = People::of(app, &team.key).await;
         Self {
+            people,
+            page_of_imports: text("Imports/ListImports", one(), "/nextPageToken").await,
+            page_of_users: text("Imports/ListUsers", one(), "/nextPageToken").await,
             chats,
             page_of_messages: text("Dialogs/ListMessages", one(), "/nextPageToken").await,
             page_of_consents: text("Dialogs/ListConsents", one(), "/nextPageToken").await,
@@ -196,6 +204,7 @@ fn guesses(theirs: &Held, away: &Held) -> Vec<Guess> {
         guess("Dialogs/ListErasures", page, |held| &held.page_of_erasures, bad),
         guess("Dialogs/ExportCustomer", export, |held| &held.page_of_export, bad),
     ]);
+    all.extend(guesses_of_imports(guess));
     for guess in &mut all {
         // Of an id another one is as good.
         if guess.refusal != bad {
@@ -288,6 +297,37 @@ fn guesses_of_coupons(
     ]
 }
 
+fn guesses_of_imports(
+    guess: impl Fn(&'static str, fn(&str) -> Value, fn(&Held) -> &String, (Code, &'static str)) -> Guess,
+) -> Vec<Guess> {
+    let bad = (Code::InvalidArgument, "INVALID_FIELDS");
+    let no_import = (Code::NotFound, "IMPORT_NOT_FOUND");
+    let no_user = (Code::NotFound, "USER_NOT_FOUND");
+    let page = |token: &str| json!({"pageSize": 1, "pageToken": token});
+    let id = |id: &str| json!({"importId": id});
+    let report = |id: &str| json!({"importId": id, "file": "report.csv"});
+    let patch = |id: &str| json!({"importId": id, "row": 2, "skipped": true});
+    let user = |id: &str| json!({"userId": id});
+    let import: fn(&Held) -> &String = |held| &held.people.import;
+    let committed: fn(&Held) -> &String = |held| &held.people.committed;
+    let somebody: fn(&Held) -> &String = |held| &held.people.user;
+    vec![
+        guess("Imports/ListImports", page, |held| &held.page_of_imports, bad),
+        guess("Imports/ListUsers", page, |held| &held.page_of_users, bad),
+        guess("Imports/GetImport", id, import, no_import),
+        guess("Imports/GetImport", id, committed, no_import),
+        guess("Imports/WatchImport", id, import, no_import),
+        guess("Imports/ListImportRows", id, import, no_import),
+        guess("Imports/PatchImportRow", patch, import, no_import),
+        guess("Imports/GetImportReport", report, import, no_import),
+        guess("Imports/CommitImport", id, import, no_import),
+        guess("Imports/CommitImport", id, committed, no_import),
+        guess("Imports/CancelImport", id, import, no_import),
+        guess("Imports/GetUser", user, somebody, no_user),
+        guess("Imports/DeleteUser", user, somebody, no_user),
+    ]
+}
+
 /// Two teams of one installation, and one of another.
 struct Three {
     app: App,
@@ -342,6 +382,12 @@ async fn what_is_anothers_is_refused_as_what_is_nobodys() {
         ("Dialogs/ListConsents", json!({"pageSize": 1, "pageToken": ours_held.page_of_consents})),
         ("Dialogs/ListErasures", json!({"pageSize": 1, "pageToken": ours_held.page_of_erasures})),
         ("Dialogs/ExportCustomer", export(&ours_held.page_of_export)),
+        ("Imports/ListImports", json!({"pageSize": 1, "pageToken": ours_held.page_of_imports})),
+        ("Imports/ListUsers", json!({"pageSize": 1, "pageToken": ours_held.page_of_users})),
+        ("Imports/GetImport", json!({"importId": ours_held.people.import})),
+        ("Imports/GetImport", json!({"importId": ours_held.people.committed})),
+        ("Imports/ListImportRows", json!({"importId": ours_held.people.import})),
+        ("Imports/GetUser", json!({"userId": ours_held.people.user})),
         ("Coupons/GetCoupon", json!({"id": ours_held.offers.coupon})),
         ("Coupons/CheckCoupon", json!({"id": ours_held.offers.coupon})),
         ("Coupons/GetRedemption", json!({"id": ours_held.offers.redemption})),
@@ -470,7 +516,7 @@ async fn what_is_anothers_takes_as_long_as_what_is_nobodys() {
     let Three { app, ours, theirs, away, .. } = three().await;
     let door = Door::straight(&app).kept().await;
     let guesses = guesses(&theirs, &away).into_iter();
-    let others = ["Events/", "Coupons/", "Dialogs/"];
+    let others = ["Events/", "Coupons/", "Dialogs/", "Imports/"];
     let guesses = guesses
         .filter(|guess| !others.iter().any(|service| guess.rpc.starts_with(service)))
         .collect();
@@ -518,6 +564,18 @@ async fn what_is_of_anothers_coupons_takes_as_long_as_what_is_nobodys() {
     let guesses = guesses(&theirs, &away).into_iter();
     let mut guesses: Vec<Guess> =
         guesses.filter(|guess| guess.rpc.starts_with("Coupons/")).collect();
+    for guess in &mut guesses {
+        guess.others.truncate(1);
+    }
+    assert_guesses_are_alike(&app, &ours, guesses).await;
+}
+
+#[tokio::test]
+async fn what_is_of_anothers_imports_takes_as_long_as_what_is_nobodys() {
+    let Three { app, ours, theirs, away, .. } = three().await;
+    let guesses = guesses(&theirs, &away).into_iter();
+    let mut guesses: Vec<Guess> =
+        guesses.filter(|guess| guess.rpc.starts_with("Imports/")).collect();
     for guess in &mut guesses {
         guess.others.truncate(1);
     }

@@ -605,8 +605,10 @@ async fn a_token_has_no_more_and_lives_no_longer_than_its_key() {
     let missing = (Code::PermissionDenied, "SCOPE_MISSING".to_owned());
     assert_eq!(reason(&none), missing);
     let write = IssueTokenRequest {
-        // What customers said is nothing for a browser.
-        scopes: ["x", "taps:write", "dialogs:read", "dialogs:write"].map(str::to_owned).to_vec(),
+        // What customers said, and who is a user, is nothing for a browser.
+        scopes: ["x", "taps:write", "dialogs:read", "dialogs:write", "imports:read"]
+            .map(str::to_owned)
+            .to_vec(),
         tag_uids: ["b", "b", "no tag", "a"].map(str::to_owned).to_vec(),
         ..IssueTokenRequest::default()
     };
@@ -615,6 +617,7 @@ async fn a_token_has_no_more_and_lives_no_longer_than_its_key() {
         ("scopes[1]", "NOT_FOR_TOKENS"),
         ("scopes[2]", "NOT_FOR_TOKENS"),
         ("scopes[3]", "NOT_FOR_TOKENS"),
+        ("scopes[4]", "NOT_FOR_TOKENS"),
         ("tag_uids[2]", "MALFORMED_TAG_UID"),
     ];
     assert_eq!(violations(&own.issue_token(write).await.unwrap_err()), pairs(&expected));

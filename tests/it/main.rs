@@ -52,3 +52,4 @@ mod tag_json;
 mod tags;
 mod taps;
 mod tidy;
+mod uploads;

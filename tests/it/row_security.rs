@@ -14,6 +14,7 @@ use crate::{
         chats::Chats,
         connect,
         offers::Offers,
+        people::People,
         report::{record, report},
         rpcs::Rpc,
         visits::Visits,
@@ -74,6 +75,7 @@ async fn two_teams() -> (App, [Team; 2]) {
         Visits::of(&app, team.id, &team.key, number).await;
         Offers::of(&app, &team.key, number).await;
         Chats::of(&app, &team.key, number).await;
+        People::of(&app, &team.key).await;
         record(&mut app.client(&team.key), vec![report("a", crate::app::now())]).await;
         let create = Rpc::of("ApiKeys/CreateApiKey");
         let id = "5d1d2e4c-5f0a-4f6e-9d0b-6a1f0c9a7b11";
@@ -156,6 +158,7 @@ async fn the_role_of_requests_may_do_this_and_nothing_else() {
         "event_settings: select | insert | unknown_types unknown_sessions | ",
         "event_types: select | insert | updated_at schema version | delete",
         "events: select | insert | session_id category name bytes data occurred_at updated_at deleted_at version | ",
+        "imports: select | insert |  | ",
         "key_events: select | insert |  | ",
         "messages: select | insert | text redacted_at | delete",
         "redemption_quarters: select | insert | redemptions | ",
@@ -167,6 +170,8 @@ async fn the_role_of_requests_may_do_this_and_nothing_else() {
         "tap_days: select |  |  | ",
         "taps: select |  |  | ",
         "teams: select |  | tags_revision | ",
+        "user_books: select | insert | users | ",
+        "users: select | insert | names phone gender email phone_hash email_hash import_id updated_at | delete",
     ];
     assert_eq!(found, expected);
 }

@@ -13,7 +13,7 @@ use tap_analytics::{
 use tokio_postgres::error::SqlState;
 
 use crate::app::{
-    self, App, chats::Chats, connect, empty_database, offers::Offers, root, store, tap,
+    self, App, chats::Chats, connect, empty_database, offers::Offers, people::People, root, store, tap,
     visits::Visits,
 };
 
@@ -108,6 +108,7 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
         Visits::of(&app, team.id, &key, number).await;
         Offers::of(&app, &key, number).await;
         Chats::of(&app, &key, number).await;
+        People::of(&app, &key).await;
         let tag = app.tags(team.id, &["a"]).await[0];
         app.write(team.id, &[tap(tag, "2023-05-01T12:00:00Z")]).await;
         let done = format!(
@@ -161,6 +162,7 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
             "event_settings",
             "event_types",
             "events",
+            "imports",
             "key_events",
             "messages",
             "redemption_quarters",
@@ -171,6 +173,8 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
             "tap_days",
             "taps",
             "teams",
+            "user_books",
+            "users",
         ]
         .map(str::to_owned)
         .into(),
@@ -242,8 +246,18 @@ async fn the_role_of_requests_sees_one_team_and_nothing_without_one() {
         "update erasures set hash = previous_hash",
         "delete from erasures",
         "delete from dialog_settings",
+        "update imports set total = 0",
+        "delete from imports",
+        "update user_books set team_id = 1",
+        "delete from user_books",
+        "update users set user_id = gen_random_uuid()",
+        "update users set nid = 'x'",
+        "update users set nid_hash = ''",
+        "update users set created_at = now()",
+        "truncate users",
         "drop table taps",
         "alter table taps disable row level security",
+        "alter table users disable row level security",
         "alter table events disable row level security",
         "alter table messages disable row level security",
         "select make_tap_partition('2023-01-01')",
@@ -323,9 +337,24 @@ async fn the_role_of_requests_changes_one_team_and_no_other() {
         )
     };
     let terms = |team| format!("insert into dialog_settings (team_id) values ({team})");
+    let import = |team| {
+        format!(
+            "insert into imports
+             values ({team}, gen_random_uuid(), 'users', 'RW', now(), now(), null, 1, 0, 1, 0, 0, 0)"
+        )
+    };
+    let user = |team| {
+        format!(
+            "insert into users
+             values ({team}, gen_random_uuid(), 'n', '1', '+2', 'M', 'a@b', '{0}', '{0}', '{0}', gen_random_uuid(), now(), now())",
+            "0123456789abcdef"
+        )
+    };
+    let book = |team| format!("insert into user_books values ({team}, 1)");
     let there = [kind(other.id), settings(other.id)].join(";");
     let said = [customer(other.id), consent(other.id), dialog(other.id), message(other.id)];
-    let there = [there, said.join(";"), erasure(other.id), terms(other.id)].join(";");
+    let people = [import(other.id), user(other.id), book(other.id)].join(";");
+    let there = [there, said.join(";"), erasure(other.id), terms(other.id), people].join(";");
     app.sql().await.batch_execute(&there).await.unwrap();
     for (ours, theirs) in [
         (session(acme.id), session(other.id)),
@@ -337,6 +366,9 @@ async fn the_role_of_requests_changes_one_team_and_no_other() {
         (message(acme.id), message(other.id)),
         (erasure(acme.id), erasure(other.id)),
         (terms(acme.id), terms(other.id)),
+        (import(acme.id), import(other.id)),
+        (user(acme.id), user(other.id)),
+        (book(acme.id), book(other.id)),
         (tag(acme.id), tag(other.id)),
         (request(acme.id), request(other.id)),
         (event(acme.id), event(other.id)),
@@ -361,6 +393,9 @@ async fn the_role_of_requests_changes_one_team_and_no_other() {
         ("update consents set dialog_id = null, customer_hash = sha256('c')", 1),
         ("update customers set customer_id = null, erased_at = now()", 1),
         ("update dialog_settings set purpose = 'x', delete_after_days = 1", 1),
+        ("update user_books set users = 2", 1),
+        ("update users set names = 'x', updated_at = now()", 1),
+        ("delete from users", 1),
         ("update requests set answer = 'x'", 1),
         ("update api_keys set name = 'x', revoked_at = now()", 2),
         ("select from teams for update", 1),
@@ -379,6 +414,8 @@ async fn the_role_of_requests_changes_one_team_and_no_other() {
         "select count(*) from consents where dialog_id = 'd'",
         "select count(*) from customers where customer_id = 'c' and erased_at is null",
         "select count(*) from dialog_settings where purpose = ''",
+        "select count(*) from users where names = 'n'",
+        "select count(*) from user_books where users = 1",
     ] {
         let theirs = format!("{untouched} and team_id = {}", other.id);
         assert_eq!(app.scalar::<i64>(&theirs).await, 1, "{untouched}");
@@ -450,6 +487,11 @@ async fn the_role_of_the_system_can_do_its_work_and_no_more() {
         "select from erasures",
         "select purpose from dialog_settings",
         "update dialog_settings set delete_after_days = 1",
+        // Of imports it sees nothing.
+        "select from users",
+        "delete from users",
+        "select from imports",
+        "select from user_books",
         "drop table taps",
         "alter table taps disable row level security",
         "set role tap_owner",

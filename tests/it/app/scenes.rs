@@ -24,6 +24,7 @@ use super::{
     App, Options, connect,
     envoy::Envoy,
     eventually, new_database,
+    people::until_checked,
     rpcs::Rpc,
     store, tap,
     wires::{Answer, Call, Door, Outcome, Wire},
@@ -33,6 +34,8 @@ use super::{
 const TAGS_MAX: u32 = 6;
 /// The same of coupons.
 const COUPONS_MAX: u32 = 6;
+/// And of users.
+const USERS_MAX: u32 = 6;
 
 /// An installation that is asked by one wire.
 pub struct Column {
@@ -65,6 +68,8 @@ pub enum Step {
     Open(&'static str, usize),
     /// Waits until the event of the receipt of this name is no longer pending.
     Settled(&'static str),
+    /// Waits until the import of this name is checked.
+    Checked(&'static str),
     /// Makes a call by the key of this name until its refusal says this.
     Refused(&'static str, &'static str, Value, &'static str),
     /// A resume token of this name of a stream of events before the store was restored.
@@ -115,6 +120,7 @@ impl Column {
             public_url: Some("https://taps.example"),
             team_tags_max: TAGS_MAX,
             team_coupons_max: COUPONS_MAX,
+            team_users_max: USERS_MAX,
             ..Options::default()
         };
         let app = App::on(store, options).await;
@@ -227,6 +233,10 @@ impl Scene<'_> {
                 }
             }
             Step::Settled(receipt) => self.until_settled(receipt).await,
+            Step::Checked(import) => {
+                let (key, import) = (&self.known["able"], &self.known[*import]);
+                until_checked(&Door::straight(app), key, import).await;
+            }
             Step::Refused(by, rpc, request, text) => {
                 let asked = Asked { rpc, request, by: By::Key(by), frames: 1 };
                 let door = Door::straight(app);

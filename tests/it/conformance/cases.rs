@@ -38,6 +38,10 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
     ("TOO_BUSY", "record.rs: it needs a store that is slow"),
     ("PUBLIC_URL_UNKNOWN", "qr.rs: it needs an address that makes no sense"),
     ("CODES_USED_UP", "coupons/: it needs many codes"),
+    ("IMPORT_MEMORY", "imports/: it needs large files"),
+    ("IMPORT_TOO_LARGE", "imports/: it needs a large file"),
+    ("IMPORT_LIMIT", "imports/: it needs many files"),
+    ("IMPORT_STATE", "here; and of an import that is being committed in imports/, as it is no longer soon"),
     ("WRONG_CONTENT_TYPE", "coupon_json.rs: Envoy makes it"),
     ("INTERNAL", "it needs a bug"),
 ];
@@ -70,7 +74,8 @@ pub fn sample(rpc: &Rpc) -> Value {
             let of_events = name.strip_prefix("Events/").and_then(super::events::sample);
             let of_coupons = name.strip_prefix("Coupons/").and_then(super::coupons::sample);
             let of_dialogs = name.strip_prefix("Dialogs/").and_then(super::dialogs::sample);
-            let sample = of_events.or(of_coupons).or(of_dialogs);
+            let of_imports = name.strip_prefix("Imports/").and_then(super::imports::sample);
+            let sample = of_events.or(of_coupons).or(of_dialogs).or(of_imports);
             sample.unwrap_or_else(|| panic!("there is no sample of {name}"))
         }
     }

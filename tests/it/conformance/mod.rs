@@ -9,6 +9,7 @@ mod cases;
 mod coupons;
 mod dialogs;
 mod events;
+mod imports;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,6 +30,7 @@ use self::{
     coupons::{coupons, redemptions},
     dialogs::{dialogs, looks_at_dialogs},
     events::{changes_of_events, events},
+    imports::{imports, looks_at_imports},
 };
 use crate::app::{
     description::DESCRIPTION,
@@ -278,6 +280,16 @@ async fn every_wire_says_the_same_of_looks_at_dialogs() {
     compare(&looks_at_dialogs()).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_wire_says_the_same_of_imports() {
+    compare(&imports()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_wire_says_the_same_of_looks_at_imports() {
+    compare(&looks_at_imports()).await;
+}
+
 /// Whom every RPC refuses, before it looks at what is asked.
 fn refusals(rpc: &Rpc) -> Vec<Case> {
     use Code::{PermissionDenied, Unauthenticated};
@@ -372,7 +384,9 @@ fn all_cases() -> Vec<Case> {
     let refusals: Vec<Case> = rpcs().iter().flat_map(refusals).collect();
     let coupons = [coupons(), redemptions()].concat();
     let dialogs = [dialogs(), looks_at_dialogs()].concat();
-    [taps(), tags(), events(), changes_of_events(), coupons, dialogs, api_keys(), refusals].concat()
+    let imports = [imports(), looks_at_imports()].concat();
+    let all = [taps(), tags(), events(), changes_of_events(), coupons, dialogs, imports];
+    [all.concat(), api_keys(), refusals].concat()
 }
 
 #[test]
