@@ -135,7 +135,8 @@ pub async fn run(db: Db, clock: &Clock, options: Options) -> anyhow::Result<()> 
         (held.counts.bad(), held.counts.plan)
     };
     eprintln!("nothing is stored yet: {}", would(plan));
-    let valid_only = if bad > 0 { " --valid-only, or mend the bad rows and use --commit" } else { "" };
+    let valid_only =
+        if bad > 0 { " --valid-only, or mend the bad rows and use --commit" } else { "" };
     eprintln!("store it by the same command with --commit{valid_only}");
     Ok(())
 }
@@ -244,11 +245,7 @@ fn write_report(import: &Arc<Import>, path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn commit(
-    committer: &Committer,
-    import: &Import,
-    options: &Options,
-) -> anyhow::Result<()> {
+async fn commit(committer: &Committer, import: &Import, options: &Options) -> anyhow::Result<()> {
     let mode = if options.valid_only { Mode::ValidOnly } else { Mode::AllOrNothing };
     let wanted = Wanted {
         team: import.team,

@@ -709,9 +709,7 @@ fn import_of_another_team(name: &str) -> Option<Named> {
         "GetImport" | "WatchImport" | "ListImportRows" | "CancelImport" => import(json!({})),
         "PatchImportRow" => import(json!({"row": 2, "skipped": true})),
         "GetImportReport" => import(json!({"file": "report.csv", "all": true})),
-        "CommitImport" => {
-            import(json!({"mode": "VALID_ONLY", "requestId": "<request of import>"}))
-        }
+        "CommitImport" => import(json!({"mode": "VALID_ONLY", "requestId": "<request of import>"})),
         "ListImports" => Own(json!({})),
         "ListUsers" => Answer(json!({"importId": "<committed>"})),
         "GetUser" | "DeleteUser" => NotFound("USER_NOT_FOUND", json!({"userId": "<user>"})),
@@ -786,10 +784,7 @@ async fn have_everything(app: &App, team: &Team, owned: &[(&'static str, String)
             "Dialogs/EraseCustomer",
             json!({"customerId": "<erased>", "requestId": "<request of erasure>"}),
         ),
-        (
-            "Imports/CommitImport",
-            json!({"importId": "<next>", "requestId": "<request of import>"}),
-        ),
+        ("Imports/CommitImport", json!({"importId": "<next>", "requestId": "<request of import>"})),
     ] {
         let made = ask(app, &Rpc::of(name), &filled(&request, owned), &they).await;
         assert_eq!(made.code, Code::Ok, "{made:?}");

@@ -13,8 +13,8 @@ use tap_analytics::{
 use tokio_postgres::error::SqlState;
 
 use crate::app::{
-    self, App, chats::Chats, connect, empty_database, offers::Offers, people::People, root, store, tap,
-    visits::Visits,
+    self, App, chats::Chats, connect, empty_database, offers::Offers, people::People, root, store,
+    tap, visits::Visits,
 };
 
 #[tokio::test]

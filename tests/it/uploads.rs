@@ -288,8 +288,7 @@ async fn without_memory_an_upload_is_told_when_to_come_back() {
     let refused = place.refused(place.post(path).body(file(3 * 1024 * 1024))).await;
     assert_eq!(refused, (Code::ResourceExhausted, "IMPORT_TOO_LARGE".to_owned()));
     // What is on its way has a part of what the team may have.
-    let mut connection =
-        begin(place.envoy.http, &place.key, "content-length: 2000000\r\n").await;
+    let mut connection = begin(place.envoy.http, &place.key, "content-length: 2000000\r\n").await;
     connection.write_all(&vec![b'x'; 1_000_000]).await.unwrap();
     let first = async || -> Value {
         let listed: Value = place.get("/v1/imports").send().await.unwrap().json().await.unwrap();
@@ -297,7 +296,10 @@ async fn without_memory_an_upload_is_told_when_to_come_back() {
     };
     eventually("it is there", || async { first().await == json!(1_000_000.0) }).await;
     let answer = place.post(path).body(file(1_500_000)).send().await.unwrap();
-    assert_eq!((answer.status().as_u16(), &answer.headers()["retry-after"]), (429, &"31".parse().unwrap()));
+    assert_eq!(
+        (answer.status().as_u16(), &answer.headers()["retry-after"]),
+        (429, &"31".parse().unwrap())
+    );
     let body: Value = answer.json().await.unwrap();
     let (code, failure) = json_failure(&body);
     assert_eq!((code, failure.reason.as_str()), (Code::ResourceExhausted, "IMPORT_MEMORY"));
@@ -316,7 +318,8 @@ async fn a_report_is_saved_as_a_file_and_can_be_uploaded_again() {
 
     let xlsx = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
     for (name, media) in [("report.xlsx", xlsx), ("report.csv", "text/csv; charset=utf-8")] {
-        let answer = place.get(&format!("/v1/imports/{id}/{name}")).header("origin", "https://a.example");
+        let answer =
+            place.get(&format!("/v1/imports/{id}/{name}")).header("origin", "https://a.example");
         let answer = answer.send().await.unwrap();
         assert_eq!(answer.status(), 200, "{name}");
         let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
@@ -375,7 +378,8 @@ async fn a_watch_goes_on_until_an_import_rests_and_a_user_that_is_deleted_is_not
         assert_eq!(end["end"]["reason"], "DONE", "{text}");
     }
     // No browser's token has what it takes, whatever is in the address.
-    let by_address = Client::new().get(place.envoy.url(&format!("/v1/imports/{id}:watch?access_token=a.b")));
+    let by_address =
+        Client::new().get(place.envoy.url(&format!("/v1/imports/{id}:watch?access_token=a.b")));
     assert_eq!(by_address.send().await.unwrap().status(), 401);
 
     let commit = place.post(&format!("/v1/imports/{id}:commit")).body("{}").send().await.unwrap();

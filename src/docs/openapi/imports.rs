@@ -86,7 +86,6 @@ pub(super) const RPCS: &[Rpc] = &[
         "/tap.v1.Imports/CommitImport",
         r#"{
             "importId": "01890a5d-ac96-774b-bcce-b302099a8057",
-            "mode": "VALID_ONLY",
             "validateOnly": true
         }"#,
         &[

@@ -16,11 +16,8 @@ use super::{
 pub fn users(numbers: std::ops::Range<u32>, name: &str) -> String {
     let mut csv = "Names,NID,Phone number,Gender,Email\n".to_owned();
     for n in numbers {
-        writeln!(
-            csv,
-            "Uwase {name},119908{n:07}012,078{n:07},M,person{n}@mail.example.com"
-        )
-        .unwrap();
+        writeln!(csv, "Uwase {name},119908{n:07}012,078{n:07},M,person{n}@mail.example.com")
+            .unwrap();
     }
     csv
 }

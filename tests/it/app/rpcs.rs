@@ -2,7 +2,9 @@
 
 use std::{fmt::Write as _, sync::LazyLock};
 
-use prost_reflect::{DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor};
+use prost_reflect::{
+    DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor,
+};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use tap_analytics::{auth::Route, proto::DESCRIPTORS};

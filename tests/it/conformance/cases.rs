@@ -41,7 +41,10 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
     ("IMPORT_MEMORY", "imports/: it needs large files"),
     ("IMPORT_TOO_LARGE", "imports/: it needs a large file"),
     ("IMPORT_LIMIT", "imports/: it needs many files"),
-    ("IMPORT_STATE", "here; and of an import that is being committed in imports/, as it is no longer soon"),
+    (
+        "IMPORT_STATE",
+        "here; and of an import that is being committed in imports/, as it is no longer soon",
+    ),
     ("WRONG_CONTENT_TYPE", "coupon_json.rs: Envoy makes it"),
     ("INTERNAL", "it needs a bug"),
 ];

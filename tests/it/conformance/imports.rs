@@ -93,7 +93,8 @@ fn not_so(case: Case) -> Case {
 
 /// The refusals of an import that is not there, or has no id, whatever is asked of it.
 fn nowhere(rpc: &str, more: Value) -> Vec<Case> {
-    let case = |name: &str, id: &str| case(name, rpc, with(json!({ "importId": id }), more.clone()));
+    let case =
+        |name: &str, id: &str| case(name, rpc, with(json!({ "importId": id }), more.clone()));
     vec![
         not_found(case("nobody's", NOBODY)),
         case("no id", "a/b c%25").fields(&[("import_id", "MALFORMED_UUID")]),
@@ -101,9 +102,8 @@ fn nowhere(rpc: &str, more: Value) -> Vec<Case> {
 }
 
 fn uploads() -> Vec<Case> {
-    let new = |name: &str, request: Value| {
-        case(name, "Imports/UploadImport", request).by_chance(&["id"])
-    };
+    let new =
+        |name: &str, request: Value| case(name, "Imports/UploadImport", request).by_chance(&["id"]);
     let csv = users(1..3, "Good");
     let form = format!(
         "--b\r\ncontent-disposition: form-data; name=\"note\"\r\n\r\nx\r\n--b\r\n\
@@ -121,10 +121,8 @@ fn uploads() -> Vec<Case> {
         ]),
         new("with all that can be said", with(upload("TAGS", "", b"uid"), all))
             .has(&[("/filename", json!("ü s.csv")), ("/region", json!("KE"))]),
-        new("a form", form).has(&[
-            ("/filename", json!("users.csv")),
-            ("/fileBytes", json!(csv.len() as f64)),
-        ]),
+        new("a form", form)
+            .has(&[("/filename", json!("users.csv")), ("/fileBytes", json!(csv.len() as f64))]),
         new("what is no file of that type", upload("USERS", "image/png", b"\x89PNG"))
             .has(&[("/state", json!("CHECKING"))]),
     ]
@@ -137,7 +135,8 @@ fn bad_uploads() -> Vec<Case> {
     };
     let field = "--b\ncontent-disposition: form-data; name=\"note\"\n\nx\n";
     let file = "--b\ncontent-disposition: form-data; name=\"f\"; filename=\"f\"\n\nx\n";
-    let of_file = |name: &str, request: Value, reason| new(name, request).fields(&[("file", reason)]);
+    let of_file =
+        |name: &str, request: Value, reason| new(name, request).fields(&[("file", reason)]);
     let bad = json!({"filename": "x".repeat(256), "sheet": "\u{7}", "region": "XX"});
     vec![
         new("nothing", json!({})).fields(&[("kind", "REQUIRED")]).otherwise_by(EMPTY),
@@ -170,10 +169,7 @@ fn shown() -> Vec<Case> {
         get("one that is ready").after(&mixed()).has(&[
             ("/state", json!("READY")),
             ("/progress", json!(1.0)),
-            (
-                "/counts",
-                json!({"total": 4.0, "valid": 1.0, "invalid": 1.0, "duplicate": 2.0}),
-            ),
+            ("/counts", json!({"total": 4.0, "valid": 1.0, "invalid": 1.0, "duplicate": 2.0})),
             ("/columns/1", json!({"letter": "B", "title": "National ID", "field": "nid"})),
             ("/columns/5", json!({"letter": "F", "title": "Notes"})),
             ("/faults/0", json!({"field": "nid", "reason": "DUPLICATE_IN_FILE", "rows": 2.0})),
@@ -186,9 +182,9 @@ fn shown() -> Vec<Case> {
             ("/result", json!({"insert": 2.0})),
         ]),
         get("one that was given up").after(&cancelled()).has(&[("/state", json!("CANCELLED"))]),
-        get("one that cannot be read").after(&of("USERS", "one\ntwo\n")).has(&[
-            ("/state", json!("FAILED")),
-        ]),
+        get("one that cannot be read")
+            .after(&of("USERS", "one\ntwo\n"))
+            .has(&[("/state", json!("FAILED"))]),
         case("nothing", "Imports/GetImport", json!({}))
             .fields(&[("import_id", "REQUIRED")])
             .otherwise_by(EMPTY),
@@ -203,18 +199,13 @@ fn lists() -> Vec<Case> {
         let second = Call("able", "Imports/UploadImport", request, &[("second", "/id")]);
         [committed(), vec![second, Checked("second")]].concat()
     };
-    let first = Call(
-        "able",
-        "Imports/ListImports",
-        json!({"pageSize": 1}),
-        &[("page", "/nextPageToken")],
-    );
+    let first =
+        Call("able", "Imports/ListImports", json!({"pageSize": 1}), &[("page", "/nextPageToken")]);
     vec![
         list("none", json!({})),
-        list("all", json!({})).after(&two()).has(&[
-            ("/imports/0/id", json!("<second>")),
-            ("/imports/1/state", json!("COMMITTED")),
-        ]),
+        list("all", json!({}))
+            .after(&two())
+            .has(&[("/imports/0/id", json!("<second>")), ("/imports/1/state", json!("COMMITTED"))]),
         list("the next page", json!({"pageSize": 1, "pageToken": "<page>"}))
             .after(&[two(), vec![first]].concat())
             .has(&[("/imports/0/id", json!("<import>"))]),
@@ -256,9 +247,12 @@ fn rows() -> Vec<Case> {
         list("all", json!({})).has(&[
             ("/rows/0/status", json!("VALID")),
             ("/rows/0/action", json!("INSERT")),
-            ("/rows/0/cells/0", json!({
-                "field": "names", "raw": "Keza Ünique", "value": "Keza Ünique",
-            })),
+            (
+                "/rows/0/cells/0",
+                json!({
+                    "field": "names", "raw": "Keza Ünique", "value": "Keza Ünique",
+                }),
+            ),
             ("/rows/0/cells/4/value", json!("keza@mail.example.com")),
             ("/rows/0/cells/5", json!({"raw": "first"})),
             ("/rows/1/row", json!(3)),
@@ -298,9 +292,12 @@ fn patches() -> Vec<Case> {
             ("/status", json!("VALID")),
             ("/action", json!("INSERT")),
             ("/changed", json!(true)),
-            ("/cells/2", json!({
-                "field": "phone", "raw": "+250 780 000 009", "value": "+250780000009",
-            })),
+            (
+                "/cells/2",
+                json!({
+                    "field": "phone", "raw": "+250 780 000 009", "value": "+250780000009",
+                }),
+            ),
         ]),
         patch("a twin", json!({"row": 5, "cells": {"nid": "1199070000005012"}, "etag": "1"}))
             .has(&[("/status", json!("VALID"))]),
@@ -308,16 +305,21 @@ fn patches() -> Vec<Case> {
             .has(&[("/violations/0/field", json!("email"))]),
         patch("one that is left out", json!({"row": 3, "skipped": true}))
             .has(&[("/status", json!("SKIPPED"))]),
-        patch("of an import that somebody else changed", json!({
-            "row": 3, "skipped": true, "etag": "7",
-        }))
+        patch(
+            "of an import that somebody else changed",
+            json!({
+                "row": 3, "skipped": true, "etag": "7",
+            }),
+        )
         .error(Code::Aborted, "ETAG_MISMATCH"),
         patch("a row that there is not", json!({"row": 99, "skipped": true}))
             .error(Code::NotFound, "ROW_NOT_FOUND"),
         patch("nothing", json!({"row": 3})).fields(&[("cells", "NOTHING_TO_CHANGE")]),
         patch("bad fields", json!({"row": -1, "cells": {"shoe": "43"}}))
             .fields(&[("row", "OUT_OF_RANGE"), ("cells.shoe", "UNKNOWN_FIELD")]),
-        not_so(patch("of what is committed", json!({"row": 2, "skipped": true})).after(&committed())),
+        not_so(
+            patch("of what is committed", json!({"row": 2, "skipped": true})).after(&committed()),
+        ),
     ]);
     all
 }
@@ -351,10 +353,9 @@ fn commits() -> Vec<Case> {
     };
     let tags = "uid,label\na,Changed\nnew,New\n9007199254740993,\n";
     vec![
-        commit("all", json!({"requestId": REQUEST, "etag": "1"})).after(&good()).has(&[
-            ("/import/state", json!("COMMITTED")),
-            ("/result", json!({"insert": 2.0})),
-        ]),
+        commit("all", json!({"requestId": REQUEST, "etag": "1"}))
+            .after(&good())
+            .has(&[("/import/state", json!("COMMITTED")), ("/result", json!({"insert": 2.0}))]),
         commit("only counted", json!({"validateOnly": true}))
             .after(&good())
             .has(&[("/import/state", json!("READY")), ("/result", json!({"insert": 2.0}))]),
@@ -362,10 +363,9 @@ fn commits() -> Vec<Case> {
             .after(&mixed())
             .has(&[("/result", json!({"insert": 1.0})), ("/leftOut", json!(3.0))]),
         commit("again", json!({})).after(&committed()).has(&[("/result", json!({"insert": 2.0}))]),
-        commit("tags", json!({})).after(&of("TAGS", tags)).has(&[(
-            "/result",
-            json!({"insert": 1.0, "update": 1.0, "unchanged": 1.0}),
-        )]),
+        commit("tags", json!({}))
+            .after(&of("TAGS", tags))
+            .has(&[("/result", json!({"insert": 1.0, "update": 1.0, "unchanged": 1.0}))]),
     ]
 }
 
@@ -416,9 +416,8 @@ fn cancels() -> Vec<Case> {
 }
 
 fn lists_of_users() -> Vec<Case> {
-    let list = |name: &str, request: Value| {
-        case(name, "Imports/ListUsers", request).after(&committed())
-    };
+    let list =
+        |name: &str, request: Value| case(name, "Imports/ListUsers", request).after(&committed());
     let first =
         Call("able", "Imports/ListUsers", json!({"pageSize": 1}), &[("page", "/nextPageToken")]);
     vec![
@@ -437,9 +436,12 @@ fn lists_of_users() -> Vec<Case> {
             .after(&[committed(), vec![first]].concat())
             .by_chance(&["users[].id"])
             .has(&[("/users/0/email", json!("person2@mail.example.com"))]),
-        list("bad fields", json!({
-            "text": "x".repeat(201), "importId": "x", "pageSize": -1, "pageToken": "x",
-        }))
+        list(
+            "bad fields",
+            json!({
+                "text": "x".repeat(201), "importId": "x", "pageSize": -1, "pageToken": "x",
+            }),
+        )
         .fields(&[
             ("page_size", "NEGATIVE"),
             ("page_token", "MALFORMED_PAGE_TOKEN"),
