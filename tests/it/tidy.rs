@@ -36,7 +36,7 @@ pub fn sources() -> Vec<(String, String)> {
 
 /// Whether a file has nothing but the tests of others.
 fn is_tests(path: &Path) -> bool {
-    path.file_stem().is_some_and(|name| name == "tests")
+    path.file_stem().is_some_and(|name| name == "tests" || name == "properties")
         || path.parent().is_some_and(|folder| folder.ends_with("tests"))
 }
 
