@@ -72,6 +72,7 @@ export TAP_KEY_EVENTS_READ=$reader TAP_KEY_EVENTS_WRITE=$writer
 export TAP_KEY_COUPONS_READ=$reader TAP_KEY_COUPONS_WRITE=$tagger TAP_KEY_COUPONS_REDEEM=$writer
 # Who erases customers has to be able to look at what they said, besides: an admin, as only that looks.
 export TAP_KEY_DIALOGS_READ=$tagger TAP_KEY_DIALOGS_WRITE=$tagger
+export TAP_KEY_IMPORTS_READ=$tagger TAP_KEY_IMPORTS_WRITE=$tagger
 TAP_KEY_ID=$("$program" keys list --team team-2 | awk -F '\t' '$NF == "admin" { print $1 }')
 export TAP_KEY_ID
 

@@ -190,7 +190,7 @@ kept() (
     now=$DATABASE_URL
     unset "$1" TAP_DEMO_KEYS
     # shellcheck source=/dev/null
-    . "$demo_env" && [ "$DATABASE_URL" = "$now" ] && [ "${TAP_DEMO_KEYS:-}" = dialogs ] && printf '%s' "${!1:-}"
+    . "$demo_env" && [ "$DATABASE_URL" = "$now" ] && [ "${TAP_DEMO_KEYS:-}" = imports ] && printf '%s' "${!1:-}"
 )
 
 # key_of TEAM PRESET VARIABLE: an admin's of this run's seeding, else of the last run if that had this
@@ -221,7 +221,7 @@ other_key=$(key_of team-2 admin TAP_OTHER_TEAM_API_KEY)
         printf '# Written by make up. Delete it to get new keys at the next start.\n'
         printf '%s=%s\n' TAP_URL "$(quote "$url")" TAP_GRPC "$(quote "localhost:$TAP_GRPC_PORT")" \
             TAP_API_KEY "$(quote "$key")" TAP_READER_API_KEY "$(quote "$reader_key")" \
-            TAP_WRITER_API_KEY "$(quote "$writer_key")" TAP_DEMO_KEYS dialogs \
+            TAP_WRITER_API_KEY "$(quote "$writer_key")" TAP_DEMO_KEYS imports \
             TAP_OTHER_TEAM_API_KEY "$(quote "$other_key")" DATABASE_URL "$(quote "$DATABASE_URL")"
     } >"$demo_env.new"
     mv "$demo_env.new" "$demo_env"

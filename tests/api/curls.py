@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 
 from hooks import key_of
 
@@ -16,6 +17,10 @@ url, description = sys.argv[1], json.load(open(sys.argv[2]))
 SCRIPT = """
 curl() { command curl --silent --show-error --max-time "$SECONDS_MAX" --write-out '\\n%{http_code}' "$@"; }
 """
+# What is uploaded.
+folder = tempfile.TemporaryDirectory()
+with open(os.path.join(folder.name, "users.csv"), "w") as file:
+    file.write("Names,NID,Phone,Gender,Email\nUwase Keza,1199070000001012,0780000001,F,keza@example.com\n")
 wrong = count = 0
 for path, item in description["paths"].items():
     for verb, operation in item.items():
@@ -28,7 +33,7 @@ for path, item in description["paths"].items():
             "TAP_API_KEY": key_of(operation) or "",
             "SECONDS_MAX": "1" if streams else "20",
         }
-        run = subprocess.run(["bash", "-c", SCRIPT + typed], env=env, capture_output=True, text=True)
+        run = subprocess.run(["bash", "-c", SCRIPT + typed], env=env, cwd=folder.name, capture_output=True, text=True)
         answer, _, status = run.stdout.rpartition("\n")
         # 28: the time is up, as it has to be for a stream.
         ended = run.returncode == (28 if streams else 0)

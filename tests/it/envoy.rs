@@ -196,14 +196,13 @@ async fn every_path_in_the_proto_names_its_methods_when_it_gets_another() {
         for uid in ["a", "04:A2:3F", "04%3AA2%3A3F", "archive", "a.svg", "qr.svg", "a%3Aarchive"] {
             let path = path.replace("{id}", "x").replace("{event_id}", "x");
             let path = path.replace("{kind}", "users").replace("{row}", "7");
+            let path = path.replace("{import_id}", "x").replace("{user_id}", "x");
+            let path = path.replace("{file}", "report.csv");
             let written = path
                 .replace("{uid}", uid)
                 .replace("{category}", uid)
                 .replace("{customer_id}", uid)
                 .replace("{dialog_id}", uid)
-                .replace("{user_id}", uid)
-                .replace("{import_id}", uid)
-                .replace("{file}", uid)
                 .replace("{name}", &format!("{uid}%20%C3%A4"));
             let only = written == path;
             paths.entry(written).or_default().push(method.clone());
@@ -212,7 +211,7 @@ async fn every_path_in_the_proto_names_its_methods_when_it_gets_another() {
             }
         }
     }
-    assert_eq!(paths.len(), 5 + 2 + 3 * 7 + 7 + 14 + 13 + 7 + 5 * 7 + 4);
+    assert_eq!(paths.len(), 5 + 2 + 3 * 7 + 7 + 14 + 13 + 7 + 5 * 7 + 4 + 11);
     for path in [
         "/",
         "/imports",
@@ -442,7 +441,7 @@ async fn a_key_that_was_pasted_into_a_path_is_not_logged_and_what_was_called_is(
         (Method::GET, format!("/v1/customers/{key}"), "", None, 405),
         (Method::GET, format!("/v1/customers/{key}/{key}"), "", None, 404),
         (Method::GET, format!("/v1/erasures/{key}"), "", None, 404),
-        (Method::POST, format!("/v1/imports/{key}:upload"), "", import("UploadImport"), 400),
+        (Method::POST, format!("/v1/imports/{key}:upload"), "", None, 400),
         (
             Method::POST,
             format!("/v1/imports/users:upload?filename={key}"),
@@ -450,13 +449,7 @@ async fn a_key_that_was_pasted_into_a_path_is_not_logged_and_what_was_called_is(
             import("UploadImport"),
             400,
         ),
-        (
-            Method::POST,
-            format!("/v1/imports/users:upload?{key}=x"),
-            "",
-            import("UploadImport"),
-            400,
-        ),
+        (Method::POST, format!("/v1/imports/users:upload?{key}=x"), "", None, 400),
         (Method::GET, format!("/v1/imports/{key}:upload"), "", None, 405),
         (Method::POST, format!("/v1/imports/{key}:{key}"), "", None, 404),
         (Method::POST, format!("/v1/imports/{key}:commit"), "{}", import("CommitImport"), 400),
@@ -490,9 +483,10 @@ async fn a_key_that_was_pasted_into_a_path_is_not_logged_and_what_was_called_is(
             .unwrap();
         assert_eq!(answer.status(), status, "{method} {path}");
         let id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
-        // Nor is it in the error, unless Envoy says which parameter is not known.
+        // Nor is it in the error, unless Envoy says which parameter is not known, or which kind.
         let text = answer.text().await.unwrap();
-        assert!(path.contains('?') || !text.contains(&key), "{path}: {text}");
+        let quoted = path.contains('?') || path.ends_with(":upload");
+        assert!(quoted || !text.contains(&key), "{path}: {text}");
         let method = logged.map(|_| method.to_string());
         expected.push((id, method, logged.map(str::to_owned), status));
     }

@@ -60,7 +60,7 @@ async fn every_table_is_guarded_and_explained() {
     let app = App::start().await;
     let sql = app.sql().await;
     let tables = sql.query(TABLES, &[]).await.unwrap();
-    assert_eq!(tables.len(), 28);
+    assert_eq!(tables.len(), 31);
     for table in tables {
         let (name, guarded): (String, bool) = (table.get(0), table.get(1));
         assert!(guarded, "{name} has no row-level security");

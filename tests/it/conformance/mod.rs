@@ -412,18 +412,21 @@ fn every_rpc_has_a_case_for_an_answer_and_for_each_error_that_it_is_described_wi
     }
 }
 
+/// A path with nothing in its braces.
+fn without_names(path: &str) -> String {
+    let parts = path.split('{').map(|part| part.split_once('}').map_or(part, |(_, after)| after));
+    parts.collect::<Vec<_>>().join("{}")
+}
+
 /// The reasons that an RPC is described with in JSON; where it has no form in JSON, those of its own.
 fn described(rpc: &Rpc) -> BTreeSet<&'static str> {
     let mut found = BTreeSet::new();
     for binding in rpc.bindings() {
         let paths = DESCRIPTION["paths"].as_object().unwrap();
         // Names in braces may be written in another way.
-        let start = binding.path.split('{').next().unwrap();
-        let end = binding.path.rsplit('}').next().unwrap();
+        let without = without_names(&binding.path);
         let verb = binding.verb.to_string().to_lowercase();
-        let same = |path: &&String| {
-            path.split('{').next() == Some(start) && path.rsplit('}').next() == Some(end)
-        };
+        let same = |path: &&String| without_names(path) == without;
         let path = paths.keys().find(same).unwrap_or_else(|| panic!("{}", binding.path));
         for response in paths[path][&verb]["responses"].as_object().unwrap().values() {
             let words = response["description"].as_str().unwrap();
