@@ -123,35 +123,26 @@ async fn everything_that_is_wrong_with_an_upload_is_named() {
 #[tokio::test]
 async fn an_upload_that_is_cut_off_leaves_nothing() {
     let desk = Importer::open().await;
-    let (send, receive) = tokio::sync::mpsc::unbounded_channel();
-    let receive = futures_util::stream::unfold(receive, |mut receive| async {
-        receive.recv().await.map(|piece| (piece, receive))
+    let first = pieces("", people(0..9).as_bytes(), 100).remove(0);
+    let endless = futures_util::StreamExt::chain(
+        futures_util::stream::iter([first]),
+        futures_util::stream::pending(),
+    );
+    let request = keyed(&desk, endless);
+    // With a runtime of its own, which takes the connection with it when it ends.
+    let caller = tokio::runtime::Runtime::new().unwrap();
+    let address = format!("http://{}", desk.app.grpc);
+    caller.spawn(async move {
+        ImportsClient::connect(address).await.unwrap().upload_import(request).await
     });
-    let client = client(&desk).await;
-    let stream = async {
-        let mut client = client;
-        client.upload_import(keyed(&desk, receive)).await
-    };
-    let cut = async {
-        let mut pieces = pieces("", people(0..9).as_bytes(), 100).into_iter();
-        send.send(pieces.next().unwrap()).unwrap();
-        crate::app::eventually("it is on its way", || async {
-            let listed = desk.answer("ListImports", json!({})).await;
-            // It is UPLOADING: the first of an enum is left out.
-            let imports = super::all(&listed, "imports");
-            imports.len() == 1 && imports[0]["state"].is_null()
-        })
-        .await;
-    };
-    tokio::select! {
-        _ = stream => panic!("it cannot end"),
-        () = cut => {}
-    }
-    crate::app::eventually("nothing is left", || async {
-        let listed = desk.answer("ListImports", json!({})).await;
-        super::all(&listed, "imports").is_empty()
+    let imports = async || super::all(&desk.answer("ListImports", json!({})).await, "imports");
+    // It is UPLOADING: the first of an enum is left out.
+    crate::app::eventually("it is on its way", || async {
+        imports().await.first().is_some_and(|import| import["state"].is_null())
     })
     .await;
+    caller.shutdown_background();
+    crate::app::eventually("nothing is left", || async { imports().await.is_empty() }).await;
 }
 
 #[tokio::test]
