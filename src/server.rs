@@ -271,16 +271,6 @@ impl Start<'_> {
             coupons_max: serve.team_coupons_max.into(),
         };
         let coupons = coupons.service();
-        let dialogs = dialogs::parts::Parts {
-            db: db.clone(),
-            commits: commits.clone(),
-            clock: clock.clone(),
-            pages: pages.clone(),
-            secrets: &secrets,
-            limits: serve.pending(),
-            statement_timeout: TimeDelta::milliseconds(store.db_statement_timeout_ms.into()),
-        };
-        let dialogs = dialogs.start(tasks);
         let hints = Hints {
             db: db.clone(),
             listen: db::system_role(store)?,
@@ -292,16 +282,10 @@ impl Start<'_> {
         keep_up(tasks, hints, &clock);
         let tag_service =
             tags::parts::service(&db, &tags, &clock, serve.tags_max(), addresses, &pages);
-        let desk = imports::parts::Desk {
-            db: db.clone(),
-            commits,
-            clock: clock.clone(),
-            secrets: &secrets,
-            tags: tag_service.registry.clone(),
-            settings: serve.imports(),
-        };
-        let imports = imports::parts::Parts { desk, pages: pages.clone(), streams };
-        let imports = imports.start(tasks);
+        let of = (&db, &commits, &clock);
+        let holding = Holding { of, pages: &pages, secrets: &secrets, store, serve };
+        let dialogs = holding.dialogs(tasks);
+        let imports = holding.imports(tag_service.registry.clone(), streams, tasks);
         let keys = ApiKeys {
             keys: Keys { db, directory: Arc::clone(&directory) },
             directory,
@@ -312,6 +296,51 @@ impl Start<'_> {
         };
         let tags = tag_service;
         Ok((Services { taps, tags, keys, events, coupons, dialogs, imports, link }, drain))
+    }
+}
+
+/// What starts the services that hold things in memory until they may be stored.
+struct Holding<'a> {
+    /// The store, as one looks and as one commits in groups; and the time.
+    of: (&'a Db, &'a Db, &'a Clock),
+    pages: &'a Pages,
+    secrets: &'a Secrets,
+    store: &'a config::Store,
+    serve: &'a config::Serve,
+}
+
+impl Holding<'_> {
+    fn dialogs(&self, tasks: &mut JoinSet<()>) -> Dialogs {
+        let (db, commits, clock) = self.of;
+        let statement_timeout = self.store.db_statement_timeout_ms.into();
+        let parts = dialogs::parts::Parts {
+            db: db.clone(),
+            commits: commits.clone(),
+            clock: clock.clone(),
+            pages: self.pages.clone(),
+            secrets: self.secrets,
+            limits: self.serve.pending(),
+            statement_timeout: TimeDelta::milliseconds(statement_timeout),
+        };
+        parts.start(tasks)
+    }
+
+    fn imports(
+        &self,
+        tags: tags::registry::Registry,
+        streams: Streams,
+        tasks: &mut JoinSet<()>,
+    ) -> Imports {
+        let (db, commits, clock) = self.of;
+        let desk = imports::parts::Desk {
+            db: db.clone(),
+            commits: commits.clone(),
+            clock: clock.clone(),
+            secrets: self.secrets,
+            tags,
+            settings: self.serve.imports(),
+        };
+        imports::parts::Parts { desk, pages: self.pages.clone(), streams }.start(tasks)
     }
 }
 

@@ -120,12 +120,12 @@ fn read(import: &Import, file: &[u8]) -> Result<Read, Unread> {
         rules: import.rules(),
         places: Vec::new(),
         head: None,
-        rows: Vec::new(),
+        read: Vec::new(),
         reserved: 0,
         taken: 0,
     };
     sheet::read(Source { bytes: file, filename: &filename, sheet }, kind.columns(), &mut rows)?;
-    let Rows { head, mut rows, .. } = rows;
+    let Rows { head, read: mut rows, .. } = rows;
     let head = head.ok_or_else(|| Error::internal(anyhow::anyhow!("rows without a head")))?;
     rows.sort_by_key(|row| row.number);
     let twins = Twins::of(kind, &mut rows);
@@ -140,7 +140,7 @@ struct Rows<'a> {
     /// For each column of the kind, its place among those of the file.
     places: Vec<Option<usize>>,
     head: Option<Head>,
-    rows: Vec<Row>,
+    read: Vec<Row>,
     /// Bytes that are reserved for rows, and that they take.
     reserved: usize,
     taken: usize,
@@ -169,12 +169,12 @@ impl Sink for Rows<'_> {
             self.need(PIECE.max(row.bytes()))?;
             self.reserved += PIECE.max(row.bytes());
         }
-        self.rows.push(row);
+        self.read.push(row);
         Ok(())
     }
 
     fn progress(&mut self, done: f64) {
-        let total = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
+        let total = u32::try_from(self.read.len()).unwrap_or(u32::MAX);
         self.import.change(|held| {
             held.progress = done.clamp(0.0, 1.0) * READING;
             held.counts.total = total;

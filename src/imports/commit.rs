@@ -185,7 +185,7 @@ impl Committer {
                         let (merged, changed) = self.tags.merge(&write, team, &tags).await?;
                         revision = changed;
                         stored.extend(rows.iter().map(|row| row.number));
-                        merged.iter().fold(Plan::default(), with_tag)
+                        merged.into_iter().fold(Plan::default(), with_tag)
                     }
                 };
                 refuse_bad(mode, sound.bad, result)?;
@@ -355,7 +355,7 @@ fn planned(outcomes: &[Outcome]) -> Plan {
     plan
 }
 
-fn with_tag(mut plan: Plan, merged: &Merged) -> Plan {
+fn with_tag(mut plan: Plan, merged: Merged) -> Plan {
     plan.add(match merged {
         Merged::Made => Action::Insert,
         Merged::Changed => Action::Update,

@@ -328,7 +328,7 @@ impl Counts {
         }
     }
 
-    /// Rows that keep ALL_OR_NOTHING from being done: those that were left out by hand do not.
+    /// Rows that keep [`Mode::AllOrNothing`] from being done: those that were left out by hand do not.
     #[must_use]
     pub fn bad(&self) -> u32 {
         self.invalid + self.duplicate

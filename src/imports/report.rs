@@ -59,9 +59,9 @@ pub fn write(import: &Arc<Import>, format: As, all: bool) -> Result<Report, Erro
         line.push(said(&shown.findings, row.skipped));
         Some(line)
     });
-    let titles = titles.into_iter().chain([ERROR.to_owned()]).collect();
+    let titles: Vec<String> = titles.into_iter().chain([ERROR.to_owned()]).collect();
     match format {
-        As::Xlsx => xlsx(titles, lines).map_err(Error::internal),
+        As::Xlsx => xlsx(&titles, lines).map_err(Error::internal),
         As::Csv => csv(titles, lines).map_err(Error::internal),
     }
 }
@@ -75,11 +75,11 @@ fn said(findings: &Findings, skipped: bool) -> String {
     skipped.into_iter().chain(all).collect::<Vec<_>>().join("; ")
 }
 
-fn xlsx(titles: Vec<String>, lines: impl Iterator<Item = Vec<String>>) -> anyhow::Result<Report> {
+fn xlsx(titles: &[String], lines: impl Iterator<Item = Vec<String>>) -> anyhow::Result<Report> {
     let mut workbook = Workbook::new();
     let sheet = workbook.add_worksheet();
     let bold = Format::new().set_bold();
-    for (column, title) in (0..).zip(&titles) {
+    for (column, title) in (0..).zip(titles) {
         sheet.write_string_with_format(0, column, short(title), &bold)?;
     }
     for (row, line) in (1..).zip(lines) {

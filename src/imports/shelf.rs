@@ -31,10 +31,13 @@ const TEAM_IMPORTS_MAX: usize = 100;
 /// Bytes that are worth giving back.
 const MUCH: usize = 4 * 1024 * 1024;
 
+/// The imports of each team.
+type Teams = HashMap<TeamId, HashMap<Uuid, Arc<Import>>>;
+
 /// The imports that are held.
 #[derive(Clone)]
 pub struct Shelf {
-    imports: Arc<Mutex<HashMap<TeamId, HashMap<Uuid, Arc<Import>>>>>,
+    imports: Arc<Mutex<Teams>>,
     pub budget: Budget,
     pub clock: Clock,
     /// How long an import is held after somebody came for it.
@@ -283,7 +286,7 @@ impl Shelf {
         }
     }
 
-    fn imports(&self) -> MutexGuard<'_, HashMap<TeamId, HashMap<Uuid, Arc<Import>>>> {
+    fn imports(&self) -> MutexGuard<'_, Teams> {
         // Nothing can be half done under the lock.
         self.imports.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -17,7 +17,7 @@ use super::{
 use crate::{error::Error, ids::TeamId, proto::tap_v1::UploadImportRequest, reasons};
 
 /// How long an upload may take.
-const TIMEOUT: Duration = Duration::from_secs(300);
+const TIMEOUT: Duration = Duration::from_mins(5);
 /// What a form has around its file.
 const FORM_BYTES_MAX: usize = 64 * 1024;
 /// Memory is reserved in pieces of so many bytes.

@@ -78,12 +78,11 @@ impl Use {
     /// By its name, in lower case.
     fn of(name: &str) -> Self {
         let file = name.rsplit('/').next().unwrap_or_default();
+        let is_xml = name.strip_suffix(".xml").is_some();
         match file {
             ".rels" if name == "_rels/.rels" => Self::Relations,
             "workbook.xml.rels" => Self::Relations,
-            _ if !name.ends_with(".xml") || UNREAD.iter().any(|start| name.starts_with(start)) => {
-                Self::None
-            }
+            _ if !is_xml || UNREAD.iter().any(|start| name.starts_with(start)) => Self::None,
             "workbook.xml" => Self::Workbook,
             "styles.xml" => Self::Styles,
             "sharedstrings.xml" => Self::Strings,

@@ -227,11 +227,10 @@ impl Walk {
                 self.prefixed = true;
                 self.name_length = 0;
             }
-            b'<' | b'\'' | b'"' | b'=' | b'&' => return Err(Bad::Broken),
             b'>' if closes => return self.closed(),
             b'>' => return self.tag(false),
             b'/' if !closes => return Ok(State::Slash),
-            b'/' => return Err(Bad::Broken),
+            b'/' | b'<' | b'\'' | b'"' | b'=' | b'&' => return Err(Bad::Broken),
             _ if byte.is_ascii_whitespace() && closes => return Ok(State::Closing),
             _ if byte.is_ascii_whitespace() => {
                 self.keeps = self.is(b"sst");

@@ -78,7 +78,7 @@ fn decode<'a>(bytes: &'a [u8], sink: &mut dyn Sink) -> Result<Cow<'a, str>, Unre
         Ok(text) => Ok(Cow::Borrowed(text)),
         Err(error) => {
             let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
-            Err(not_utf8(Some(before.iter().filter(|byte| **byte == b'\n').count() + 1)))
+            Err(not_utf8(Some(before.split(|byte| *byte == b'\n').count())))
         }
     }
 }

@@ -35,8 +35,9 @@ pub(super) fn read(
 ) -> Result<(), Unread> {
     let parts = archive::check(source.bytes, sink)?;
     let meter = Meter::default();
-    let mut book: Book<'_> =
-        caught(|| Xlsx::new(Guard::new(source.bytes, parts, &meter)).map_err(unread))?;
+    let mut book: Book<'_> = caught(|| {
+        Xlsx::new(Guard::new(source.bytes, parts, &meter)).map_err(|error| unread(&error))
+    })?;
     meter.open.set(true);
     let names = sheets(&book, source.sheet)?;
     let best = find(&mut book, &names, titles, sink)?;
@@ -54,7 +55,7 @@ pub(super) fn read(
     rows.end()
 }
 
-fn unread(error: XlsxError) -> Unread {
+fn unread(error: &XlsxError) -> Unread {
     match error {
         XlsxError::Password => format::protected(),
         _ => broken(),
@@ -128,7 +129,7 @@ struct SheetCell<'b> {
 
 impl<'b, 'a> Cells<'b, 'a> {
     fn of(book: &'b mut Book<'a>, name: &str) -> Result<Self, Unread> {
-        caught(|| book.worksheet_cells_reader(name).map(Self).map_err(unread))
+        caught(|| book.worksheet_cells_reader(name).map(Self).map_err(|error| unread(&error)))
     }
 
     fn next(&mut self) -> Result<Option<SheetCell<'b>>, Unread> {
@@ -137,7 +138,7 @@ impl<'b, 'a> Cells<'b, 'a> {
             let record = caught(|| match self.0.next_cell_with_formula_metadata() {
                 // An error that came with a later Excel, such as `#SPILL!`: there is no value.
                 Err(XlsxError::CellError(_)) => Ok(None),
-                next => next.map(Some).map_err(unread),
+                next => next.map(Some).map_err(|error| unread(&error)),
             })?;
             let Some(record) = record else { continue };
             let Some(record) = record else { return Ok(None) };

@@ -58,13 +58,20 @@ pub fn parts(rows: &str) -> Parts {
 
 /// The parts of a workbook but for its sheets, whose names and places are these.
 pub fn frame(sheets: &[(&str, &str)]) -> Parts {
-    let (mut list, mut places) = (String::new(), String::new());
-    for (nth, (name, place)) in (1..).zip(sheets) {
-        list.push_str(&format!(r#"<sheet name="{name}" sheetId="{nth}" r:id="rId{nth}"/>"#));
-        places.push_str(&format!(
-            r#"<Relationship Id="rId{nth}" Type="{RELATIONS}/worksheet" Target="{place}"/>"#
-        ));
-    }
+    let numbered = || (1..).zip(sheets);
+    let list: Vec<String> = numbered()
+        .map(|(nth, (name, _))| {
+            format!(r#"<sheet name="{name}" sheetId="{nth}" r:id="rId{nth}"/>"#)
+        })
+        .collect();
+    let places: Vec<String> = numbered()
+        .map(|(nth, (_, place))| {
+            format!(
+                r#"<Relationship Id="rId{nth}" Type="{RELATIONS}/worksheet" Target="{place}"/>"#
+            )
+        })
+        .collect();
+    let (list, places) = (list.concat(), places.concat());
     [
         ("_rels/.rels", format!(r#"{STRICT}<Relationships xmlns="{PACKAGE}"><Relationship Id="rId1" Type="{RELATIONS}/officeDocument" Target="xl/workbook.xml"/></Relationships>"#)),
         ("xl/workbook.xml", format!(r#"{STRICT}<workbook xmlns="{MAIN}" xmlns:r="{RELATIONS}"><sheets>{list}</sheets></workbook>"#)),
@@ -135,11 +142,12 @@ pub fn far_cell() -> Vec<u8> {
 
 /// Users, and entities of entities of entities, in a part.
 pub fn billion_laughs(part: &str) -> Vec<u8> {
-    let mut entities = r#"<!ENTITY l0 "lol">"#.to_owned();
-    for nth in 1..10 {
+    let entity = |nth: i32| {
         let ten = format!("&l{};", nth - 1).repeat(10);
-        entities.push_str(&format!(r#"<!ENTITY l{nth} "{ten}">"#));
-    }
+        format!(r#"<!ENTITY l{nth} "{ten}">"#)
+    };
+    let entities: Vec<String> = (1..10).map(entity).collect();
+    let entities = format!(r#"<!ENTITY l0 "lol">{}"#, entities.concat());
     let parts = parts(&format!("{}{}", titles(), row(2, PEOPLE[1])));
     let old = parts.iter().find(|(name, _)| name == part);
     let old = old.map_or(strings("<si><t>&l9;</t></si>", 1), |(_, bytes)| {

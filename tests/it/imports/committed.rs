@@ -52,7 +52,9 @@ async fn a_commit_that_is_repeated_changes_nothing_and_answers_as_the_first() {
     let first = desk.answer("CommitImport", request.clone()).await;
     let versions = "select count(distinct xmin::text) from users";
     let before: i64 = desk.app.scalar(versions).await;
-    for more in [json!({}), json!({"requestId": ""}), json!({"requestId": Uuid::new_v4().to_string()})] {
+    for more in
+        [json!({}), json!({"requestId": ""}), json!({"requestId": Uuid::new_v4().to_string()})]
+    {
         let again = desk.answer("CommitImport", with(request.clone(), more)).await;
         assert_eq!(result(&again), result(&first));
     }
@@ -153,7 +155,11 @@ async fn imports_that_overlap_are_committed_one_after_another() {
     let ids = join_all((0..6).map(|n| {
         let desk = Arc::clone(&desk);
         async move {
-            let csv = format!("{}{}", people(0..10), &people(100 * (n + 1)..100 * (n + 1) + 20)[super::TITLES.len() + 1..]);
+            let csv = format!(
+                "{}{}",
+                people(0..10),
+                &people(100 * (n + 1)..100 * (n + 1) + 20)[super::TITLES.len() + 1..]
+            );
             text(&desk.ready(&csv).await["id"]).to_owned()
         }
     }))
@@ -174,7 +180,10 @@ async fn an_etag_that_is_stale_stores_nothing() {
     let id = text(&import["id"]);
     desk.patch(id, 2, json!({"names": "Somebody Else"})).await;
     let request = json!({"importId": id, "etag": import["etag"]});
-    assert_eq!(desk.refusal("CommitImport", request.clone()).await, (Code::Aborted, "ETAG_MISMATCH".to_owned()));
+    assert_eq!(
+        desk.refusal("CommitImport", request.clone()).await,
+        (Code::Aborted, "ETAG_MISMATCH".to_owned())
+    );
     let fresh = with(request, json!({"etag": desk.get(id).await["etag"]}));
     desk.answer("CommitImport", fresh).await;
     assert_eq!(desk.count("users where names = 'Somebody Else'").await, 1);
@@ -207,7 +216,8 @@ async fn a_team_has_no_more_users_than_it_may() {
 async fn what_is_asked_of_a_commit_is_checked() {
     let desk = Importer::open().await;
     let bad = json!({"importId": "?", "requestId": "?"});
-    let bad: Vec<String> = desk.violations("CommitImport", bad).await.into_iter().map(|bad| bad.0).collect();
+    let bad: Vec<String> =
+        desk.violations("CommitImport", bad).await.into_iter().map(|bad| bad.0).collect();
     assert_eq!(bad, ["import_id", "request_id"]);
     let nobody = json!({"importId": Uuid::new_v4().to_string()});
     assert_eq!(desk.reason("CommitImport", nobody).await, "IMPORT_NOT_FOUND");

@@ -8,7 +8,10 @@ use tonic::Code;
 
 use super::{Importer, OfImports, desk, number, people, text, upload};
 use crate::{
-    app::{App, Options, OwnPostgres, connect, cut_connections, eventually, new_database, store, wires::Door},
+    app::{
+        App, Options, OwnPostgres, connect, cut_connections, eventually, new_database, store,
+        wires::Door,
+    },
     live::Service,
 };
 
@@ -41,8 +44,10 @@ async fn a_commit_that_is_killed_stores_all_rows_or_none() {
         let before = importer.count("users").await;
         let address = format!("http://{}", service.grpc);
         let mut client = ImportsClient::connect(address).await.unwrap();
-        let mut commit =
-            tonic::Request::new(CommitImportRequest { import_id: id.clone(), ..Default::default() });
+        let mut commit = tonic::Request::new(CommitImportRequest {
+            import_id: id.clone(),
+            ..Default::default()
+        });
         commit.metadata_mut().insert("x-api-key", importer.key.parse().unwrap());
         let commit = client.commit_import(commit);
         let kill = async {
@@ -60,7 +65,13 @@ async fn a_commit_that_is_killed_stores_all_rows_or_none() {
         assert!(stored == 0 || stored == i64::from(ROWS), "{stored} rows");
         let noted = importer.count(&format!("imports where import_id = '{id}'")).await;
         assert_eq!(noted == 1, stored > 0);
-        assert_eq!(importer.app.scalar::<i64>("select coalesce(sum(users), 0)::bigint from user_books").await, importer.count("users").await);
+        assert_eq!(
+            importer
+                .app
+                .scalar::<i64>("select coalesce(sum(users), 0)::bigint from user_books")
+                .await,
+            importer.count("users").await
+        );
         service.start_again().await;
         // What is asked again is told what came of it.
         let door = Door::at(service.grpc).kept().await;

@@ -7,7 +7,10 @@ use futures_util::future::join_all;
 use serde_json::json;
 use tap_analytics::proto::{
     HttpBody,
-    tap_v1::{GetImportRequest, Import, UploadImportRequest, import_kind, import_state, imports_client::ImportsClient},
+    tap_v1::{
+        GetImportRequest, Import, UploadImportRequest, import_kind, import_state,
+        imports_client::ImportsClient,
+    },
 };
 use tonic::{Code, Request, transport::Channel};
 
@@ -28,7 +31,12 @@ fn refused() -> Vec<(&'static str, &'static str, Vec<u8>, &'static str)> {
         ("a bomb that lies", "a.xlsx", books::bomb_lying("xl/sharedStrings.xml"), "FILE_EXPANDS"),
         ("millions of strings", "a.xlsx", books::many_strings(5_000_000), "FILE_EXPANDS"),
         ("a billion laughs", "a.xlsx", books::billion_laughs("xl/sharedStrings.xml"), "HAS_DTD"),
-        ("laughs in a sheet", "a.xlsx", books::billion_laughs("xl/worksheets/sheet1.xml"), "HAS_DTD"),
+        (
+            "laughs in a sheet",
+            "a.xlsx",
+            books::billion_laughs("xl/worksheets/sheet1.xml"),
+            "HAS_DTD",
+        ),
         ("a password", "a.xlsx", books::encrypted(), "PASSWORD_PROTECTED"),
         ("an old format", "a.xls", books::old_format(), "OLD_FORMAT"),
         ("a wrong extension", "a.csv", zip.clone(), "WRONG_EXTENSION"),
@@ -98,8 +106,12 @@ async fn titles_in_merged_cells_and_formulas_are_read() {
     // One that was never calculated.
     let cells = super::person(3);
     let cells: Vec<&str> = cells.split(',').collect();
-    let row = books::row(2, &cells).replacen("<c ", "<c r=\"A2\"><f>A1</f></c><c r=\"Z2\" data-", 1);
-    let parts = books::parts(&format!("{}{row}", books::row(1, &super::TITLES.split(',').collect::<Vec<_>>())));
+    let row =
+        books::row(2, &cells).replacen("<c ", "<c r=\"A2\"><f>A1</f></c><c r=\"Z2\" data-", 1);
+    let parts = books::parts(&format!(
+        "{}{row}",
+        books::row(1, &super::TITLES.split(',').collect::<Vec<_>>())
+    ));
     let import = desk.import("USERS", "a.xlsx", &books::zipped(&parts)).await;
     let rows = desk.rows(text(&import["id"]), json!({})).await;
     assert!(super::bad(&rows[0]).contains(&pair("names", "FORMULA_WITHOUT_VALUE")), "{}", rows[0]);
@@ -115,7 +127,12 @@ fn memory(pid: u32) -> (f64, f64) {
     (of("RssAnon:"), of("VmHWM:"))
 }
 
-async fn give(mut client: ImportsClient<Channel>, key: &str, name: &str, file: &[u8]) -> Result<Import, tonic::Status> {
+async fn give(
+    mut client: ImportsClient<Channel>,
+    key: &str,
+    name: &str,
+    file: &[u8],
+) -> Result<Import, tonic::Status> {
     let mut pieces: Vec<UploadImportRequest> = file
         .chunks(1 << 20)
         .map(|data| UploadImportRequest {
@@ -158,16 +175,29 @@ async fn eight_at_once_stay_within_the_budget_and_the_service_goes_on() {
     let mut files: Vec<(String, Vec<u8>)> =
         refused().into_iter().map(|(_, name, file, _)| (name.to_owned(), file)).collect();
     // As large as they may be, of texts, and of rows that are no good at all.
-    files.push(("large.csv".to_owned(), (super::TITLES.to_owned() + "\n" + &",,,,x\n".repeat(3_000_000)).into_bytes()));
-    files.push(("wide.csv".to_owned(), format!("{}\n{}", super::TITLES, ",".repeat(18 << 20)).into_bytes()));
-    files.push(("quote.csv".to_owned(), format!("{}\n\"{}", super::TITLES, "x,\n".repeat(6 << 20)).into_bytes()));
+    files.push((
+        "large.csv".to_owned(),
+        (super::TITLES.to_owned() + "\n" + &",,,,x\n".repeat(3_000_000)).into_bytes(),
+    ));
+    files.push((
+        "wide.csv".to_owned(),
+        format!("{}\n{}", super::TITLES, ",".repeat(18 << 20)).into_bytes(),
+    ));
+    files.push((
+        "quote.csv".to_owned(),
+        format!("{}\n\"{}", super::TITLES, "x,\n".repeat(6 << 20)).into_bytes(),
+    ));
     let mut read = 0;
     for (name, file) in &files {
         for import in join_all((0..8).map(|_| give(client.clone(), &desk.key, name, file))).await {
             match import {
-                Ok(import) => read += i32::from(import.state != i32::from(import_state::Value::Ready)),
+                Ok(import) => {
+                    read += i32::from(import.state != i32::from(import_state::Value::Ready))
+                }
                 // There is no room for eight of the largest.
-                Err(status) => assert_eq!(status.code(), Code::ResourceExhausted, "{name}: {status:?}"),
+                Err(status) => {
+                    assert_eq!(status.code(), Code::ResourceExhausted, "{name}: {status:?}")
+                }
             }
         }
     }

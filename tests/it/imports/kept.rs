@@ -25,7 +25,8 @@ async fn an_import_for_which_nobody_comes_expires_and_is_forgotten() {
         let imports = listed["imports"].as_array().unwrap().clone();
         imports.iter().find(|one| one["id"] == id).map(|one| text(&one["state"]).to_owned())
     };
-    eventually("it has expired", || async { state(&idle).await.as_deref() == Some("EXPIRED") }).await;
+    eventually("it has expired", || async { state(&idle).await.as_deref() == Some("EXPIRED") })
+        .await;
     assert_eq!(state(&used).await.as_deref(), Some("READY"));
     clock.set(instant("2026-03-01T10:03:00Z"));
     eventually("it is forgotten", || async { state(&idle).await.is_none() }).await;
@@ -56,7 +57,9 @@ async fn beyond_the_budget_uploads_are_refused_until_there_is_room() {
     assert!(!held.is_empty());
     // Another team has its own half.
     let stranger = desk.stranger().await;
-    let theirs = desk.ask_by(&stranger, "UploadImport", super::upload("USERS", "a.csv", csv.as_bytes())).await;
+    let theirs = desk
+        .ask_by(&stranger, "UploadImport", super::upload("USERS", "a.csv", csv.as_bytes()))
+        .await;
     assert_eq!(theirs.code, Code::Ok, "{theirs:?}");
     for id in &held {
         let cancelled = desk.answer("CancelImport", json!({ "importId": id })).await;

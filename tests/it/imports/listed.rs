@@ -58,14 +58,20 @@ async fn imports_that_are_held_and_stored_are_one_list() {
     let mut ids = Vec::new();
     for n in 0..5 {
         let csv = people(n..n + 1);
-        let import =
-            if n % 2 == 0 { desk.store(&csv).await["import"].clone() } else { desk.ready(&csv).await };
+        let import = if n % 2 == 0 {
+            desk.store(&csv).await["import"].clone()
+        } else {
+            desk.ready(&csv).await
+        };
         ids.insert(0, text(&import["id"]).to_owned());
     }
     // Another replica knows of those that were committed.
     let (_app, door) = desk.replica(crate::app::Options::default()).await;
-    let there = super::desk::answer_at::<super::OfImports>(&door, &desk.key, "ListImports", json!({})).await;
-    let theirs: Vec<&str> = there["imports"].as_array().unwrap().iter().map(|one| text(&one["id"])).collect();
+    let there =
+        super::desk::answer_at::<super::OfImports>(&door, &desk.key, "ListImports", json!({}))
+            .await;
+    let theirs: Vec<&str> =
+        there["imports"].as_array().unwrap().iter().map(|one| text(&one["id"])).collect();
     assert_eq!(theirs, [&*ids[0], &*ids[2], &*ids[4]]);
     let listed = pages(&desk, "ListImports", json!({"pageSize": 2}), "imports").await;
     assert_eq!(listed.iter().map(Vec::len).collect::<Vec<_>>(), [2, 2, 1]);

@@ -38,11 +38,7 @@ pub fn people(numbers: std::ops::Range<u32>) -> String {
 }
 
 pub fn person(number: u32) -> String {
-    format!(
-        "Person {number},{},{},F,p{number}@example.com",
-        nid(number),
-        phone(number)
-    )
+    format!("Person {number},{},{},F,p{number}@example.com", nid(number), phone(number))
 }
 
 pub fn nid(number: u32) -> String {

@@ -37,11 +37,17 @@ struct Cells([String; 5]);
 impl Cells {
     fn change(&mut self, step: &Step) -> Option<(&'static str, String)> {
         let (at, field, text) = match *step {
-            Step::Nid(_, value) => (1, "nid", if value < VALUES { nid(value) } else { "12".to_owned() }),
-            Step::Phone(_, value) => (2, "phone", if value < VALUES { phone(value) } else { String::new() }),
-            Step::Email(_, value) => {
-                (4, "email", if value < VALUES { format!("p{value}@example.com") } else { "@".to_owned() })
+            Step::Nid(_, value) => {
+                (1, "nid", if value < VALUES { nid(value) } else { "12".to_owned() })
             }
+            Step::Phone(_, value) => {
+                (2, "phone", if value < VALUES { phone(value) } else { String::new() })
+            }
+            Step::Email(_, value) => (
+                4,
+                "email",
+                if value < VALUES { format!("p{value}@example.com") } else { "@".to_owned() },
+            ),
             Step::Gender(_, good) => (3, "gender", if good { "F" } else { "?" }.to_owned()),
             Step::Skip(..) => return None,
         };
@@ -52,7 +58,11 @@ impl Cells {
 
 fn row_of(step: &Step) -> u32 {
     match *step {
-        Step::Nid(row, _) | Step::Phone(row, _) | Step::Email(row, _) | Step::Gender(row, _) | Step::Skip(row, _) => row,
+        Step::Nid(row, _)
+        | Step::Phone(row, _)
+        | Step::Email(row, _)
+        | Step::Gender(row, _)
+        | Step::Skip(row, _) => row,
     }
 }
 
@@ -68,14 +78,22 @@ async fn seen(desk: &Importer, id: &str) -> (Vec<Value>, Value, Value, Value) {
 
 #[test]
 fn changes_lead_where_a_new_upload_leads() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let desk = runtime.block_on(async {
         let desk = Importer::open().await;
         // 0 and 1 are stored, 1 under another name.
-        desk.store(&format!("{}\n{}\n{}\n", super::TITLES, person(0), person(1).replace("Person", "Other"))).await;
+        desk.store(&format!(
+            "{}\n{}\n{}\n",
+            super::TITLES,
+            person(0),
+            person(1).replace("Person", "Other")
+        ))
+        .await;
         desk
     });
-    let config = ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() };
+    let config =
+        ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() };
     let steps = proptest::collection::vec(step(), 1..14);
     TestRunner::new(config)
         .run(&steps, |steps| {

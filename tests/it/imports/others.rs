@@ -16,9 +16,25 @@ async fn columns_are_found_by_their_titles_wherever_they_are() {
     let rows: &[&[&str]] = &[
         &["List of members, 2026"],
         &[],
-        &["No", " PHONE NUMBER ", "E-mail Address", "Sexe", "Full  name", "District", "National ID Number"],
+        &[
+            "No",
+            " PHONE NUMBER ",
+            "E-mail Address",
+            "Sexe",
+            "Full  name",
+            "District",
+            "National ID Number",
+        ],
         &["1", "785576983", "A@Example.COM", "femme", "Uwase Aline", "Gasabo", "1199070123456789"],
-        &["2", "+250 788 123 456", "e@example.com", "MALE", "Mugisha Eric", "Huye", "1198580123456781"],
+        &[
+            "2",
+            "+250 788 123 456",
+            "e@example.com",
+            "MALE",
+            "Mugisha Eric",
+            "Huye",
+            "1198580123456781",
+        ],
         &[],
         &["3", "0722000111", "k@example.com", "Femal", "Keza Diane", "Huye", "1200170123456781"],
     ];
@@ -33,7 +49,15 @@ async fn columns_are_found_by_their_titles_wherever_they_are() {
         .iter()
         .map(|column| (text(&column["letter"]), text(&column["field"])))
         .collect();
-    let expected = [("A", ""), ("B", "phone"), ("C", "email"), ("D", "gender"), ("E", "names"), ("F", ""), ("G", "nid")];
+    let expected = [
+        ("A", ""),
+        ("B", "phone"),
+        ("C", "email"),
+        ("D", "gender"),
+        ("E", "names"),
+        ("F", ""),
+        ("G", "nid"),
+    ];
     assert_eq!(columns, expected);
     assert_eq!(number(&import["counts"]["valid"]), 3.0, "{import}");
     let rows = desk.rows(text(&import["id"]), json!({})).await;
@@ -79,7 +103,8 @@ async fn every_bad_cell_has_its_own_reason() {
     for (column, cell, ..) in cases {
         let mut cells = good;
         cells[*column] = cell;
-        csv.push_str(&format!("{}\n", cells.join(",")));
+        csv += &cells.join(",");
+        csv.push('\n');
     }
     let import = desk.ready(&csv).await;
     let rows = desk.rows(text(&import["id"]), json!({})).await;
@@ -90,8 +115,12 @@ async fn every_bad_cell_has_its_own_reason() {
         assert_eq!(own, [pair(field, reason)], "{cell:?}");
         assert_eq!(row["status"], "INVALID");
         // What is wrong is said without what is in the cell.
-        let words: Vec<&str> =
-            row["violations"].as_array().unwrap().iter().map(|bad| text(&bad["description"])).collect();
+        let words: Vec<&str> = row["violations"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|bad| text(&bad["description"]))
+            .collect();
         assert!(cell.len() < 6 || !words.join(" ").contains(cell), "{words:?}");
     }
 }
@@ -123,9 +152,10 @@ async fn national_ids_that_are_numbers_are_read_and_lost_digits_are_seen() {
     for (place, title) in (0..).zip(super::TITLES.split(',')) {
         sheet.write_string(0, place, title).unwrap();
     }
-    for (row, (nid, phone)) in
-        (1..).zip([(1_199_070_123_456_789.0, 788_000_001.0), (1_199_070_123_456_780.0, 250_788_000_002.0)])
-    {
+    for (row, (nid, phone)) in (1..).zip([
+        (1_199_070_123_456_789.0, 788_000_001.0),
+        (1_199_070_123_456_780.0, 250_788_000_002.0),
+    ]) {
         sheet.write_string(row, 0, format!("Person {}", ["A", "B"][row as usize - 1])).unwrap();
         sheet.write_number(row, 1, nid).unwrap();
         sheet.write_number(row, 2, phone).unwrap();
@@ -151,7 +181,11 @@ async fn another_region_has_other_numbers() {
     request["region"] = json!("ke");
     let import = desk.answer("UploadImport", request).await;
     let import = desk.settled(text(&import["id"])).await;
-    assert_eq!((text(&import["region"]), number(&import["counts"]["valid"])), ("KE", 1.0), "{import}");
+    assert_eq!(
+        (text(&import["region"]), number(&import["counts"]["valid"])),
+        ("KE", 1.0),
+        "{import}"
+    );
     let rows = desk.rows(text(&import["id"]), json!({})).await;
     assert_eq!(value(&rows[0], "phone"), Some("+254712345678"));
 }
@@ -165,7 +199,8 @@ async fn made_up_users_have_just_the_faults_they_say() {
     assert_eq!(import["state"], "READY", "{import}");
     let mut found = std::collections::BTreeMap::new();
     for fault in import["faults"].as_array().unwrap() {
-        *found.entry(text(&fault["reason"]).to_owned()).or_insert(0) += number(&fault["rows"]) as usize;
+        *found.entry(text(&fault["reason"]).to_owned()).or_insert(0) +=
+            number(&fault["rows"]) as usize;
     }
     let expected = sample::expected(5_000, 7);
     let expected = expected.into_iter().map(|(reason, rows)| (reason.to_owned(), rows)).collect();

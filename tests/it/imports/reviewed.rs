@@ -10,7 +10,8 @@ fn row(rows: &[Value], number: f64) -> &Value {
 }
 
 fn counts(import: &Value) -> [f64; 5] {
-    ["total", "valid", "invalid", "duplicate", "skipped"].map(|name| number(&import["counts"][name]))
+    ["total", "valid", "invalid", "duplicate", "skipped"]
+        .map(|name| number(&import["counts"][name]))
 }
 
 #[tokio::test]
@@ -85,7 +86,8 @@ async fn what_somebody_who_is_stored_has_is_found_and_so_is_who_is_stored() {
     );
     let import = desk.ready(&csv).await;
     let id = text(&import["id"]);
-    let plan = ["insert", "update", "unchanged", "conflict"].map(|name| number(&import["plan"][name]));
+    let plan =
+        ["insert", "update", "unchanged", "conflict"].map(|name| number(&import["plan"][name]));
     assert_eq!(plan, [1.0, 1.0, 1.0, 1.0]);
     let rows = desk.rows(id, json!({})).await;
     let actions: Vec<&str> = rows.iter().map(|row| text(&row["action"])).collect();
@@ -117,12 +119,18 @@ async fn what_cannot_be_changed_is_said() {
     let fresh = patch(json!({"skipped": true, "etag": import["etag"]}));
     desk.answer("PatchImportRow", fresh).await;
     desk.answer("CancelImport", json!({ "importId": id })).await;
-    assert_eq!(desk.reason("PatchImportRow", patch(json!({"skipped": true}))).await, "IMPORT_STATE");
+    assert_eq!(
+        desk.reason("PatchImportRow", patch(json!({"skipped": true}))).await,
+        "IMPORT_STATE"
+    );
     assert_eq!(desk.reason("ListImportRows", json!({ "importId": id })).await, "IMPORT_STATE");
     // A column that the file never had.
     let tags = desk.import("TAGS", "tags.csv", b"uid\ndoor\n").await;
     let label = json!({"importId": tags["id"], "row": 2, "cells": {"label": "x"}});
-    assert_eq!(desk.violations("PatchImportRow", label).await, [pair("cells.label", "NO_SUCH_COLUMN")]);
+    assert_eq!(
+        desk.violations("PatchImportRow", label).await,
+        [pair("cells.label", "NO_SUCH_COLUMN")]
+    );
 }
 
 #[tokio::test]
@@ -130,11 +138,13 @@ async fn a_report_can_be_mended_and_uploaded_again() {
     use tap_analytics::proto::tap_v1::{GetImportReportRequest, imports_client::ImportsClient};
     let desk = Importer::open().await;
     let csv = people(0..4).replace(&phone(1), "07881").replace("Person 2", "=cmd|' /C calc'!A0");
-    let csv = csv.replace("Email\n", "Email,Note\n").replace("p3@example.com", "p3@example.com,+keep");
+    let csv =
+        csv.replace("Email\n", "Email,Note\n").replace("p3@example.com", "p3@example.com,+keep");
     let import = desk.ready(&csv).await;
     let id = text(&import["id"]);
     let report = async |file: &str, all: bool| {
-        let request = GetImportReportRequest { import_id: id.to_owned(), file: file.to_owned(), all };
+        let request =
+            GetImportReportRequest { import_id: id.to_owned(), file: file.to_owned(), all };
         let mut request = tonic::Request::new(request);
         request.metadata_mut().insert("x-api-key", desk.key.parse().unwrap());
         let address = format!("http://{}", desk.app.grpc);
@@ -174,6 +184,7 @@ async fn a_report_can_be_mended_and_uploaded_again() {
     let rows = desk.rows(text(&all["id"]), json!({})).await;
     assert_eq!(cell(&rows[2], 0), "=cmd|' /C calc'!A0");
     assert_eq!(cell(&rows[3], 5), "+keep");
-    let missing = desk.refusal("GetImportReport", json!({"importId": id, "file": "report.pdf"})).await;
+    let missing =
+        desk.refusal("GetImportReport", json!({"importId": id, "file": "report.pdf"})).await;
     assert_eq!(missing, (Code::NotFound, "REPORT_NOT_FOUND".to_owned()));
 }

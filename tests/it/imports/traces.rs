@@ -130,7 +130,8 @@ async fn nothing_is_on_a_disk_before_it_is_committed() {
     };
     let bad = person("invalid").map(|cell| cell.replace("0788", "1"));
     let rows = [person("json"), bad, person("twin"), person("twin")];
-    let import = by_json(reqwest::Method::POST, "/v1/imports/users:upload?filename=a.csv", csv(&rows)).await;
+    let import =
+        by_json(reqwest::Method::POST, "/v1/imports/users:upload?filename=a.csv", csv(&rows)).await;
     let id = text(&import["id"]).to_owned();
     until(&id, "READY").await;
     by_json(reqwest::Method::GET, &format!("/v1/imports/{id}/rows"), vec![]).await;

@@ -41,7 +41,8 @@ async fn a_file_in_pieces_is_the_same_file() {
     let desk = Importer::open().await;
     let csv = people(0..500);
     let stream = futures_util::stream::iter(pieces("", csv.as_bytes(), 777));
-    let import = client(&desk).await.upload_import(keyed(&desk, stream)).await.unwrap().into_inner();
+    let import =
+        client(&desk).await.upload_import(keyed(&desk, stream)).await.unwrap().into_inner();
     assert_eq!(import.file_bytes, csv.len() as f64);
     let import = desk.settled(&import.id).await;
     assert_eq!(import["state"], "READY");
@@ -74,7 +75,10 @@ async fn a_form_has_one_file_whatever_it_is_called() {
         assert_eq!(status.code(), Code::InvalidArgument);
         status.get_error_details().bad_request().unwrap().field_violations[0].reason.clone()
     };
-    let two = form.replace("--xx--", "--xx\r\ncontent-disposition: form-data; name=\"b\"; filename=\"b.csv\"\r\n\r\nx\r\n--xx--");
+    let two = form.replace(
+        "--xx--",
+        "--xx\r\ncontent-disposition: form-data; name=\"b\"; filename=\"b.csv\"\r\n\r\nx\r\n--xx--",
+    );
     assert_eq!(reason(send(&two, "").await.unwrap_err()), "SEVERAL_FILES");
     let none = "--xx\r\ncontent-disposition: form-data; name=\"a\"\r\n\r\nx\r\n--xx--\r\n";
     assert_eq!(reason(send(none, "").await.unwrap_err()), "REQUIRED");
@@ -152,8 +156,7 @@ async fn whoever_watches_sees_it_until_it_is_ready() {
     let import = desk.upload("USERS", "users.xlsx", &file).await;
     let request = WatchImportRequest { import_id: text(&import["id"]).to_owned() };
     let mut client = client(&desk).await;
-    let mut frames =
-        client.watch_import(keyed(&desk, request.clone())).await.unwrap().into_inner();
+    let mut frames = client.watch_import(keyed(&desk, request.clone())).await.unwrap().into_inner();
     let (mut states, mut last, mut progress) = (Vec::new(), None, 0.0);
     while let Some(frame) = frames.message().await.unwrap() {
         match frame.frame.unwrap() {

@@ -221,25 +221,27 @@ fn rows_are_in_order() {
     assert_eq!(kept.texts(), [(2, vec!["1", "", "3"]), (3, PEOPLE[1].to_vec())]);
 }
 
+/// Takes everything, and keeps nothing.
+struct Nothing;
+impl Sink for Nothing {
+    fn need(&mut self, _: usize) -> Result<(), Error> {
+        Ok(())
+    }
+    fn head(&mut self, _: Head) -> Result<(), Error> {
+        Ok(())
+    }
+    fn row(&mut self, _: u32, _: &[Cell<'_>]) -> Result<(), Error> {
+        Ok(())
+    }
+    fn progress(&mut self, _: f64) {}
+}
+
 #[test]
 fn a_text_that_is_everywhere_ends_somewhere() {
     let shared = strings(&format!("<si><t>{}</t></si>", "x".repeat(32_767)), 1);
     let all = row(2, &["", "", ""]).replace("t=\"inlineStr\"><is><t></t></is>", "t=\"s\"><v>0</v>");
     let rows: String =
         (2..8_000).map(|number| all.replacen("r=\"2\"", &format!("r=\"{number}\""), 1)).collect();
-    struct Nothing;
-    impl Sink for Nothing {
-        fn need(&mut self, _: usize) -> Result<(), Error> {
-            Ok(())
-        }
-        fn head(&mut self, _: Head) -> Result<(), Error> {
-            Ok(())
-        }
-        fn row(&mut self, _: u32, _: &[Cell<'_>]) -> Result<(), Error> {
-            Ok(())
-        }
-        fn progress(&mut self, _: f64) {}
-    }
     let file = zipped(&with(parts(&format!("{}{rows}", titles())), "xl/sharedStrings.xml", shared));
     let source = Source { bytes: &file, filename: "", sheet: None };
     let Err(Unread::File(violations)) = read(source, COLUMNS, &mut Nothing) else { panic!() };

@@ -20,6 +20,7 @@ use crate::{
     reasons,
 };
 
+#[expect(clippy::unnecessary_wraps, reason = "it is a rule as others are")]
 fn kept(cell: Cell<'_>, _: &Rules, _: &mut Findings) -> Option<String> {
     Some(cell.text.to_owned())
 }
