@@ -31,7 +31,9 @@ pub enum Route {
     Own(Class),
     /// A key or a token with this scope; the call costs one of this class.
     Key(Scope, Class),
-    /// The same, and a token that is limited to some tags is let in too: the method looks at
+    /// The same; the method takes turns of its own: it takes long, or waits for what its caller sends.
+    InTurn(Scope, Class),
+    /// The same as `Key`, and a token that is limited to some tags is let in too: the method looks at
     /// [`Caller::tags`].
     ByTag(Scope, Class),
     /// A key; there is nothing to call at this path, and nobody learns so without one.
@@ -105,18 +107,20 @@ const ROUTES: &[(&str, Route)] = &[
     ("/tap.v1.Dialogs/ListErasures", Route::Key(Scope::DialogsRead, Class::Read)),
     ("/tap.v1.Dialogs/GetDialogSettings", Route::Key(Scope::DialogsRead, Class::Read)),
     ("/tap.v1.Dialogs/UpdateDialogSettings", Route::Key(Scope::DialogsWrite, Class::Change)),
-    ("/tap.v1.Imports/UploadImport", Route::Key(Scope::ImportsWrite, Class::Change)),
+    ("/tap.v1.Imports/UploadImport", Route::InTurn(Scope::ImportsWrite, Class::Write)),
     ("/tap.v1.Imports/GetImport", Route::Key(Scope::ImportsRead, Class::Read)),
     ("/tap.v1.Imports/ListImports", Route::Key(Scope::ImportsRead, Class::Read)),
     ("/tap.v1.Imports/WatchImport", Route::Key(Scope::ImportsRead, Class::Stream)),
     ("/tap.v1.Imports/ListImportRows", Route::Key(Scope::ImportsRead, Class::Read)),
-    ("/tap.v1.Imports/PatchImportRow", Route::Key(Scope::ImportsWrite, Class::Change)),
-    ("/tap.v1.Imports/GetImportReport", Route::Key(Scope::ImportsRead, Class::Read)),
-    ("/tap.v1.Imports/CommitImport", Route::Key(Scope::ImportsWrite, Class::Change)),
+    // It needs that to look, besides.
+    ("/tap.v1.Imports/PatchImportRow", Route::InTurn(Scope::ImportsWrite, Class::Change)),
+    ("/tap.v1.Imports/GetImportReport", Route::InTurn(Scope::ImportsRead, Class::Read)),
+    // Tags need that to change them, besides; as to upload them.
+    ("/tap.v1.Imports/CommitImport", Route::InTurn(Scope::ImportsWrite, Class::Change)),
     ("/tap.v1.Imports/CancelImport", Route::Key(Scope::ImportsWrite, Class::Change)),
-    ("/tap.v1.Imports/ListUsers", Route::Key(Scope::ImportsRead, Class::Read)),
+    ("/tap.v1.Imports/ListUsers", Route::InTurn(Scope::ImportsRead, Class::Read)),
     ("/tap.v1.Imports/GetUser", Route::Key(Scope::ImportsRead, Class::Read)),
-    ("/tap.v1.Imports/DeleteUser", Route::Key(Scope::ImportsWrite, Class::Change)),
+    ("/tap.v1.Imports/DeleteUser", Route::InTurn(Scope::ImportsWrite, Class::Change)),
     ("/tap.v1.ApiKeys/CreateApiKey", Route::Key(Scope::KeysManage, Class::Change)),
     ("/tap.v1.ApiKeys/ListApiKeys", Route::Key(Scope::KeysManage, Class::Read)),
     ("/tap.v1.ApiKeys/GetApiKey", Route::Key(Scope::KeysManage, Class::Read)),
@@ -156,7 +160,10 @@ impl Route {
     #[must_use]
     pub fn class(&self) -> Option<Class> {
         match self {
-            Self::Own(class) | Self::Key(_, class) | Self::ByTag(_, class) => Some(*class),
+            Self::Own(class)
+            | Self::Key(_, class)
+            | Self::InTurn(_, class)
+            | Self::ByTag(_, class) => Some(*class),
             Self::Public | Self::AnyKey | Self::Unknown => None,
         }
     }
@@ -165,12 +172,13 @@ impl Route {
     #[must_use]
     pub fn scope(&self) -> Option<Scope> {
         match self {
-            Self::Key(scope, _) | Self::ByTag(scope, _) => Some(*scope),
+            Self::Key(scope, _) | Self::InTurn(scope, _) | Self::ByTag(scope, _) => Some(*scope),
             Self::Public | Self::AnyKey | Self::Own(_) | Self::Unknown => None,
         }
     }
 
-    /// Whether a caller whose key is valid may call here.
+    /// Whether a caller whose key is valid may call here. Methods may ask for another scope besides, by
+    /// [`Caller::needs`].
     ///
     /// # Errors
     /// [`Error::ScopeMissing`], [`Error::Denied`] or [`Error::UnknownMethod`].
@@ -183,7 +191,7 @@ impl Route {
         }
         let denied = match self {
             Self::Own(_) if caller.token.is_some() => "a token may not do this: use its key",
-            Self::Key(..) if caller.tags().is_some() => {
+            Self::Key(..) | Self::InTurn(..) if caller.tags().is_some() => {
                 "a token that is limited to some tags may only count and stream taps"
             }
             _ => return Ok(()),
@@ -195,12 +203,6 @@ impl Route {
     #[must_use]
     pub fn writes_little(self) -> bool {
         matches!(self, Self::Key(Scope::CouponsRedeem | Scope::DialogsWrite, Class::Write))
-    }
-
-    /// Whether it changes imports: files that are on their way, and commits, take long, and have turns of their own.
-    #[must_use]
-    pub fn changes_imports(self) -> bool {
-        matches!(self, Self::Key(Scope::ImportsWrite, _))
     }
 
     /// Whether an `EventSource` may call here, which can send a token by no header.
@@ -254,6 +256,17 @@ impl Caller {
     #[must_use]
     pub fn tags(&self) -> Option<&[TagId]> {
         self.token.as_ref()?.tags.as_deref()
+    }
+
+    /// Asks for another scope, besides that of the path.
+    ///
+    /// # Errors
+    /// [`Error::ScopeMissing`].
+    pub fn needs(&self, scope: Scope) -> Result<(), Error> {
+        if self.scopes.contains(&scope) {
+            return Ok(());
+        }
+        Err(Error::ScopeMissing { scope: scope.as_str() })
     }
 
     /// The caller of a request that the interceptor let in.

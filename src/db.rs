@@ -322,6 +322,13 @@ fn failed(sql: Sql, error: PgError) -> Error {
     }
 }
 
+/// A pattern of all texts that have this one in them; `None` for an empty one.
+#[must_use]
+pub fn pattern(text: &str) -> Option<String> {
+    let escaped = text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_");
+    (!text.is_empty()).then(|| format!("%{escaped}%"))
+}
+
 /// Whether a statement failed for what it was given: that will not change, however often it is tried.
 #[must_use]
 pub fn is_of_the_data(error: &Error) -> bool {

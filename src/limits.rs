@@ -40,6 +40,8 @@ const SMALL_WRITES_AT_A_TIME: usize = 1_024;
 const CALLS_AT_A_TIME: usize = 10;
 /// The largest query: a thousand tags of 64 characters, and room for the rest.
 const SMALL_BODY_BYTES: usize = 256 * 1024;
+/// The largest row of an import.
+const ROW_BODY_BYTES: usize = 1024 * 1024;
 /// How long a call may wait for its turn.
 const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -104,11 +106,11 @@ where
         let quotas = Arc::clone(&caller.quotas);
         // First the key's own turn: who waits for that must not hold what others need.
         let turns = match class {
+            _ if matches!(route, Some(Route::InTurn(..))) => vec![],
             Class::Write if route.is_some_and(Route::writes_little) => {
                 vec![&caller.life.small_writes, &caller.share.small_writes, &self.small_writes]
             }
             Class::Write => vec![&caller.life.writes, &caller.share.writes, &self.writes],
-            Class::Change if route.is_some_and(Route::changes_imports) => vec![],
             Class::Read | Class::Change => vec![&caller.share.calls, &self.calls],
             Class::Query | Class::Stream => vec![],
         };
@@ -163,6 +165,7 @@ async fn take_turns(turns: Vec<Arc<Semaphore>>) -> Result<Vec<OwnedSemaphorePerm
 fn body_bytes_max(route: Route) -> Option<usize> {
     match route {
         Route::ByTag(..) | Route::Key(_, Class::Read | Class::Query) => Some(SMALL_BODY_BYTES),
+        Route::InTurn(_, Class::Read | Class::Change) => Some(ROW_BODY_BYTES),
         route if route.writes_little() => Some(SMALL_BODY_BYTES),
         _ => None,
     }

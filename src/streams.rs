@@ -6,7 +6,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch},
     time,
 };
 use tokio_util::sync::CancellationToken;
@@ -39,9 +39,14 @@ const TEAM_CALLS_MAX: usize = 4;
 const TEAM_COUNTS_MAX: usize = 2;
 const TEAM_RELEASES_MAX: usize = 1;
 const TEAM_DECISIONS_MAX: usize = 2;
-/// Commits of imports, and users that are deleted; and rows of imports that are changed.
+/// Files that come, commits of imports and users that are deleted, rows that are changed, reports, and searches.
+const TEAM_UPLOADS_MAX: usize = 8;
 const TEAM_COMMITS_MAX: usize = 1;
 const TEAM_PATCHES_MAX: usize = 2;
+const TEAM_REPORTS_MAX: usize = 1;
+const TEAM_SEARCHES_MAX: usize = 1;
+/// How long a caller may wait for a turn.
+pub const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +121,12 @@ pub struct TeamShare {
     pub commits: Arc<Semaphore>,
     /// Held by each row of an import that is changed.
     pub patches: Arc<Semaphore>,
+    /// Held by each file that comes.
+    pub uploads: Arc<Semaphore>,
+    /// Held by each report of an import, until it is read.
+    pub reports: Arc<Semaphore>,
+    /// Held by each look at users.
+    pub searches: Arc<Semaphore>,
 }
 
 impl Default for TeamShare {
@@ -129,8 +140,29 @@ impl Default for TeamShare {
             decisions: Arc::new(Semaphore::new(TEAM_DECISIONS_MAX)),
             commits: Arc::new(Semaphore::new(TEAM_COMMITS_MAX)),
             patches: Arc::new(Semaphore::new(TEAM_PATCHES_MAX)),
+            uploads: Arc::new(Semaphore::new(TEAM_UPLOADS_MAX)),
+            reports: Arc::new(Semaphore::new(TEAM_REPORTS_MAX)),
+            searches: Arc::new(Semaphore::new(TEAM_SEARCHES_MAX)),
         }
     }
+}
+
+/// The turn of a team, of those that it has at a time. It goes with the work, also when the caller goes away.
+///
+/// # Errors
+/// [`Error::Busy`] when its other work takes too long.
+pub async fn turn_of_team(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
+    let turn = time::timeout(TURN_TIMEOUT, Arc::clone(turns).acquire_owned()).await;
+    turn.map_err(|_| Error::Busy)?.map_err(Error::internal)
+}
+
+/// A turn of those that all teams have. Each has few that wait.
+///
+/// # Errors
+/// [`Error::Busy`] when the work of others takes too long.
+pub async fn turn_of_all(turns: &Semaphore) -> Result<SemaphorePermit<'_>, Error> {
+    let turn = time::timeout(TURN_TIMEOUT, turns.acquire()).await;
+    turn.map_err(|_| Error::Busy)?.map_err(Error::internal)
 }
 
 impl KeyLife {

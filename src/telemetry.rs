@@ -54,7 +54,12 @@ pub fn start_logs(logs: &Logs) -> anyhow::Result<()> {
         LogFormat::Text => subscriber.with_target(false).init(),
     }
     // A panic is an error like others: a line of the log, in its format.
-    std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a bug: this code panicked")));
+    // What was put together for it is left out: it may be about people.
+    std::panic::set_hook(Box::new(|panic| {
+        let location = panic.location().map(ToString::to_string).unwrap_or_default();
+        let said = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("(left out)");
+        tracing::error!(location, said, "a bug: this code panicked");
+    }));
     Ok(())
 }
 

@@ -262,11 +262,8 @@ impl coupons_server::Coupons for Coupons {
         request: Request<QueryFunnelRequest>,
     ) -> Reply<QueryFunnelResponse> {
         let caller = Caller::of(&request)?;
-        for needed in [Scope::TapsRead, Scope::EventsRead] {
-            if !caller.scopes.contains(&needed) {
-                return Err(Error::ScopeMissing { scope: needed.as_str() }.into());
-            }
-        }
+        caller.needs(Scope::TapsRead)?;
+        caller.needs(Scope::EventsRead)?;
         let (query, of) = queries::funnel(request.into_inner())?;
 
         let _turn = caller.share.counts.acquire().await.map_err(Error::internal)?;

@@ -15,12 +15,12 @@ use super::{
         messages::{self, Dialog, Placed},
         setup,
     },
-    turns,
 };
 use crate::{
     db::{Db, Write},
     error::Error,
     ids::{KeyId, TeamId},
+    streams,
 };
 
 /// How often a decision is tried that met the first one of its dialog on another replica.
@@ -64,11 +64,11 @@ impl Decider {
         } else {
             self.replica.pending.take(team, &says.dialog).map_or(0, |taken| taken.messages().len())
         };
-        let turn = turns::of_team(turns).await?;
+        let turn = streams::turn_of_team(turns).await?;
         let this = self.clone();
         let deciding = tokio::spawn(async move {
             let _until_it_is_done = (dialog, turn);
-            let _turn = turns::of_all(&this.turns).await?;
+            let _turn = streams::turn_of_all(&this.turns).await?;
             this.decide_now(team, &says, wiped).await
         });
         deciding.await.map_err(Error::internal)?

@@ -10,13 +10,13 @@ use super::{
     pending::Taken,
     replica::Replica,
     store::{customers as store, setup},
-    turns,
 };
 use crate::{
     db::Db,
     error::Error,
     ids::{KeyId, TeamId},
     requests::{self, Once},
+    streams,
 };
 
 /// Whom to erase.
@@ -62,11 +62,11 @@ impl Eraser {
         answer: fn(&Erasure) -> A,
     ) -> Result<A, Error> {
         let customer = self.replica.order.customers.take((team, whom.customer.clone())).await?;
-        let turn = turns::of_team(turns).await?;
+        let turn = streams::turn_of_team(turns).await?;
         let this = self.clone();
         let erasing = tokio::spawn(async move {
             let _until_it_is_done = (customer, turn);
-            let _turn = turns::of_all(&this.turns).await?;
+            let _turn = streams::turn_of_all(&this.turns).await?;
             this.erase_now(team, &whom, answer).await
         });
         erasing.await.map_err(Error::internal)?

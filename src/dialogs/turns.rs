@@ -5,18 +5,15 @@ use std::{
     fmt,
     hash::Hash,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use tokio::{
-    sync::{Mutex as Turn, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, SemaphorePermit},
+    sync::{Mutex as Turn, OwnedMutexGuard},
     time,
 };
 
-use crate::{error::Error, ids::TeamId};
+use crate::{error::Error, ids::TeamId, streams::TURN_TIMEOUT};
 
-/// How long a caller may wait.
-const TURN_TIMEOUT: Duration = Duration::from_secs(10);
 /// Room that is kept when nobody waits.
 const SPARE: usize = 1_024;
 
@@ -97,24 +94,6 @@ impl<K: Clone + Eq + Hash> Drop for Taken<K> {
             turns.shrink_to_fit();
         }
     }
-}
-
-/// The turn of a team, of those that it has at a time. It goes with the work, also when the caller goes away.
-///
-/// # Errors
-/// [`Error::Busy`] when its other work takes too long.
-pub async fn of_team(turns: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Error> {
-    let turn = time::timeout(TURN_TIMEOUT, Arc::clone(turns).acquire_owned()).await;
-    turn.map_err(|_| Error::Busy)?.map_err(Error::internal)
-}
-
-/// A turn of those that all teams have. Each has few that wait.
-///
-/// # Errors
-/// [`Error::Busy`] when the work of others takes too long.
-pub async fn of_all(turns: &Semaphore) -> Result<SemaphorePermit<'_>, Error> {
-    let turn = time::timeout(TURN_TIMEOUT, turns.acquire()).await;
-    turn.map_err(|_| Error::Busy)?.map_err(Error::internal)
 }
 
 #[cfg(test)]

@@ -44,11 +44,12 @@ impl Known {
 }
 
 /// Which users to list.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct UserFilter {
     pub text: String,
     pub import: Option<Uuid>,
 }
+says_nothing!(UserFilter);
 
 impl Archive {
     /// An import.

@@ -42,7 +42,13 @@ impl Budget {
     /// For an import of a team. It holds nothing yet.
     #[must_use]
     pub fn open(&self, team: TeamId) -> Reserved {
-        Reserved { budget: self.clone(), team, bytes: 0 }
+        Reserved { budget: self.clone(), team, bytes: 0, most: self.0.limits.import_bytes }
+    }
+
+    /// For a report of one, which may take as much as its team may have.
+    #[must_use]
+    pub fn open_report(&self, team: TeamId) -> Reserved {
+        Reserved { budget: self.clone(), team, bytes: 0, most: usize::MAX }
     }
 
     /// What all imports hold.
@@ -57,12 +63,13 @@ impl Budget {
     }
 }
 
-/// What one import holds; free again when it is dropped.
+/// What one import holds, or a report of it; free again when it is dropped.
 #[derive(Debug)]
 pub struct Reserved {
     budget: Budget,
     team: TeamId,
     bytes: usize,
+    most: usize,
 }
 
 impl Reserved {
@@ -80,8 +87,8 @@ impl Reserved {
     pub fn grow(&mut self, bytes: usize) -> Result<(), Error> {
         let Limits { import_bytes, bytes: all_bytes } = self.budget.0.limits;
         let wanted = self.bytes.saturating_add(bytes);
-        if wanted > import_bytes {
-            return Err(too_large(import_bytes));
+        if wanted > self.most {
+            return Err(too_large(self.most));
         }
         let mut held = self.budget.held();
         let team = held.teams.get(&self.team).copied().unwrap_or_default();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::{
+    budget::Reserved,
     cells::{Cell, Packed},
     compare::Compare,
     kind::Rules,
@@ -12,8 +13,10 @@ use super::{
     sheet::{self, Head, Sink, Source, Unread},
     shelf::Import,
     twins::Twins,
+    upload::File,
 };
 use crate::{
+    clock::Clock,
     error::{Error, Violation},
     memory, reasons,
 };
@@ -29,18 +32,19 @@ const READING: f64 = 0.9;
 #[derive(Clone, Debug)]
 pub struct Checker {
     pub compare: Compare,
+    clock: Clock,
     turns: Arc<Semaphore>,
 }
 
 impl Checker {
     /// Checks against this.
     #[must_use]
-    pub fn new(compare: Compare) -> Self {
-        Self { compare, turns: Arc::new(Semaphore::new(AT_A_TIME)) }
+    pub fn new(compare: Compare, clock: Clock) -> Self {
+        Self { compare, clock, turns: Arc::new(Semaphore::new(AT_A_TIME)) }
     }
 
     /// Checks a file, in a state that is told to whoever watches. It ends READY or FAILED, if it was not ended before.
-    pub async fn check(&self, import: Arc<Import>, file: Vec<u8>) {
+    pub async fn check(&self, import: Arc<Import>, file: File) {
         let checked = self.work(&import, file).await;
         // What was read, and is not held, is large.
         tokio::task::spawn_blocking(memory::give_back);
@@ -56,30 +60,29 @@ impl Checker {
                 }
             }
         }
-        let state = {
-            let mut held = import.held();
-            if !held.state.has_rows() {
-                held.reserved.shrink_to(0);
-            }
-            held.state.as_str()
-        };
+        let state = import.held().state.as_str();
         metrics::counter!("tap_imports_total", "state" => state).increment(1);
     }
 
-    async fn work(&self, import: &Arc<Import>, file: Vec<u8>) -> Result<(), Unread> {
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(Error::internal)?;
+    async fn work(&self, import: &Arc<Import>, file: File) -> Result<(), Unread> {
+        let turn = tokio::select! {
+            turn = Arc::clone(&self.turns).acquire_owned() => turn.map_err(Error::internal)?,
+            () = import.gone.cancelled() => return Err(ended().into()),
+        };
         let reading = Arc::clone(import);
         let read = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            read(&reading, &file)
+            read(&reading, file)
         });
-        let read = read.await.map_err(Error::internal)??;
+        // What it says of the panic may have a cell in it.
+        let panicked = |_| Error::internal(anyhow::anyhow!("the reader of files panicked"));
+        let read = read.await.map_err(panicked)??;
         self.settle(import, read).await.map_err(Unread::Stopped)
     }
 
     /// Asks the store about rows, and shows them.
     async fn settle(&self, import: &Import, read: Read) -> Result<(), Error> {
-        let Read { head, mut rows, twins } = read;
+        let Read { head, mut rows, twins, reserved } = read;
         self.compare.all(import, &mut rows).await?;
         let mut counts = Counts::default();
         for row in &rows {
@@ -95,7 +98,9 @@ impl Checker {
                 return Err(ended());
             }
             (held.head, held.twins, held.counts) = (Some(head), twins, counts);
-            held.rows = Arc::new(rows);
+            held.rows = Arc::new(rows.into_iter().map(Arc::new).collect());
+            held.reserved = reserved;
+            held.touched_at = self.clock.now();
             (held.state, held.progress) = (State::Ready, 1.0);
             held.settle();
             Ok(())
@@ -108,15 +113,19 @@ struct Read {
     head: Head,
     rows: Vec<Row>,
     twins: Twins,
+    /// What they take, and a little more.
+    reserved: Reserved,
 }
 
 /// Reads the rows of a file, applies the rules, and finds twins.
-fn read(import: &Import, file: &[u8]) -> Result<Read, Unread> {
+fn read(import: &Import, file: File) -> Result<Read, Unread> {
     let kind = import.new.kind;
     let filename = import.held().filename.clone();
     let sheet = import.new.sheet.as_deref();
+    let File { bytes, reserved } = file;
     let mut rows = Rows {
         import,
+        budget: reserved,
         rules: import.rules(),
         places: Vec::new(),
         head: None,
@@ -124,18 +133,23 @@ fn read(import: &Import, file: &[u8]) -> Result<Read, Unread> {
         reserved: 0,
         taken: 0,
     };
-    sheet::read(Source { bytes: file, filename: &filename, sheet }, kind.columns(), &mut rows)?;
-    let Rows { head, read: mut rows, .. } = rows;
+    let source = Source { bytes: &bytes, filename: &filename, sheet };
+    sheet::read(source, kind.columns(), &mut rows)?;
+    drop(bytes);
+    let Rows { head, read: mut rows, mut budget, taken, .. } = rows;
+    budget.shrink_to(taken);
     let head = head.ok_or_else(|| Error::internal(anyhow::anyhow!("rows without a head")))?;
     rows.sort_by_key(|row| row.number);
     let twins = Twins::of(kind, &mut rows);
     import.change(|held| held.progress = READING);
-    Ok(Read { head, rows, twins })
+    Ok(Read { head, rows, twins, reserved: budget })
 }
 
 /// Takes rows as they are read.
 struct Rows<'a> {
     import: &'a Import,
+    /// What the file takes, and what is needed to read it.
+    budget: Reserved,
     rules: Rules,
     /// For each column of the kind, its place among those of the file.
     places: Vec<Option<usize>>,
@@ -151,7 +165,7 @@ impl Sink for Rows<'_> {
         if self.import.gone.is_cancelled() {
             return Err(ended());
         }
-        self.import.held().reserved.grow(bytes)
+        self.budget.grow(bytes)
     }
 
     fn head(&mut self, head: Head) -> Result<(), Error> {

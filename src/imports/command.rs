@@ -14,7 +14,7 @@ use chrono::TimeDelta;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{
-    budget::Limits,
+    budget::{Limits, Reserved},
     commit::{Committer, Wanted},
     kind::Kind,
     model::{Committed, FILE_BYTES_MAX, Mode, Plan, State},
@@ -125,7 +125,7 @@ pub async fn run(db: Db, clock: &Clock, options: Options) -> anyhow::Result<()> 
     let import = check(&uploader, team, &options, file).await?;
     say_counts(&name, &import);
     if let Some(path) = &options.report {
-        write_report(&import, path)?;
+        write_report(&import, path, uploader.shelf.budget.open_report(team))?;
     }
     if options.commit {
         return commit(&committer, &import, &options).await;
@@ -236,11 +236,11 @@ fn say_counts(name: &str, import: &Import) {
     }
 }
 
-fn write_report(import: &Arc<Import>, path: &Path) -> anyhow::Result<()> {
+fn write_report(import: &Import, path: &Path, reserved: Reserved) -> anyhow::Result<()> {
     let format = report_as(path).context("the name of a report must end in .xlsx or .csv")?;
-    let report = report::write(import, format, false)?;
+    let report = report::write(import, format, false, reserved)?;
     let name = path.display();
-    std::fs::write(path, report.bytes).with_context(|| format!("cannot write {name}"))?;
+    std::fs::write(path, &report.bytes).with_context(|| format!("cannot write {name}"))?;
     eprintln!("{name}: the rows that are not valid, with what is wrong with them");
     Ok(())
 }
@@ -256,7 +256,7 @@ async fn commit(committer: &Committer, import: &Import, options: &Options) -> an
         once: None,
     };
     let stored = async {
-        let stored = committer.commit(wanted).await.map_err(anyhow::Error::from)?;
+        let stored = committer.commit(wanted, ()).await.map_err(anyhow::Error::from)?;
         Ok::<_, anyhow::Error>(stored.committed)
     };
     let Committed { result, left_out, .. } = stored.await?;

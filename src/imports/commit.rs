@@ -1,23 +1,25 @@
 //! Stores the rows of an import: all that are to be stored, in one transaction, once.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
-use tokio::sync::{OwnedMutexGuard, Semaphore};
+use tokio::{
+    sync::{OwnedMutexGuard, Semaphore},
+    time,
+};
 use uuid::Uuid;
 
 use super::{
     compare::{Compare, Outcome},
     kind::Kind,
-    model::{Action, Committed, Counts, Mode, Plan, Row, State},
-    shelf::{Import, Shelf, not_found, wrong_state},
+    model::{Action, Columns, Committed, Counts, Mode, Plan, Row, State},
+    shelf::{Import, Rows, Shelf, not_found, wrong_state},
     store::{self, NewUser},
     tag_rows,
     twins::Twins,
 };
 use crate::{
     clock::Clock,
-    db::{Db, TeamRead, Write},
+    db::{Db, Write},
     error::Error,
     etag::{Expected, etag_mismatch},
     ids::{KeyId, TeamId},
@@ -30,8 +32,13 @@ use crate::{
 
 /// Commits that are under way at a time, of all teams.
 pub const AT_A_TIME: usize = 2;
+/// How long one may wait for others of other teams.
+const SLOT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Rows that are stored by one statement.
 const BATCH: usize = 5_000;
+/// How often, and how many times more, to look whether an import is stored when its commit was cut off.
+const LOOK_INTERVAL: Duration = Duration::from_millis(500);
+const LOOKS: u32 = 20;
 
 /// Stores imports.
 #[derive(Clone, Debug)]
@@ -82,23 +89,26 @@ impl Committer {
         }
         let sound = Sound::of(&import);
         let Sound { total, bad, .. } = sound;
-        let read = self.compare.db.team(wanted.team).await?;
-        let kind = import.new.kind;
-        let outcomes = self.compare.in_batches(&read, wanted.team, kind, &sound.rows()).await;
-        let ended = read.end().await;
-        let result = planned(&outcomes?);
-        ended?;
+        let outcomes = self.compare.planned(wanted.team, import.new.kind, &sound.rows()).await?;
+        let mut result = Plan::default();
+        for outcome in &outcomes {
+            result.add(outcome.action);
+        }
         refuse_bad(wanted.mode, bad, result)?;
         let committed = self.committed(&import, total, result);
         Ok(Outcomes { import: Some(import), committed })
     }
 
-    /// Stores it. It goes on when the caller goes away.
+    /// Stores it. It goes on when the caller goes away, and holds the turn of the team until it has ended.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::FailedPrecondition`], [`Error::Aborted`], [`Error::LimitReached`],
     /// [`Error::AlreadyExists`]; as [`crate::db::query`].
-    pub async fn commit(&self, wanted: Wanted) -> Result<Outcomes, Error> {
+    pub async fn commit(
+        &self,
+        wanted: Wanted,
+        of_team: impl Send + 'static,
+    ) -> Result<Outcomes, Error> {
         let Some(import) = self.shelf.get(wanted.team, wanted.import) else {
             return self.stored(wanted).await;
         };
@@ -106,7 +116,9 @@ impl Committer {
         if let Some(committed) = ready(&import, wanted.expected)? {
             return Ok(Outcomes { import: Some(import), committed });
         }
-        let slot = Arc::clone(&self.turns).acquire_owned().await.map_err(Error::internal)?;
+        let slot = Arc::clone(&self.turns).acquire_owned();
+        let slot = time::timeout(SLOT_TIMEOUT, slot).await.map_err(|_| Error::Busy)?;
+        let slot = slot.map_err(Error::internal)?;
         let sound = Sound::of(&import);
         refuse_bad(wanted.mode, sound.bad, Plan::default())?;
         let going = import.change(|held| {
@@ -121,7 +133,7 @@ impl Committer {
         }
         let committer = self.clone();
         let work = tokio::spawn(async move {
-            let _slot = slot;
+            let _turns = (slot, of_team);
             committer.run(import, wanted, sound, turn).await
         });
         work.await.map_err(Error::internal)?
@@ -136,17 +148,31 @@ impl Committer {
     ) -> Result<Outcomes, Error> {
         // Whatever ends it, it does not stay in between.
         let back = BackToReady(&import);
-        let (stored, committed) = self.store(&import, wanted, &sound).await?;
-        drop(sound);
+        let Stored { committed, outcomes } = self.store(&import, wanted, &sound).await?;
+        let kind = import.new.kind;
         import.change(|held| {
             (held.state, held.progress) = (State::Committed, 1.0);
             held.committed = Some(committed.clone());
+            let outcomes: HashMap<u32, Outcome> =
+                sound.rows().iter().map(|row| row.number).zip(outcomes).collect();
+            let conflicts = |row: &Row| {
+                outcomes.get(&row.number).is_none_or(|outcome| outcome.action == Action::Conflict)
+            };
+            let rows = Arc::make_mut(&mut held.rows);
             // What was left out can still be looked at.
-            Arc::make_mut(&mut held.rows).retain(|row| !stored.contains(&row.number));
-            Arc::make_mut(&mut held.rows).shrink_to_fit();
+            rows.retain(|row| conflicts(row));
+            rows.shrink_to_fit();
+            for row in rows {
+                let Some(outcome) = outcomes.get(&row.number) else { continue };
+                held.counts.remove(kind, row);
+                let row = Arc::make_mut(row);
+                (row.action, row.taken) = (Some(outcome.action), outcome.taken);
+                held.counts.add(kind, row);
+            }
             held.twins = Twins::default();
             held.settle();
         });
+        drop(sound);
         drop(back);
         tokio::task::spawn_blocking(memory::give_back);
         metrics::counter!("tap_import_rows_total", "status" => "committed")
@@ -154,87 +180,113 @@ impl Committer {
         Ok(Outcomes { import: Some(import), committed })
     }
 
-    /// The transaction. Returns the numbers of the rows that are stored.
-    async fn store(
+    /// The transaction.
+    async fn store(&self, import: &Import, wanted: Wanted, sound: &Sound) -> Result<Stored, Error> {
+        let team = wanted.team;
+        let write = self.db.team_write(team).await?;
+        let mut changed = None;
+        let work = async || {
+            write.take_longer().await?;
+            let users = store::lock_book(&write, team).await?;
+            // Nobody knows how an attempt ended that was cut off: it may have been in time.
+            if store::get_import(&write, team, import.id).await?.is_some() {
+                return Ok(CommitImportResponse::default());
+            }
+            let written = self.write(&write, import, sound, users).await?;
+            let mut result = Plan::default();
+            for outcome in &written.outcomes {
+                result.add(outcome.action);
+            }
+            refuse_bad(wanted.mode, sound.bad, result)?;
+            let committed = self.committed(import, sound.total, result);
+            store::insert_import(&write, team, wanted.key, &committed).await?;
+            changed = Some((committed, written));
+            Ok(CommitImportResponse::default())
+        };
+        let done = requests::once(wanted.once, &write, work).await;
+        let may_be_stored = done.is_ok();
+        let ended = write.end(done).await;
+        let (committed, written) = match (ended, changed) {
+            (Ok(_), Some(changed)) => changed,
+            // It was stored by an attempt before this.
+            (Ok(_), None) => {
+                return self.find_out(import, wanted, sound).await?.ok_or_else(not_found);
+            }
+            // Nobody knows whether it is.
+            (Err(error), _) if may_be_stored => {
+                return self.find_out(import, wanted, sound).await?.ok_or(error);
+            }
+            (Err(error), _) => return Err(error),
+        };
+        self.tags.show(team, written.tags_revision).await;
+        Ok(Stored { committed, outcomes: written.outcomes })
+    }
+
+    /// What came of a commit of which nobody knows how it ended; `None`: nothing.
+    async fn find_out(
         &self,
         import: &Import,
         wanted: Wanted,
         sound: &Sound,
-    ) -> Result<(HashSet<u32>, Committed), Error> {
-        let Wanted { team, key, mode, .. } = wanted;
-        let write = self.db.team_write(team).await?;
-        let mut stored = HashSet::new();
-        let (mut done, mut revision) = (None, None);
-        let committed = async {
-            let work = async || {
-                write.take_longer().await?;
-                let users = store::lock_book(&write, team).await?;
-                // Nobody knows how an attempt ended that was cut off: it may have been in time.
-                if store::get_import(&write, team, import.id).await?.is_some() {
-                    return Ok(CommitImportResponse::default());
-                }
-                let now = self.clock.now();
-                let result = match import.new.kind {
-                    Kind::Users => {
-                        self.store_users(&write, import, sound, users, now, &mut stored).await?
-                    }
-                    Kind::Tags => {
-                        let rows = sound.rows();
-                        let tags: Vec<_> =
-                            rows.iter().map(|row| tag_rows::merge(row, now)).collect();
-                        let (merged, changed) = self.tags.merge(&write, team, &tags).await?;
-                        revision = changed;
-                        stored.extend(rows.iter().map(|row| row.number));
-                        merged.into_iter().fold(Plan::default(), with_tag)
-                    }
-                };
-                refuse_bad(mode, sound.bad, result)?;
-                let committed = self.committed(import, sound.total, result);
-                store::insert_import(&write, team, key, &committed).await?;
-                done = Some(committed);
-                Ok(CommitImportResponse::default())
-            };
-            requests::once(wanted.once, &write, work).await?;
-            if let Some(committed) = done {
-                return Ok(committed);
+    ) -> Result<Option<Stored>, Error> {
+        let mut looks = 0;
+        let committed = loop {
+            match self.stored(wanted).await {
+                Ok(Outcomes { committed, .. }) => break committed,
+                Err(Error::NotFound { .. }) => return Ok(None),
+                Err(error) if looks == LOOKS => return Err(error),
+                Err(_) => looks += 1,
             }
-            stored.extend(sound.rows().iter().map(|row| row.number));
-            store::get_import(&write, team, import.id).await?.ok_or_else(not_found)
+            time::sleep(LOOK_INTERVAL).await;
         };
-        let committed = committed.await;
-        let committed = write.end(committed).await?;
-        self.tags.show(team, revision).await;
-        Ok((stored, committed))
+        // Now they are there as they are, but for those that could not be stored.
+        let outcomes = self.compare.planned(wanted.team, import.new.kind, &sound.rows()).await?;
+        Ok(Some(Stored { committed, outcomes }))
     }
 
-    async fn store_users(
+    /// Stores rows, whatever they are of.
+    async fn write(
         &self,
         write: &Write,
         import: &Import,
         sound: &Sound,
         users: i64,
-        now: DateTime<Utc>,
-        stored: &mut HashSet<u32>,
-    ) -> Result<Plan, Error> {
-        let team = import.team;
-        let mut result = Plan::default();
-        let read: &TeamRead = write;
-        let rows = sound.rows();
-        let outcomes = self.compare.in_batches(read, team, Kind::Users, &rows).await?;
-        let (mut fresh, mut changed) = (Vec::new(), Vec::new());
-        for (row, outcome) in rows.iter().zip(&outcomes) {
-            result.add(outcome.action);
-            if outcome.action != Action::Conflict {
-                stored.insert(row.number);
+    ) -> Result<Written, Error> {
+        let (rows, now) = (sound.rows(), self.clock.now());
+        match import.new.kind {
+            Kind::Users => {
+                let outcomes = self.compare.users(write, import.team, &rows).await?;
+                self.write_users(write, import, users, &rows, &outcomes).await?;
+                Ok(Written { outcomes, tags_revision: None })
             }
+            Kind::Tags => {
+                let tags: Vec<_> = rows.iter().map(|row| tag_rows::merge(row, now)).collect();
+                let (merged, tags_revision) = self.tags.merge(write, import.team, &tags).await?;
+                let outcomes = merged.into_iter().map(of_tag).collect();
+                Ok(Written { outcomes, tags_revision })
+            }
+        }
+    }
+
+    async fn write_users(
+        &self,
+        write: &Write,
+        import: &Import,
+        users: i64,
+        rows: &[&Row],
+        outcomes: &[Outcome],
+    ) -> Result<(), Error> {
+        let (team, now) = (import.team, self.clock.now());
+        let (mut fresh, mut changed) = (Vec::new(), Vec::new());
+        for (row, outcome) in rows.iter().zip(outcomes) {
             match (outcome.action, outcome.user) {
                 (Action::Insert, _) => fresh.push((row, Uuid::now_v7())),
                 (Action::Update, Some(user)) => changed.push((row, user)),
                 _ => {}
             }
         }
-        let more = i64::from(result.insert);
-        if users + more > self.users_max {
+        let more = i64::try_from(fresh.len()).map_err(Error::internal)?;
+        if more > 0 && users + more > self.users_max {
             return Err(self.too_many_users());
         }
         let all = (fresh.len() + changed.len()).max(1);
@@ -253,8 +305,7 @@ impl Committer {
                 import.change(|held| held.progress = done as f64 / all as f64);
             }
         }
-        store::count_users(write, team, more).await?;
-        Ok(result)
+        store::count_users(write, team, more).await
     }
 
     fn new_user<'a>(&self, team: TeamId, row: &'a Row, id: Uuid) -> NewUser<'a> {
@@ -298,10 +349,24 @@ impl Committer {
     }
 }
 
+/// What came of a commit: of it, and of each row that is sound.
+struct Stored {
+    committed: Committed,
+    outcomes: Vec<Outcome>,
+}
+
+/// What a transaction has written.
+struct Written {
+    outcomes: Vec<Outcome>,
+    /// The state that tags are in, where they have changed.
+    tags_revision: Option<i64>,
+}
+
 /// Rows that are to be stored, if nobody in the store has what they have.
 #[derive(Debug)]
 struct Sound {
-    all: Arc<Vec<Row>>,
+    /// Of the file, sound or not.
+    all: Rows,
     total: u32,
     /// Rows that are neither sound nor left out by hand.
     bad: u32,
@@ -318,7 +383,7 @@ impl Sound {
     }
 
     fn rows(&self) -> Vec<&Row> {
-        self.all.iter().filter(|row| row.is_sound()).collect()
+        self.all.iter().map(AsRef::as_ref).filter(|row: &&Row| row.is_sound()).collect()
     }
 }
 
@@ -347,21 +412,13 @@ fn refuse_bad(mode: Mode, bad: u32, result: Plan) -> Result<(), Error> {
     })
 }
 
-fn planned(outcomes: &[Outcome]) -> Plan {
-    let mut plan = Plan::default();
-    for outcome in outcomes {
-        plan.add(outcome.action);
-    }
-    plan
-}
-
-fn with_tag(mut plan: Plan, merged: Merged) -> Plan {
-    plan.add(match merged {
+fn of_tag(merged: Merged) -> Outcome {
+    let action = match merged {
         Merged::Made => Action::Insert,
         Merged::Changed => Action::Update,
         Merged::Unchanged => Action::Unchanged,
-    });
-    plan
+    };
+    Outcome { action, taken: Columns::default(), user: None }
 }
 
 /// Lets an import be READY again when its commit did not end well.

@@ -43,7 +43,7 @@ pub struct Outcome {
 }
 
 /// Someone who is stored, as far as that is needed to compare.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Stored {
     pub user: Uuid,
     /// Of national id, phone number and mail address.
@@ -51,6 +51,7 @@ pub struct Stored {
     pub names: String,
     pub gender: String,
 }
+says_nothing!(Stored);
 
 /// The columns of these hashes.
 pub const HASHED: [usize; 3] = [NID, PHONE, EMAIL];
@@ -63,50 +64,53 @@ impl Compare {
     pub async fn all(&self, import: &Import, rows: &mut [Row]) -> Result<(), Error> {
         let (team, kind) = (import.team, import.new.kind);
         let places: Vec<usize> = (0..rows.len()).filter(|at| is_whole(kind, &rows[*at])).collect();
-        let read = self.db.team(team).await?;
         let whole: Vec<&Row> = places.iter().filter_map(|at| rows.get(*at)).collect();
-        let outcomes = self.in_batches(&read, team, kind, &whole).await?;
+        let outcomes = self.planned(team, kind, &whole).await?;
         for (at, outcome) in places.iter().zip(outcomes) {
             if let Some(row) = rows.get_mut(*at) {
                 (row.action, row.taken) = (Some(outcome.action), outcome.taken);
             }
         }
-        read.end().await
+        Ok(())
     }
 
-    /// What would come of each of these rows, some thousands at a time.
+    /// What would come of each of these rows, before a commit.
     ///
     /// # Errors
     /// As [`crate::db::query`].
-    pub async fn in_batches(
+    pub async fn planned(
         &self,
-        read: &TeamRead,
-        team: TeamId,
-        kind: Kind,
-        rows: &[&Row],
-    ) -> Result<Vec<Outcome>, Error> {
-        let mut outcomes = Vec::with_capacity(rows.len());
-        for batch in rows.chunks(BATCH) {
-            outcomes.extend(self.outcomes(read, team, kind, batch).await?);
-        }
-        Ok(outcomes)
-    }
-
-    /// What would come of each of these rows.
-    ///
-    /// # Errors
-    /// As [`crate::db::query`].
-    async fn outcomes(
-        &self,
-        read: &TeamRead,
         team: TeamId,
         kind: Kind,
         rows: &[&Row],
     ) -> Result<Vec<Outcome>, Error> {
         match kind {
-            Kind::Users => self.users(read, team, rows).await,
             Kind::Tags => Ok(rows.iter().map(|row| self.tag(team, row)).collect()),
+            Kind::Users => {
+                let read = self.db.team(team).await?;
+                let outcomes = self.users(&read, team, rows).await;
+                let ended = read.end().await;
+                let outcomes = outcomes?;
+                ended.map(|()| outcomes)
+            }
         }
+    }
+
+    /// What comes of each of these rows of users, some thousands at a time.
+    ///
+    /// # Errors
+    /// As [`crate::db::query`].
+    pub async fn users(
+        &self,
+        read: &TeamRead,
+        team: TeamId,
+        rows: &[&Row],
+    ) -> Result<Vec<Outcome>, Error> {
+        let mut outcomes = Vec::with_capacity(rows.len());
+        for batch in rows.chunks(BATCH) {
+            outcomes.extend(self.batch(read, team, batch).await?);
+        }
+        Ok(outcomes)
     }
 
     /// The hashes of a user in a row.
@@ -120,7 +124,7 @@ impl Compare {
         })
     }
 
-    async fn users(
+    async fn batch(
         &self,
         read: &TeamRead,
         team: TeamId,

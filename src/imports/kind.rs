@@ -63,12 +63,13 @@ impl Findings {
 }
 
 /// A row that was checked.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Checked {
     /// One for each column of the kind; `None`: there is none, or it is bad.
     pub values: Vec<Option<String>>,
     pub findings: Findings,
 }
+says_nothing!(Checked);
 
 impl Kind {
     /// Every kind.

@@ -189,8 +189,8 @@ pub struct Row {
     pub changed: bool,
 }
 
-/// What a row takes beside its texts and faults.
-const ROW_BYTES: usize = size_of::<Row>();
+/// What a row takes beside its texts and faults: with its place among all, and what the allocator adds.
+const ROW_BYTES: usize = size_of::<Row>() + 40;
 /// What it takes in [`super::twins::Twins`], for each column that may not be twice.
 const TWIN_BYTES: usize = 48;
 

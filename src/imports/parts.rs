@@ -14,7 +14,7 @@ use super::{
     model::Hashes,
     rpc::Imports,
     shelf::Shelf,
-    upload::Uploader,
+    upload::{self, Uploader},
 };
 use crate::{
     clock::Clock, db::Db, paging::Pages, secrets::Secrets, streams::Streams,
@@ -25,8 +25,9 @@ use crate::{
 pub const CONNECTIONS: usize = commit::AT_A_TIME;
 /// How often to look for imports for which nobody came.
 const EXPIRE_INTERVAL: Duration = Duration::from_secs(1);
-/// Reports that are made at a time.
+/// Reports that are made at a time, and looks at users.
 const REPORTS: usize = 1;
+const SEARCHES: usize = 2;
 
 /// What the service is made of.
 #[derive(Debug)]
@@ -67,7 +68,9 @@ impl Desk<'_> {
         let shelf = Shelf::new(Budget::new(limits), clock.clone(), idle);
         let hashes = Hashes(secrets.derive("tap-analytics 2026-11 users"));
         let compare = Compare { db, tags: Arc::clone(&tags.directory), hashes };
-        let uploader = Uploader { shelf: shelf.clone(), checker: Checker::new(compare.clone()) };
+        let checker = Checker::new(compare.clone(), clock.clone());
+        let turns = Arc::new(Semaphore::new(upload::AT_A_TIME));
+        let uploader = Uploader { shelf: shelf.clone(), checker, turns };
         let turns = Arc::new(Semaphore::new(commit::AT_A_TIME));
         let committer = Committer { shelf, compare, db: commits, tags, clock, users_max, turns };
         (uploader, committer)
@@ -89,6 +92,7 @@ impl Parts<'_> {
             pages,
             streams,
             reports: Arc::new(Semaphore::new(REPORTS)),
+            searches: Arc::new(Semaphore::new(SEARCHES)),
         }
     }
 }

@@ -3,23 +3,28 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use bytes::Bytes;
 use rust_xlsxwriter::{Format, Workbook};
 
 use super::{
+    budget::Reserved,
     cells::FORMULA,
     kind::Findings,
-    model::Status,
+    model::{CELL_CHARS_MAX, Row, Status},
     review::{head_of, show},
     shelf::Import,
 };
 use crate::error::{Error, Violation};
 
+const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
+const CSV: &str = "text/csv; charset=utf-8";
+/// What a cell takes beside its text, and what is said of a row, usually.
+const CELL_BYTES: usize = 160;
+const SAID_BYTES: usize = 256;
 /// The title of the column of what is wrong.
 const ERROR: &str = "error";
 /// Rows of a sheet that has a row of titles.
 const SHEET_ROWS_MAX: usize = 1_048_575;
-/// Characters of a cell.
-const CELL_CHARS_MAX: usize = 32_767;
 /// With this Excel takes a CSV file for UTF-8.
 const BOM: &str = "\u{feff}";
 
@@ -30,28 +35,36 @@ pub enum As {
     Csv,
 }
 
-/// A report, and of what type it is.
-#[derive(Debug)]
+/// A report, of what type it is, and the memory that it takes.
 pub struct Report {
     pub content_type: &'static str,
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
+    pub reserved: Reserved,
 }
+says_nothing!(Report);
 
 /// Writes the rows that are not valid, or all of them. Takes a core for a second.
 ///
 /// # Errors
 /// [`Error::FailedPrecondition`] while there are no rows, [`Error::LimitReached`] when there is no memory.
-pub fn write(import: &Arc<Import>, format: As, all: bool) -> Result<Report, Error> {
+pub fn write(
+    import: &Import,
+    format: As,
+    all: bool,
+    mut reserved: Reserved,
+) -> Result<Report, Error> {
     let (titles, rows) = {
         let held = import.held();
         let head = head_of(&held)?;
         let titles: Vec<String> = head.columns.iter().map(|titled| titled.title.clone()).collect();
         (titles, Arc::clone(&held.rows))
     };
-    let places = (0..).zip(rows.iter());
-    let wanted =
-        places.filter(|(_, row)| all || row.status() != Status::Valid).take(SHEET_ROWS_MAX);
-    let lines = wanted.filter_map(|(place, row)| {
+    let wanted = || {
+        let places = (0..).zip(rows.iter());
+        places.filter(|(_, row)| all || row.status() != Status::Valid).take(SHEET_ROWS_MAX)
+    };
+    reserved.grow(wanted().map(|(_, row)| bytes_of(row, titles.len(), format)).sum())?;
+    let lines = wanted().filter_map(|(place, row)| {
         let held = import.held();
         let head = held.head.as_ref()?;
         let shown = show(import, &held, head, (place, row));
@@ -60,9 +73,21 @@ pub fn write(import: &Arc<Import>, format: As, all: bool) -> Result<Report, Erro
         Some(line)
     });
     let titles: Vec<String> = titles.into_iter().chain([ERROR.to_owned()]).collect();
+    let (content_type, bytes) = match format {
+        As::Xlsx => (XLSX, xlsx(&titles, lines).map_err(Error::internal)?),
+        As::Csv => (CSV, csv(titles, lines).map_err(Error::internal)?),
+    };
+    reserved.shrink_to(bytes.len());
+    Ok(Report { content_type, bytes: bytes.into(), reserved })
+}
+
+/// What a row takes at most while a report is written.
+fn bytes_of(row: &Row, columns: usize, format: As) -> usize {
     match format {
-        As::Xlsx => xlsx(&titles, lines).map_err(Error::internal),
-        As::Csv => csv(titles, lines).map_err(Error::internal),
+        // Its line in a text, which grows by doubling.
+        As::Csv => 2 * (row.bytes() + SAID_BYTES),
+        // Its cells, and the texts that are in them, each once more in what is packed.
+        As::Xlsx => 2 * (row.bytes() + SAID_BYTES) + columns * CELL_BYTES,
     }
 }
 
@@ -75,7 +100,7 @@ fn said(findings: &Findings, skipped: bool) -> String {
     skipped.into_iter().chain(all).collect::<Vec<_>>().join("; ")
 }
 
-fn xlsx(titles: &[String], lines: impl Iterator<Item = Vec<String>>) -> anyhow::Result<Report> {
+fn xlsx(titles: &[String], lines: impl Iterator<Item = Vec<String>>) -> anyhow::Result<Vec<u8>> {
     let mut workbook = Workbook::new();
     let sheet = workbook.add_worksheet();
     let bold = Format::new().set_bold();
@@ -91,22 +116,19 @@ fn xlsx(titles: &[String], lines: impl Iterator<Item = Vec<String>>) -> anyhow::
         }
     }
     sheet.set_freeze_panes(1, 0)?;
-    let bytes = workbook.save_to_buffer().context("cannot write a workbook")?;
-    let content_type = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
-    Ok(Report { content_type, bytes })
+    workbook.save_to_buffer().context("cannot write a workbook")
 }
 
 fn short(text: &str) -> String {
     text.chars().take(CELL_CHARS_MAX).collect()
 }
 
-fn csv(titles: Vec<String>, lines: impl Iterator<Item = Vec<String>>) -> anyhow::Result<Report> {
+fn csv(titles: Vec<String>, lines: impl Iterator<Item = Vec<String>>) -> anyhow::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(BOM.as_bytes().to_vec());
     for line in std::iter::once(titles).chain(lines) {
         writer.write_record(line.iter().map(|text| harmless(text)))?;
     }
-    let bytes = writer.into_inner().context("cannot write CSV")?;
-    Ok(Report { content_type: "text/csv; charset=utf-8", bytes })
+    writer.into_inner().context("cannot write CSV")
 }
 
 /// A text that no program takes for a formula. What is read from a CSV file loses the mark again.

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::{sync::Semaphore, time};
+
 use super::{
     cells::{Cell, Packed},
     compare::Compare,
@@ -15,19 +17,21 @@ use crate::{
     error::{Error, Violation},
     etag::{Expected, etag_mismatch},
     paging::{Listed, Page},
-    reasons,
+    reasons, streams,
 };
 
 /// Twins of a row that are named.
 const NAMED_MAX: usize = 5;
 /// And counted: more than that is "more".
 const COUNTED_MAX: usize = 100;
+/// What the cells of a page take at most, but for its last row.
+const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
 /// A row, with all there is to say of it.
 #[derive(Debug)]
 pub struct Shown {
     pub sheet: String,
-    pub row: Row,
+    pub row: Arc<Row>,
     /// Of each column of the file, which one of the kind it is.
     pub known: Vec<Option<usize>>,
     pub findings: Findings,
@@ -50,26 +54,39 @@ impl std::fmt::Debug for Patch {
     }
 }
 
-/// A page of rows: each begins after a place among all.
+/// A page of rows: each begins after the number of a row.
 ///
 /// # Errors
 /// [`Error::FailedPrecondition`] while there are no rows.
-pub fn list(
-    import: &Import,
-    filter: &RowFilter,
-    page: &Page<Place>,
-) -> Result<Listed<(Place, Shown)>, Error> {
+pub fn list(import: &Import, filter: &RowFilter, page: &Page<u32>) -> Result<Listed<Shown>, Error> {
+    let kind = import.new.kind;
+    let rows = {
+        let held = import.held();
+        head_of(&held)?;
+        Arc::clone(&held.rows)
+    };
+    let from = page.after.map_or(0, |after| rows.partition_point(|row| row.number <= after));
+    let mut bytes = 0;
+    let mut wanted = Vec::new();
+    for (at, row) in rows.iter().enumerate().skip(from).filter(|(_, row)| filter.wants(kind, row)) {
+        // One more shows that there is a next page.
+        if wanted.len() > page.size || bytes > PAGE_BYTES_MAX {
+            break;
+        }
+        bytes += row.bytes();
+        wanted.push((Place::try_from(at).map_err(Error::internal)?, row));
+    }
+    let found = wanted.len();
+    if bytes > PAGE_BYTES_MAX && wanted.len() > 1 {
+        wanted.pop();
+    }
     let held = import.held();
     let head = head_of(&held)?;
-    let from = page.after.map_or(0, |place| place.saturating_add(1));
-    let kind = import.new.kind;
-    let rows = (0..).zip(held.rows.iter()).skip(usize::try_from(from).unwrap_or(usize::MAX));
-    let wanted = rows.filter(|(_, row)| filter.wants(kind, row)).take(page.size + 1);
-    let listed = wanted.map(|(place, row)| (place, show(import, &held, head, (place, row))));
-    Ok(page.cut(listed.collect()))
+    let shown = wanted.into_iter().map(|row| show(import, &held, head, row));
+    Ok(page.cut_of(shown.collect(), found))
 }
 
-/// Every row that is not valid, or every row, as it is shown.
+/// The columns, once there are rows to be seen.
 ///
 /// # Errors
 /// As [`list`].
@@ -79,7 +96,7 @@ pub fn head_of(held: &Held) -> Result<&Head, Error> {
 }
 
 /// A row with all that is wrong with it, in words.
-pub fn show(import: &Import, held: &Held, head: &Head, (place, row): (Place, &Row)) -> Shown {
+pub fn show(import: &Import, held: &Held, head: &Head, (place, row): (Place, &Arc<Row>)) -> Shown {
     let kind = import.new.kind;
     let cells: Vec<Cell<'_>> = row.cells.iter().collect();
     let Checked { mut findings, .. } =
@@ -96,13 +113,13 @@ pub fn show(import: &Import, held: &Held, head: &Head, (place, row): (Place, &Ro
     }
     Shown {
         sheet: head.sheet.clone(),
-        row: row.clone(),
+        row: Arc::clone(row),
         known: head.columns.iter().map(|titled| titled.known).collect(),
         findings,
     }
 }
 
-fn twins_text(rows: &[Row], others: &[Place]) -> String {
+fn twins_text(rows: &[Arc<Row>], others: &[Place]) -> String {
     let numbers = others.iter().filter_map(|place| twins::get(rows, *place)).map(|row| row.number);
     let named: Vec<String> = numbers.take(NAMED_MAX).map(|number| number.to_string()).collect();
     let more = others.len().saturating_sub(NAMED_MAX);
@@ -129,8 +146,17 @@ fn twins_text(rows: &[Row], others: &[Place]) -> String {
 /// # Errors
 /// [`Error::Invalid`] for a column that the file has not, [`Error::NotFound`] for a row that is not there,
 /// [`Error::FailedPrecondition`], [`Error::Aborted`], [`Error::LimitReached`]; as [`crate::db::query`].
-pub async fn patch(compare: &Compare, import: &Arc<Import>, patch: Patch) -> Result<Shown, Error> {
-    let _turn = Arc::clone(&import.turn).lock_owned().await;
+pub async fn patch(
+    compare: &Compare,
+    import: &Arc<Import>,
+    turns: &Arc<Semaphore>,
+    patch: Patch,
+) -> Result<Shown, Error> {
+    // One that is being stored takes long: whoever waited for it would hold up changes of others.
+    planned(import, &patch)?;
+    let turn = Arc::clone(&import.turn).lock_owned();
+    let _turn = time::timeout(streams::TURN_TIMEOUT, turn).await.map_err(|_| Error::Busy)?;
+    let _of_team = streams::turn_of_team(turns).await?;
     let (place, row) = planned(import, &patch)?;
     let mut changed = vec![row];
     compare.all(import, &mut changed).await?;
@@ -187,7 +213,7 @@ fn apply(import: &Import, held: &mut Held, place: Place, row: Row) -> Result<Sho
     }
     let kind = import.new.kind;
     let lost = || Error::internal(anyhow::anyhow!("a row was lost"));
-    let before = twins::get(&held.rows, place).cloned().ok_or_else(lost)?;
+    let before = Arc::clone(twins::get(&held.rows, place).ok_or_else(lost)?);
     let (now, then) = (row.bytes(), before.bytes());
     if now > then {
         held.reserved.grow(now - then)?;
@@ -207,11 +233,11 @@ fn apply(import: &Import, held: &mut Held, place: Place, row: Row) -> Result<Sho
             held.counts.remove(kind, row);
         }
     }
-    *twins::get_mut(rows, place).ok_or_else(lost)? = row;
+    *twins::get_mut(rows, place).ok_or_else(lost)? = Arc::new(row);
     for near in &near {
         let row = twins::get(rows, *near).ok_or_else(lost)?;
         let columns = held.twins.columns(kind, (*near, row));
-        let row = twins::get_mut(rows, *near).ok_or_else(lost)?;
+        let row = Arc::make_mut(twins::get_mut(rows, *near).ok_or_else(lost)?);
         row.twins = columns;
         held.counts.add(kind, row);
     }

@@ -3,20 +3,23 @@
 use std::{pin::Pin, sync::Arc};
 
 use futures_util::{Stream, StreamExt as _, stream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::{Request, Response, Status, Streaming, metadata::MetadataValue};
 
 use super::{
     archive::{Archive, Known},
     commit::Committer,
+    kind::Kind,
     model::State,
-    report, review,
-    shelf::{Import, not_found, wrong_state},
+    report::{self, As, Report},
+    review,
+    shelf::{Import, New, not_found, wrong_state},
     upload::Uploader,
     watch::Watcher,
     wire::{self, commits, imports, rows, users},
 };
 use crate::{
+    access::model::Scope,
     auth::Caller,
     error::Error,
     ids::TeamId,
@@ -33,7 +36,7 @@ use crate::{
         },
         tap_v1_server::imports_server,
     },
-    streams::Streams,
+    streams::{self, Streams},
     transcoded::{is_http, say_http},
 };
 
@@ -48,8 +51,10 @@ pub struct Imports {
     pub archive: Archive,
     pub pages: Pages,
     pub streams: Streams,
-    /// Held by whoever makes a report: each is in memory as a whole.
+    /// Held by whoever makes a report: it keeps a core busy.
     pub reports: Arc<Semaphore>,
+    /// Held by whoever looks at users: the store may have to look at all of them.
+    pub searches: Arc<Semaphore>,
 }
 
 type Reply<T> = Result<Response<T>, Status>;
@@ -67,8 +72,11 @@ impl imports_server::Imports for Imports {
         let caller = Caller::of(&request)?;
         let by_http = is_http(request.metadata());
 
+        let _turn = streams::turn_of_team(&caller.share.uploads).await?;
+        let allowed = |new: &New| changes(&caller, new.kind);
         let show = |import: &Import| self.shown(import);
-        let shown = self.uploader.upload(caller.team, request.into_inner(), show).await?;
+        let pieces = request.into_inner();
+        let shown = self.uploader.upload(caller.team, pieces, allowed, show).await?;
 
         let location = format!("/v1/imports/{}", shown.id);
         let mut response = Response::new(shown);
@@ -144,12 +152,14 @@ impl imports_server::Imports for Imports {
 
     async fn patch_import_row(&self, request: Request<PatchImportRowRequest>) -> Reply<ImportRow> {
         let caller = Caller::of(&request)?;
+        // It shows the row.
+        caller.needs(Scope::ImportsRead)?;
         let change = rows::patch_request(request.into_inner())?;
         let import = self.held(caller.team, change.import).await?;
         let patch = change.of(import.new.kind)?;
 
-        let _turn = caller.share.patches.acquire().await.map_err(Error::internal)?;
-        let shown = review::patch(&self.committer.compare, &import, patch).await?;
+        let turns = &caller.share.patches;
+        let shown = review::patch(&self.committer.compare, &import, turns, patch).await?;
 
         Ok(Response::new(rows::row(import.new.kind, &shown)))
     }
@@ -163,14 +173,17 @@ impl imports_server::Imports for Imports {
         let (id, as_file) = rows::report_request(&request)?;
         let import = self.held(caller.team, id).await?;
 
+        // That of the team is held until the report is read.
+        let of_team = streams::turn_of_team(&caller.share.reports).await?;
         let turn = Arc::clone(&self.reports).acquire_owned().await.map_err(Error::internal)?;
+        let reserved = self.archive.shelf.budget.open_report(caller.team);
         let write = move || {
             let _turn = turn;
-            report::write(&import, as_file, request.all)
+            report::write(&import, as_file, request.all, reserved)
         };
         let report = tokio::task::spawn_blocking(write).await.map_err(Error::internal)??;
 
-        Ok(download(report, &request.file))
+        Ok(download(report, as_file, of_team))
     }
 
     async fn commit_import(
@@ -181,11 +194,15 @@ impl imports_server::Imports for Imports {
         let request = request.into_inner();
         let wanted = commits::request(&caller, &request)?;
 
-        let _turn = caller.share.commits.acquire().await.map_err(Error::internal)?;
+        if let Known::Held(import) = self.archive.get(caller.team, wanted.import).await? {
+            changes(&caller, import.new.kind)?;
+        }
+
+        let turn = streams::turn_of_team(&caller.share.commits).await?;
         let outcomes = if request.validate_only {
             self.committer.plan(wanted).await?
         } else {
-            self.committer.commit(wanted).await?
+            self.committer.commit(wanted, turn).await?
         };
 
         Ok(Response::new(commits::response(&outcomes, self.archive.shelf.idle)))
@@ -207,9 +224,12 @@ impl imports_server::Imports for Imports {
     }
 
     async fn list_users(&self, request: Request<ListUsersRequest>) -> Reply<ListUsersResponse> {
-        let Caller { team, .. } = Caller::of(&request)?;
+        let caller = Caller::of(&request)?;
+        let team = caller.team;
         let listing = users::list_request(request.into_inner(), team, &self.pages)?;
 
+        let _of_team = streams::turn_of_team(&caller.share.searches).await?;
+        let _turn = streams::turn_of_all(&self.searches).await?;
         let listed = self.archive.list_users(team, &listing.filter, &listing.page).await?;
 
         Ok(Response::new(users::list_response(&listing, &listed, team, &self.pages)))
@@ -229,7 +249,7 @@ impl imports_server::Imports for Imports {
         let by_http = is_http(request.metadata());
         let id = wire::id("user_id", &request.into_inner().user_id)?;
 
-        let _turn = caller.share.commits.acquire().await.map_err(Error::internal)?;
+        let _turn = streams::turn_of_team(&caller.share.commits).await?;
         self.archive.delete_user(caller.team, id).await?;
 
         let mut response = Response::new(DeleteUserResponse {});
@@ -255,22 +275,30 @@ impl Imports {
     }
 }
 
-/// A report as an answer that is sent piece by piece, and saved as a file.
-fn download(report: report::Report, file: &str) -> Response<Frames<HttpBody>> {
-    let report::Report { content_type, bytes } = report;
-    let bytes = bytes::Bytes::from(bytes);
-    let pieces = (0..bytes.len().max(1)).step_by(PIECE).map(move |from| {
-        let to = (from + PIECE).min(bytes.len());
-        Ok(HttpBody { content_type: content_type.to_owned(), data: bytes.slice(from..to) })
+/// Whoever uploads or commits what is of another area needs the scope of that area, besides.
+fn changes(caller: &Caller, kind: Kind) -> Result<(), Error> {
+    match kind {
+        Kind::Users => Ok(()),
+        Kind::Tags => caller.needs(Scope::TagsWrite),
+    }
+}
+
+/// A report as an answer that is sent piece by piece, and saved as a file. Its turn and its memory are held until it is
+/// read, or nobody reads it any more.
+fn download(report: Report, file: As, turn: OwnedSemaphorePermit) -> Response<Frames<HttpBody>> {
+    let size = report.bytes.len();
+    let pieces = (0..size.max(1)).step_by(PIECE).map(move |from| {
+        let _held = &turn;
+        let data = report.bytes.slice(from..(from + PIECE).min(size));
+        Ok(HttpBody { content_type: report.content_type.to_owned(), data })
     });
     let frames: Frames<HttpBody> = stream::iter(pieces).boxed();
     let mut response = Response::new(frames);
     let metadata = response.metadata_mut();
     metadata.insert("cache-control", MetadataValue::from_static("no-store"));
-    let name = if file == "report.csv" {
-        "attachment; filename=\"report.csv\""
-    } else {
-        "attachment; filename=\"report.xlsx\""
+    let name = match file {
+        As::Csv => "attachment; filename=\"report.csv\"",
+        As::Xlsx => "attachment; filename=\"report.xlsx\"",
     };
     metadata.insert("content-disposition", MetadataValue::from_static(name));
     response

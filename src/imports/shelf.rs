@@ -98,8 +98,8 @@ pub struct Held {
     /// Of the work of its state, from 0 to 1.
     pub progress: f64,
     pub head: Option<Head>,
-    /// By number. Whoever stores or reports them has them, too.
-    pub rows: Arc<Vec<Row>>,
+    /// By number. Whoever looks at them, or stores them, has them, too.
+    pub rows: Rows,
     pub twins: Twins,
     pub counts: Counts,
     /// Why it has failed.
@@ -108,9 +108,12 @@ pub struct Held {
     pub version: i32,
     pub committed: Option<Committed>,
     pub touched_at: DateTime<Utc>,
-    /// What all of it takes.
+    /// What its rows take.
     pub reserved: Reserved,
 }
+
+/// Rows, of which a few are changed at a time.
+pub type Rows = Arc<Vec<Arc<Row>>>;
 
 impl Import {
     /// What is held of it now.
@@ -165,7 +168,7 @@ impl Import {
         self.gone.cancel();
         drop(rows);
         if bytes > MUCH {
-            memory::give_back();
+            tokio::task::spawn_blocking(memory::give_back);
         }
         true
     }
@@ -174,7 +177,7 @@ impl Import {
 impl Held {
     /// Gives back what is reserved beyond what its rows take.
     pub fn settle(&mut self) {
-        let bytes = self.rows.iter().map(Row::bytes).sum();
+        let bytes = self.rows.iter().map(|row| row.bytes()).sum();
         self.reserved.shrink_to(bytes);
     }
 }
@@ -217,10 +220,14 @@ impl Shelf {
             turn: Arc::default(),
             held: Mutex::new(held),
         });
+        self.make_room(team);
         let mut imports = self.imports();
         let imports = imports.entry(team).or_default();
         if imports.len() >= TEAM_IMPORTS_MAX {
-            forget_one(imports)?;
+            let message = format!(
+                "a team may have {TEAM_IMPORTS_MAX} imports under way: commit or cancel some of them"
+            );
+            return Err(Error::LimitReached { reason: reasons::IMPORT_LIMIT, message });
         }
         imports.insert(import.id, Arc::clone(&import));
         Ok(import)
@@ -246,6 +253,22 @@ impl Shelf {
             .collect();
         listed.sort_by_key(|import| std::cmp::Reverse((import.created_at, import.id)));
         listed
+    }
+
+    /// Forgets the oldest import of which nothing is left to do, where a team has as many as it may.
+    fn make_room(&self, team: TeamId) {
+        // Nobody waits for an import while all of them are locked.
+        let listed = self.list(team);
+        if listed.len() < TEAM_IMPORTS_MAX {
+            return;
+        }
+        let over = |import: &&Arc<Import>| {
+            let state = import.held().state;
+            state.rests() && state != State::Ready
+        };
+        if let Some(oldest) = listed.iter().rev().find(over) {
+            self.remove(oldest);
+        }
     }
 
     /// Forgets an import.
@@ -290,23 +313,6 @@ impl Shelf {
         // Nothing can be half done under the lock.
         self.imports.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Makes room: forgets the oldest of which nothing is left to do.
-fn forget_one(imports: &mut HashMap<Uuid, Arc<Import>>) -> Result<(), Error> {
-    let over = |import: &&Arc<Import>| {
-        let state = import.held().state;
-        state.rests() && state != State::Ready
-    };
-    let oldest = imports.values().filter(over).min_by_key(|import| import.created_at);
-    let Some(id) = oldest.map(|import| import.id) else {
-        let message = format!(
-            "a team may have {TEAM_IMPORTS_MAX} imports under way: commit or cancel some of them"
-        );
-        return Err(Error::LimitReached { reason: reasons::IMPORT_LIMIT, message });
-    };
-    imports.remove(&id);
-    Ok(())
 }
 
 /// The team has no such import, or another replica has it.

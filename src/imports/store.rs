@@ -18,7 +18,6 @@ use crate::{
 };
 
 /// A user as it is to be stored.
-#[derive(Debug)]
 pub struct NewUser<'a> {
     pub id: Uuid,
     /// Names, national id, phone number, gender, mail address.
@@ -26,6 +25,7 @@ pub struct NewUser<'a> {
     /// Of national id, phone number, mail address.
     pub hashes: [Hash; 3],
 }
+says_nothing!(NewUser<'_>);
 
 /// Makes this transaction the only one that changes the team's users, and says how many there are.
 ///
@@ -150,15 +150,10 @@ pub async fn list_users(
     import: Option<Uuid>,
     page: &Page<Uuid>,
 ) -> Result<Vec<User>, Error> {
-    let pattern = (!text.is_empty()).then(|| format!("%{}%", escaped(text)));
+    let pattern = db::pattern(text);
     let params: db::Params<'_> = &[&team.0, &page.limit(), &page.after, &pattern, &import];
     let rows = read.query(sql!("imports/list_users"), params).await?;
     Ok(rows.iter().map(user).collect())
-}
-
-/// A text as a pattern that matches nothing else.
-fn escaped(text: &str) -> String {
-    text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
 }
 
 /// A user; `None` when the team has no such user.

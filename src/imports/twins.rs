@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeSet, hash_map::RandomState},
     hash::BuildHasher as _,
+    sync::Arc,
 };
 
 use super::{
@@ -35,7 +36,7 @@ impl Twins {
         all.sort_unstable();
         for same in all.chunk_by(|a, b| a.0 == b.0).filter(|same| same.len() > 1) {
             for &((column, _), place) in same {
-                if let Some(row) = get_mut(rows, place) {
+                if let Some(row) = usize::try_from(place).ok().and_then(|at| rows.get_mut(at)) {
                     row.twins = row.twins.and(column.into());
                 }
             }
@@ -102,11 +103,11 @@ impl Twins {
 
 /// A row by its place.
 #[must_use]
-pub fn get(rows: &[Row], place: Place) -> Option<&Row> {
+pub fn get(rows: &[Arc<Row>], place: Place) -> Option<&Arc<Row>> {
     rows.get(usize::try_from(place).ok()?)
 }
 
 /// The same, to be changed.
-pub fn get_mut(rows: &mut [Row], place: Place) -> Option<&mut Row> {
+pub fn get_mut(rows: &mut [Arc<Row>], place: Place) -> Option<&mut Arc<Row>> {
     rows.get_mut(usize::try_from(place).ok()?)
 }

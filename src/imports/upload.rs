@@ -3,19 +3,22 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
-use multer::{Constraints, Multipart, SizeLimit};
-use tokio::time;
-use tonic::{Code, Status};
+use futures_util::{Stream, StreamExt as _, stream};
+use multer::Multipart;
+use tokio::{sync::Semaphore, time};
+use tonic::Status;
 
 use super::{
+    budget::Reserved,
     check::Checker,
-    model::{FILE_BYTES_MAX, FILENAME_CHARS_MAX, State},
-    shelf::{Import, New, Shelf},
+    model::{FILE_BYTES_MAX, State},
+    shelf::{Import, New, Shelf, wrong_state},
     wire::uploads::{self, First},
 };
-use crate::{error::Error, ids::TeamId, proto::tap_v1::UploadImportRequest, reasons};
+use crate::{error::Error, ids::TeamId, proto::tap_v1::UploadImportRequest, reasons, streams};
 
+/// Files that come at a time, of all teams.
+pub const AT_A_TIME: usize = 64;
 /// How long an upload may take.
 const TIMEOUT: Duration = Duration::from_mins(5);
 /// What a form has around its file.
@@ -23,26 +26,38 @@ const FORM_BYTES_MAX: usize = 64 * 1024;
 /// Memory is reserved in pieces of so many bytes.
 const PIECE: usize = 1024 * 1024;
 
+/// A file, and the memory that it takes.
+pub struct File {
+    pub bytes: Vec<u8>,
+    pub reserved: Reserved,
+}
+says_nothing!(File);
+
 /// Takes uploads, and has them checked.
 #[derive(Clone, Debug)]
 pub struct Uploader {
     pub shelf: Shelf,
     pub checker: Checker,
+    /// Held by each file that comes.
+    pub turns: Arc<Semaphore>,
 }
 
 impl Uploader {
-    /// Takes a file, and shows it as it is before it is checked: that begins then, and goes on after this has returned.
+    /// Takes a file. It is checked after this has returned, and an import says how it is before that.
     ///
     /// # Errors
-    /// [`Error::Invalid`], [`Error::LimitReached`]; what ended the stream.
+    /// [`Error::Invalid`], [`Error::LimitReached`], [`Error::Busy`]; what ended the stream.
     pub async fn upload<T>(
         &self,
         team: TeamId,
-        pieces: impl Stream<Item = Result<UploadImportRequest, Status>> + Send + Unpin + 'static,
-        show: impl FnOnce(&Import) -> T,
+        pieces: impl Stream<Item = Result<UploadImportRequest, Status>> + Send + Unpin,
+        allowed: impl FnOnce(&New) -> Result<(), Error>,
+        shown: impl FnOnce(&Import) -> T,
     ) -> Result<T, Status> {
-        let received = time::timeout(TIMEOUT, self.receive(team, pieces)).await;
+        let turn = streams::turn_of_all(&self.turns).await?;
+        let received = time::timeout(TIMEOUT, self.receive(team, pieces, allowed)).await;
         let (import, file) = received.map_err(|_| too_slow())??;
+        drop(turn);
         let begun = import.change(|held| {
             let begun = held.state == State::Uploading;
             if begun {
@@ -50,7 +65,7 @@ impl Uploader {
             }
             begun
         });
-        let shown = show(&import);
+        let shown = shown(&import);
         if begun {
             let checker = self.checker.clone();
             tokio::spawn(async move { checker.check(import, file).await });
@@ -67,139 +82,113 @@ impl Uploader {
         team: TeamId,
         new: New,
         filename: String,
-        file: Vec<u8>,
+        bytes: Vec<u8>,
     ) -> Result<Arc<Import>, Error> {
         let import = self.shelf.begin(team, new, filename)?;
-        import.change(|held| {
-            held.reserved.grow(file.len())?;
-            (held.state, held.file_bytes) = (State::Checking, file.len());
-            Ok::<_, Error>(())
-        })?;
-        let checker = self.checker.clone();
-        tokio::spawn({
-            let import = Arc::clone(&import);
-            async move { checker.check(import, file).await }
-        });
+        let mut reserved = self.shelf.budget.open(team);
+        reserved.grow(bytes.len())?;
+        import.change(|held| (held.state, held.file_bytes) = (State::Checking, bytes.len()));
+        let (checker, checked) = (self.checker.clone(), Arc::clone(&import));
+        let file = File { bytes, reserved };
+        tokio::spawn(async move { checker.check(checked, file).await });
         Ok(import)
     }
 
     async fn receive(
         &self,
         team: TeamId,
-        mut pieces: impl Stream<Item = Result<UploadImportRequest, Status>> + Send + Unpin + 'static,
-    ) -> Result<(Arc<Import>, Vec<u8>), Status> {
+        mut pieces: impl Stream<Item = Result<UploadImportRequest, Status>> + Send + Unpin,
+        allowed: impl FnOnce(&New) -> Result<(), Error>,
+    ) -> Result<(Arc<Import>, File), Status> {
         let first = pieces.next().await.transpose()?.unwrap_or_default();
         let First { new, filename, boundary, data } = uploads::first(first)?;
+        allowed(&new)?;
         let rest = pieces.map(|piece| piece.map(|piece| piece.file.unwrap_or_default().data));
-        let bytes = stream::iter([Ok(data)]).chain(rest);
+        let pieces = stream::iter([Ok(data)]).chain(rest);
         let import = self.shelf.begin(team, new, filename)?;
         let unfinished = Unfinished { shelf: &self.shelf, import: Some(&import) };
-        let (name, file) = match boundary {
-            None => (None, collect(&import, bytes).await?),
-            Some(boundary) => form(&import, boundary, bytes).await?,
+        let reserved = self.shelf.budget.open(team);
+        let most = FILE_BYTES_MAX + if boundary.is_some() { FORM_BYTES_MAX } else { 0 };
+        let given_up = import.gone.cancelled();
+        let mut file = tokio::select! {
+            file = collect(&import, pieces, File { bytes: Vec::new(), reserved }, most) => file?,
+            () = given_up => return Err(wrong_state(State::Cancelled, "upload the file again").into()),
         };
-        if file.is_empty() {
+        if let Some(boundary) = boundary {
+            let (name, bytes) = form(boundary, &mut file).await?;
+            // A form says what its file is called.
+            let mut held = import.held();
+            held.file_bytes = bytes.len();
+            if let Some(name) = name.filter(|_| held.filename.is_empty()) {
+                held.filename = uploads::filename(&name)?;
+            }
+            file.bytes = bytes;
+        }
+        if file.bytes.is_empty() {
             return Err(uploads::empty().into());
         }
         unfinished.finished();
-        // A form says what its file is called.
-        if let Some(name) = name {
-            let mut held = import.held();
-            if held.filename.is_empty() {
-                held.filename = name;
-            }
-        }
         Ok((import, file))
     }
 }
 
-/// Gathers the bytes of a file.
+/// Gathers what comes.
 async fn collect(
     import: &Import,
-    mut bytes: impl Stream<Item = Result<Bytes, Status>> + Unpin,
-) -> Result<Vec<u8>, Status> {
-    let mut file = Vec::new();
-    while let Some(piece) = bytes.next().await {
-        take(import, &mut file, &piece?)?;
+    mut pieces: impl Stream<Item = Result<Bytes, Status>> + Unpin,
+    mut file: File,
+    most: usize,
+) -> Result<File, Status> {
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
+        let size = file.bytes.len() + piece.len();
+        if size > most {
+            return Err(uploads::too_large().into());
+        }
+        if size > file.bytes.capacity() {
+            let more = (file.bytes.capacity() / 2).max(PIECE).max(piece.len());
+            file.reserved.grow(more)?;
+            file.bytes.reserve_exact(more);
+        }
+        file.bytes.extend_from_slice(&piece);
+        import.change(|held| held.file_bytes = size);
     }
     Ok(file)
 }
 
-/// Adds to a file what came of it.
-fn take(import: &Import, file: &mut Vec<u8>, piece: &[u8]) -> Result<(), Error> {
-    let size = file.len() + piece.len();
-    if size > FILE_BYTES_MAX {
-        return Err(uploads::too_large());
-    }
-    if import.gone.is_cancelled() {
-        return Err(super::shelf::wrong_state(State::Cancelled, "upload the file again"));
-    }
-    if size > file.capacity() {
-        // While it grows it is there twice.
-        let more = (file.capacity() / 2).max(PIECE).max(piece.len());
-        import.held().reserved.grow(more)?;
-        file.reserve_exact(more);
-    }
-    file.extend_from_slice(piece);
-    import.change(|held| held.file_bytes = size);
-    Ok(())
-}
-
-/// Gathers the one file of a form, and what it is called there.
-async fn form(
-    import: &Import,
-    boundary: String,
-    bytes: impl Stream<Item = Result<Bytes, Status>> + Send + Unpin + 'static,
-) -> Result<(Option<String>, Vec<u8>), Status> {
-    let most = (FILE_BYTES_MAX + FORM_BYTES_MAX) as u64;
-    let limit = SizeLimit::new().whole_stream(most).per_field(most);
-    let constraints = Constraints::new().size_limit(limit);
-    let bytes = bytes.map_err(std::io::Error::other);
-    let mut parts = Multipart::with_constraints(bytes, boundary, constraints);
+/// The one file of a form that has come, and what it is called there.
+async fn form(boundary: String, file: &mut File) -> Result<(Option<String>, Vec<u8>), Error> {
+    // It is copied while its parts are looked for.
+    file.reserved.grow(file.bytes.len())?;
+    let whole = Bytes::from(std::mem::take(&mut file.bytes));
+    let whole = stream::iter([Ok::<_, std::convert::Infallible>(whole)]);
+    let mut parts = Multipart::new(whole, boundary);
     let mut found: Option<(Option<String>, Vec<u8>)> = None;
-    while let Some(mut part) = parts.next_field().await.map_err(form_error)? {
+    while let Some(part) = parts.next_field().await.map_err(|_| uploads::no_form())? {
         let Some(name) = part.file_name().map(str::to_owned) else { continue };
         if found.is_some() {
-            return Err(uploads::several_files().into());
+            return Err(uploads::several_files());
         }
-        let mut file = Vec::new();
-        while let Some(piece) = part.chunk().await.map_err(form_error)? {
-            take(import, &mut file, &piece)?;
+        let bytes = part.bytes().await.map_err(|_| uploads::no_form())?;
+        if bytes.len() > FILE_BYTES_MAX {
+            return Err(uploads::too_large());
         }
-        let name = Some(name).filter(|name| name.chars().count() <= FILENAME_CHARS_MAX);
-        found = Some((name, file));
+        found = Some((Some(name).filter(|name| !name.is_empty()), bytes.to_vec()));
     }
-    found.ok_or_else(|| uploads::no_file().into())
-}
-
-/// What is wrong with a form; or with the stream that it came by.
-fn form_error(error: multer::Error) -> Status {
-    match error {
-        multer::Error::StreamSizeExceeded { .. } | multer::Error::FieldSizeExceeded { .. } => {
-            uploads::too_large().into()
-        }
-        multer::Error::StreamReadFailed(cause) => {
-            let status = cause
-                .downcast::<std::io::Error>()
-                .ok()
-                .and_then(|cause| cause.into_inner())
-                .and_then(|cause| cause.downcast::<Status>().ok());
-            status.map_or_else(|| Status::new(Code::Cancelled, "the upload was cut off"), |s| *s)
-        }
-        _ => uploads::no_form().into(),
-    }
+    let (name, bytes) = found.ok_or_else(uploads::no_file)?;
+    file.reserved.shrink_to(bytes.len());
+    Ok((name, bytes))
 }
 
 fn too_slow() -> Status {
-    Error::invalid(
-        "file",
-        reasons::UPLOAD_TOO_SLOW,
-        "did not come within five minutes: send it again",
-    )
+    Error::Aborted {
+        reason: reasons::UPLOAD_TOO_SLOW,
+        message: "the file did not come within five minutes: send it again".to_owned(),
+    }
     .into()
 }
 
-/// Forgets an import of which the file did not come.
+/// Ends and forgets an import of which the file did not come.
 struct Unfinished<'a> {
     shelf: &'a Shelf,
     import: Option<&'a Arc<Import>>,
@@ -213,7 +202,10 @@ impl Unfinished<'_> {
 
 impl Drop for Unfinished<'_> {
     fn drop(&mut self) {
-        if let Some(import) = self.import {
+        let Some(import) = self.import else { return };
+        // One that was cancelled is still to be seen; whoever watches another is told its end.
+        if import.held().state != State::Cancelled {
+            import.end(State::Failed, vec![uploads::cut_off()]);
             self.shelf.remove(import);
         }
     }

@@ -435,13 +435,13 @@ reasons! {
     UNKNOWN_REGION: field("`region`", "it is not two letters of a region of which phone numbers are known");
     MALFORMED_FORM: field("`file`", "it is no form, whatever its content type says");
     SEVERAL_FILES: field("`file`", "a form has more than one");
-    UPLOAD_TOO_SLOW: field("`file`", "it did not come within five minutes");
+    UPLOAD_TOO_SLOW: service(Aborted, "the file did not come within five minutes", "send it again");
     NO_SUCH_COLUMN: field("`cells.x`", "the file has no such column");
 
     // Files that are imported.
     FILE_EMPTY: field("`file`", "there is nothing in it"), file("there is nothing in it");
     FILE_TOO_LARGE: field("`file`", "it has more than 20 MiB");
-    IMPORT_INTERRUPTED: file("the service could not go on, or not ask the store");
+    IMPORT_INTERRUPTED: file("it did not come whole, or the service could not go on, or not ask the store");
     WRONG_EXTENSION: file("its name ends neither in `.xlsx` nor in `.csv`, or does not fit what is in it");
     PASSWORD_PROTECTED: file("it opens with a password only");
     OLD_FORMAT: file("it is a workbook of before 2007, or another file of that kind");

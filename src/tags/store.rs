@@ -53,16 +53,11 @@ pub async fn list_tags(
     after: &str,
     limit: i64,
 ) -> Result<Vec<Tag>, Error> {
-    let pattern = (!filter.text.is_empty()).then(|| format!("%{}%", escaped(&filter.text)));
+    let pattern = db::pattern(&filter.text);
     let kind = filter.kind.map(Kind::as_str);
     let params: db::Params<'_> = &[&team.0, &after, &limit, &pattern, &kind, &filter.archived];
     let rows = read.query(sql!("tags/list_tags"), params).await?;
     rows.iter().map(|row| tag(row, TagId(row.get("tag_id")))).collect()
-}
-
-/// A text as a pattern that matches nothing else.
-fn escaped(text: &str) -> String {
-    text.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_")
 }
 
 /// Makes this transaction the only one that changes the team's tags, and says which state these are in.

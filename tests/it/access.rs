@@ -356,11 +356,13 @@ fn by_token(route: Route, reads: bool, limited: bool) -> Result<(), (Code, Strin
     let not_enough = || refusal(Code::PermissionDenied, "TOKEN_NOT_ENOUGH");
     match route {
         Route::Own(_) => Err(not_enough()),
-        Route::Key(scope, _) | Route::ByTag(scope, _) if !(reads && scope.reads()) => {
+        Route::Key(scope, _) | Route::InTurn(scope, _) | Route::ByTag(scope, _)
+            if !(reads && scope.reads()) =>
+        {
             Err(missing_scope())
         }
-        Route::Key(..) if limited => Err(not_enough()),
-        Route::AnyKey | Route::Key(..) | Route::ByTag(..) => Ok(()),
+        Route::Key(..) | Route::InTurn(..) if limited => Err(not_enough()),
+        Route::AnyKey | Route::Key(..) | Route::InTurn(..) | Route::ByTag(..) => Ok(()),
         Route::Public | Route::Unknown => panic!("no row"),
     }
 }

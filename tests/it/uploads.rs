@@ -254,7 +254,7 @@ async fn who_asks_first_is_told_to_go_on_and_who_is_cut_off_leaves_nothing() {
     // It is to be seen while it comes, and gone when its sender is.
     let headers = "content-length: 1000000\r\n";
     let mut connection = begin(place.envoy.http, &place.key, headers).await;
-    connection.write_all(&[b'x'; 100_000]).await.unwrap();
+    connection.write_all(&vec![b'x'; 100_000]).await.unwrap();
     eventually("it is to be seen", || async {
         imports()
             .await
@@ -273,7 +273,7 @@ async fn who_asks_first_is_told_to_go_on_and_who_is_cut_off_leaves_nothing() {
     let cancel = Client::new().delete(place.envoy.url(&format!("/v1/imports/{id}")));
     let cancelled = cancel.header("x-api-key", &place.key).send().await.unwrap();
     assert_eq!(cancelled.json::<Value>().await.unwrap()["state"], "CANCELLED");
-    connection.write_all(&[b'x'; 200_000]).await.unwrap();
+    connection.write_all(&vec![b'x'; 200_000]).await.unwrap();
     let answer = read_until(&mut connection, "IMPORT_STATE").await;
     assert!(answer.contains("HTTP/1.1 400 Bad Request"), "{answer}");
 }

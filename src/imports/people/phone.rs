@@ -30,15 +30,21 @@ pub(super) fn check(cell: Cell<'_>, rules: &Rules, findings: &mut Findings) -> O
     let text = forms::without_apostrophe(forms::required(cell, FIELD, findings)?);
     let checked = dialled(text, cell.form).and_then(|dialled| {
         let number = number(&dialled, rules.region.of_phones())?;
-        Ok((dialled, number))
+        let written = number.format_as(PhoneNumberFormat::E164).into_owned();
+        // Some plans have longer ones, which no other country can call.
+        if written.len() > E164_CHARS_MAX {
+            let text = "has more than the 15 digits that a phone number may have".to_owned();
+            return Err((reasons::PHONE_LENGTH, text));
+        }
+        Ok((dialled, number, written))
     });
     match checked {
-        Ok((dialled, number)) => {
+        Ok((dialled, number, written)) => {
             if cell.form == Form::Number && lost_zero(&dialled, &number, rules) {
                 let text = "is stored as a number, by which its leading zero was lost, and was taken as if it had it: store the column as Text";
                 findings.warn(FIELD, reasons::ZEROS_LOST, text);
             }
-            Some(number.format_as(PhoneNumberFormat::E164).into_owned())
+            Some(written)
         }
         Err((reason, description)) => {
             findings.bad(FIELD, reason, description);
@@ -46,6 +52,9 @@ pub(super) fn check(cell: Cell<'_>, rules: &Rules, findings: &mut Findings) -> O
         }
     }
 }
+
+/// The longest E.164: `+` and 15 digits.
+const E164_CHARS_MAX: usize = 16;
 
 /// What is dialled of a number as people write it: digits, and a `+` in front where there is one.
 fn dialled(text: &str, form: Form) -> Result<String, Bad> {

@@ -234,8 +234,9 @@ impl<'a> Titles<'a> {
     }
 }
 
-/// The letters of a column as Excel shows them.
-fn letters(place: u32) -> String {
+/// The letters of a column as Excel shows them: its place is counted from 0.
+#[must_use]
+pub fn letters(place: u32) -> String {
     let mut letters = Vec::new();
     let mut rest = u64::from(place) + 1;
     while rest > 0 {

@@ -11,7 +11,7 @@ use crate::{
     imports::{
         archive::Known,
         model::{Committed, Counts, PAGE_IMPORTS, PAGE_IMPORTS_MAX, Plan, State},
-        sheet::Head,
+        sheet::{Head, header},
         shelf::{Held, Import},
     },
     paging::{Listed, Listing, Paged, Pages, TimePlace, parse_time_place, time_place},
@@ -55,9 +55,14 @@ pub fn list_response(
         time_place(at, id)
     };
     ListImportsResponse {
-        imports: listed.entries.iter().map(|known| known_import(known, idle)).collect(),
+        imports: listed.entries.iter().map(|known| in_list(known_import(known, idle))).collect(),
         next_page_token: listing.next(pages, team, listed, place),
     }
+}
+
+/// Without what makes many of them large.
+fn in_list(import: tap_v1::Import) -> tap_v1::Import {
+    tap_v1::Import { columns: Vec::new(), faults: Vec::new(), ..import }
 }
 
 /// An import, as far as it is known.
@@ -102,7 +107,7 @@ pub fn held_import(import: &Import, idle: TimeDelta) -> tap_v1::Import {
 fn with_head(shown: tap_v1::Import, import: &Import, head: &Head) -> tap_v1::Import {
     let columns = import.new.kind.columns();
     let column = |titled: &crate::imports::sheet::Titled| ImportColumn {
-        letter: letter(titled.place),
+        letter: header::letters(titled.place),
         title: titled.title.clone(),
         field: titled
             .known
@@ -225,41 +230,7 @@ pub fn violation(violation: &Violation) -> tap_v1::Violation {
     }
 }
 
-/// The letter of a column in Excel: A, B, ..., Z, AA.
-#[must_use]
-pub fn letter(place: u32) -> String {
-    let mut letters = Vec::new();
-    let mut left = u64::from(place) + 1;
-    while left > 0 {
-        left -= 1;
-        letters.push(char::from(b'A' + u8::try_from(left % 26).unwrap_or_default()));
-        left /= 26;
-    }
-    letters.iter().rev().collect()
-}
-
 #[expect(clippy::cast_precision_loss, reason = "exact up to 2^53")]
 fn usize_number(count: usize) -> f64 {
     count as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use super::letter;
-
-    #[test]
-    fn columns_have_the_letters_of_excel() {
-        for (place, letters) in [
-            (0, "A"),
-            (25, "Z"),
-            (26, "AA"),
-            (51, "AZ"),
-            (52, "BA"),
-            (701, "ZZ"),
-            (702, "AAA"),
-            (16_383, "XFD"),
-        ] {
-            assert_eq!(letter(place), letters);
-        }
-    }
 }

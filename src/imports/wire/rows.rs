@@ -14,7 +14,6 @@ use crate::{
         },
         report::As,
         review::{Patch, Shown},
-        twins::Place,
     },
     paging::{Listed, Listing, Paged, Pages},
     proto::tap_v1::{
@@ -36,7 +35,7 @@ pub fn list_request(
     request: ListImportRowsRequest,
     team: TeamId,
     pages: &Pages,
-) -> Result<(Uuid, Listing<RowFilter, Place>), Error> {
+) -> Result<(Uuid, Listing<RowFilter, u32>), Error> {
     let mut bad = Vec::new();
     let import = or_none(uuid("import_id", &request.import_id).map(Some), &mut bad);
     let bound = (&request.import_id, request.status, &request.reason);
@@ -76,15 +75,15 @@ fn status_filter(value: i32, bad: &mut Vec<Violation>) -> Option<StatusFilter> {
 /// A page of rows.
 #[must_use]
 pub fn list_response(
-    listing: &Listing<RowFilter, Place>,
-    listed: &Listed<(Place, Shown)>,
+    listing: &Listing<RowFilter, u32>,
+    listed: &Listed<Shown>,
     kind: Kind,
     team: TeamId,
     pages: &Pages,
 ) -> ListImportRowsResponse {
     ListImportRowsResponse {
-        rows: listed.entries.iter().map(|(_, shown)| row(kind, shown)).collect(),
-        next_page_token: listing.next(pages, team, listed, |(place, _)| place.to_string()),
+        rows: listed.entries.iter().map(|shown| row(kind, shown)).collect(),
+        next_page_token: listing.next(pages, team, listed, |last| last.row.number.to_string()),
     }
 }
 
@@ -136,11 +135,11 @@ fn action(action: Option<Action>) -> row_action::Value {
 }
 
 /// A change of a row, of which the columns are looked up once the kind is known.
-#[derive(Debug)]
 pub struct Change {
     pub import: Uuid,
     request: PatchImportRowRequest,
 }
+says_nothing!(Change);
 
 /// Checks which row is to be changed.
 ///
@@ -193,7 +192,7 @@ impl Change {
     }
 }
 
-/// Which report of which import; `None`: there is no such file.
+/// Which report of which import.
 ///
 /// # Errors
 /// [`Error::Invalid`] when it is no id, [`Error::NotFound`] for another file.

@@ -17,7 +17,6 @@ use crate::{
 };
 
 /// What the first piece of a file says.
-#[derive(Debug)]
 pub struct First {
     pub new: New,
     /// What the file is called. May be empty.
@@ -26,6 +25,7 @@ pub struct First {
     pub boundary: Option<String>,
     pub data: Bytes,
 }
+says_nothing!(First);
 
 /// Checks what the first piece says.
 ///
@@ -34,9 +34,7 @@ pub struct First {
 pub fn first(request: UploadImportRequest) -> Result<First, Error> {
     let mut bad = Vec::new();
     let kind = kind(request.kind, &mut bad);
-    // A path of the caller's machine is nobody's business, and some browsers send one.
-    let filename = request.filename.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
-    check_text("filename", &filename, FILENAME_CHARS_MAX, &mut bad);
+    let filename = checked_name(&request.filename, &mut bad);
     check_text("sheet", &request.sheet, SHEET_CHARS_MAX, &mut bad);
     let sheet = Some(clean(&request.sheet)).filter(|sheet| !sheet.is_empty());
     let region = region(&request.region, &mut bad);
@@ -49,6 +47,24 @@ pub fn first(request: UploadImportRequest) -> Result<First, Error> {
         }
         _ => Err(Error::Invalid(bad)),
     }
+}
+
+/// The name of a file, alone.
+fn checked_name(name: &str, bad: &mut Vec<Violation>) -> String {
+    // A path of the caller's machine is nobody's business, and some browsers send one.
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
+    check_text("filename", &name, FILENAME_CHARS_MAX, bad);
+    name
+}
+
+/// The same of one that a form has.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub fn filename(name: &str) -> Result<String, Error> {
+    let mut bad = Vec::new();
+    let name = checked_name(name, &mut bad);
+    if bad.is_empty() { Ok(name) } else { Err(Error::Invalid(bad)) }
 }
 
 fn kind(value: i32, bad: &mut Vec<Violation>) -> Option<Kind> {
@@ -120,6 +136,12 @@ pub fn no_file() -> Error {
 #[must_use]
 pub fn several_files() -> Error {
     Error::invalid("file", reasons::SEVERAL_FILES, "is there more than once: send one at a time")
+}
+
+/// The rest of it did not come.
+#[must_use]
+pub fn cut_off() -> Violation {
+    Violation::new("file", reasons::IMPORT_INTERRUPTED, "did not come whole: send it again")
 }
 
 /// What is no form.

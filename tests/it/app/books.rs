@@ -134,12 +134,6 @@ pub fn bomb_lying(part: &str) -> Vec<u8> {
     file
 }
 
-/// Users, and a cell in the last corner that a sheet has.
-pub fn far_cell() -> Vec<u8> {
-    let last = r#"<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>"#;
-    zipped(&parts(&format!("{}{}{last}", titles(), row(2, PEOPLE[1]))))
-}
-
 /// Users, and entities of entities of entities, in a part.
 pub fn billion_laughs(part: &str) -> Vec<u8> {
     let entity = |nth: i32| {
@@ -172,13 +166,6 @@ fn compound(stream: &str) -> Vec<u8> {
     file[..8].copy_from_slice(&[0xd0, 0xcf, 0x11, 0xe0, 0xa1, 0xb1, 0x1a, 0xe1]);
     let name: Vec<u8> = stream.encode_utf16().flat_map(u16::to_le_bytes).collect();
     file[1024..1024 + name.len()].copy_from_slice(&name);
-    file
-}
-
-/// Users, cut off after so many fiftieths.
-pub fn truncated(fiftieths: usize) -> Vec<u8> {
-    let mut file = workbook(&[("People", PEOPLE)]);
-    file.truncate(file.len() * fiftieths / 50);
     file
 }
 

@@ -131,6 +131,31 @@ async fn what_changed_in_the_store_since_the_check_is_seen_by_the_commit() {
     let done = desk.commit(id, "VALID_ONLY").await;
     assert_eq!(result(&done), [1.0, 0.0, 1.0, 1.0]);
     assert_eq!(desk.count("users").await, 3);
+    // Which one was left out, and why, is to be seen.
+    let left = desk.rows(id, json!({"status": "INVALID"})).await;
+    assert_eq!(left.len(), 1);
+    assert_eq!(super::bad(&left[0]), [super::pair("phone", "TAKEN")]);
+    let counts = &done["import"]["counts"];
+    assert_eq!((number(&counts["valid"]), number(&counts["invalid"])), (2.0, 1.0));
+}
+
+#[tokio::test]
+async fn tags_need_the_scope_of_tags_and_rows_that_of_looking() {
+    use tap_analytics::access::model::Scope;
+    let desk = Importer::open().await;
+    let writes = desk.app.key(desk.team.id, None, &[Scope::ImportsWrite], None).await;
+    let missing = (Code::PermissionDenied, "SCOPE_MISSING".to_owned());
+    let tags = super::upload("TAGS", "tags.csv", b"uid\ndoor\n");
+    assert_eq!(desk.ask_by(&writes, "UploadImport", tags).await.refusal(), missing);
+    let ready = desk.import("TAGS", "tags.csv", b"uid\ndoor\n").await;
+    let commit = json!({"importId": ready["id"]});
+    assert_eq!(desk.ask_by(&writes, "CommitImport", commit).await.refusal(), missing);
+    assert_eq!(desk.count("tags").await, 0);
+    let users = desk.ready(&people(0..2)).await;
+    let patch = json!({"importId": users["id"], "row": 2, "skipped": true});
+    assert_eq!(desk.ask_by(&writes, "PatchImportRow", patch).await.refusal(), missing);
+    let commit = desk.ask_by(&writes, "CommitImport", json!({"importId": users["id"]})).await;
+    assert_eq!(commit.code, Code::Ok);
 }
 
 #[tokio::test]

@@ -108,6 +108,7 @@ async fn an_import_that_is_given_up_while_it_is_checked_ends_at_once() {
     let file = books::many_people(20_000);
     let import = desk.upload("USERS", "a.xlsx", &file).await;
     let id = text(&import["id"]).to_owned();
+    assert_eq!(desk.get(&id).await["state"], "CHECKING", "it takes a while");
     let cancelled = desk.answer("CancelImport", json!({ "importId": id })).await;
     assert_eq!(cancelled["state"], "CANCELLED");
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;

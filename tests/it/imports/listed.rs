@@ -13,7 +13,7 @@ async fn pages(desk: &Importer, rpc: &str, request: Value, field: &str) -> Vec<V
     loop {
         let page = desk.answer(rpc, with(request.clone(), json!({ "pageToken": token }))).await;
         pages.push(super::all(&page, field));
-        token = text(&page["nextPageToken"]).to_owned();
+        text(&page["nextPageToken"]).clone_into(&mut token);
         if token.is_empty() {
             return pages;
         }
@@ -50,6 +50,27 @@ async fn rows_are_listed_page_by_page_by_what_they_are() {
     let negative = json!({"importId": "?", "pageSize": -1, "status": 99});
     let bad = desk.ask("ListImportRows", negative).await;
     assert_eq!(bad.code, Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_page_of_large_rows_has_fewer_and_goes_on_while_rows_are_stored() {
+    let desk = Importer::open().await;
+    let large = "x".repeat(30_000);
+    let rows: Vec<String> = (0..150).map(|n| format!("{},{large}", super::person(n))).collect();
+    let csv = format!("{},Note\n{}\n", super::TITLES, rows.join("\n")).replace(&phone(149), "1");
+    let import = desk.ready(&csv).await;
+    let id = text(&import["id"]);
+    let request = json!({"importId": id, "pageSize": 1000});
+    let first = desk.answer("ListImportRows", request.clone()).await;
+    let rows = super::all(&first, "rows");
+    assert!((20..60).contains(&rows.len()), "{}", rows.len());
+    let listed = pages(&desk, "ListImportRows", request.clone(), "rows").await;
+    assert_eq!(listed.iter().map(Vec::len).sum::<usize>(), 150);
+    // What is left after it is stored comes after what was seen.
+    desk.commit(id, "VALID_ONLY").await;
+    let next = with(request, json!({"pageToken": first["nextPageToken"]}));
+    let rest = super::all(&desk.answer("ListImportRows", next).await, "rows");
+    assert_eq!(rest.iter().map(|row| number(&row["row"])).collect::<Vec<_>>(), [151.0]);
 }
 
 #[tokio::test]

@@ -114,15 +114,13 @@ fn changes_lead_where_a_new_upload_leads() {
                 for step in &steps {
                     let row = row_of(step);
                     let at = row as usize;
-                    match cells[at].change(step) {
-                        Some((field, text)) => {
-                            desk.patch(&changed, row + 2, json!({ field: text })).await;
-                        }
-                        None => {
-                            skipped[at] = matches!(step, Step::Skip(_, true));
-                            let request = json!({"importId": changed, "row": row + 2, "skipped": skipped[at]});
-                            desk.answer("PatchImportRow", request).await;
-                        }
+                    if let Some((field, text)) = cells[at].change(step) {
+                        desk.patch(&changed, row + 2, json!({ field: text })).await;
+                    } else {
+                        skipped[at] = matches!(step, Step::Skip(_, true));
+                        let request =
+                            json!({"importId": changed, "row": row + 2, "skipped": skipped[at]});
+                        desk.answer("PatchImportRow", request).await;
                     }
                 }
                 let fresh = text(&desk.ready(&csv(&cells)).await["id"]).to_owned();

@@ -34,7 +34,7 @@ export function send(key: string, upload: Upload, sent: (share: number) => void,
     request.addEventListener("load", () => {
       done();
       try {
-        if (request.status !== 200) throw errorOf(request.status, request.responseText);
+        if (request.status < 200 || request.status >= 300) throw errorOf(request.status, request.responseText);
         resolve(fromJsonString(ImportSchema, request.responseText, { ignoreUnknownFields: true }));
       } catch (error) {
         reject(ConnectError.from(error));
