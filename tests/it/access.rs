@@ -175,7 +175,9 @@ async fn every_rpc_has_a_row_and_refuses_whoever_lacks_what_it_asks() {
             {
                 &team.key
             }
-            Route::Key(scope, _) | Route::ByTag(scope, _) => &keys[&scope].0,
+            Route::Key(scope, _) | Route::InTurn(scope, _) | Route::ByTag(scope, _) => {
+                &keys[&scope].0
+            }
             // Of what a token can be made.
             Route::Own(_) => &keys[&Scope::TapsRead].0,
             _ => &powerless,

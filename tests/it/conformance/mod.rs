@@ -314,7 +314,7 @@ fn refusals(rpc: &Rpc) -> Vec<Case> {
         Route::Own(_) => {
             cases.push(by("a token", By::Key("token"), PermissionDenied, "TOKEN_NOT_ENOUGH"));
         }
-        Route::Key(scope, _) if scope.reads() => {
+        Route::Key(scope, _) | Route::InTurn(scope, _) if scope.reads() => {
             cases.push(by(
                 "a limited token",
                 By::Key("of a"),
@@ -322,7 +322,7 @@ fn refusals(rpc: &Rpc) -> Vec<Case> {
                 "TOKEN_NOT_ENOUGH",
             ));
         }
-        Route::Key(..) => {
+        Route::Key(..) | Route::InTurn(..) => {
             cases.push(by("a token", By::Key("token"), PermissionDenied, "SCOPE_MISSING"));
         }
         _ => {}
