@@ -229,7 +229,8 @@ fn check_sizes(entries: &[Entry], length: u64) -> Result<(), Unread> {
         }
     }
     if total > TOTAL_BYTES_MAX {
-        return Err(expands("its parts have more than 300 MiB"));
+        let most = TOTAL_BYTES_MAX >> 20;
+        return Err(expands(&format!("its parts have more than {most} MiB")));
     }
     Ok(())
 }
