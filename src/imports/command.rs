@@ -3,7 +3,7 @@
 //! What a script would read goes to standard output; progress and what a person is told go to standard error.
 
 use std::{
-    io::IsTerminal as _,
+    io::{IsTerminal as _, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -230,9 +230,13 @@ fn say_counts(name: &str, import: &Import) {
     }
     let mut faults: Vec<_> = counts.faults.iter().collect();
     faults.sort_by_key(|(fault, rows)| (std::cmp::Reverse(**rows), **fault));
+    let mut out = std::io::stdout().lock();
     for (fault, rows) in faults {
         let warning = if fault.warning { " (to look at)" } else { "" };
-        println!("{rows:>8} {:<12} {}{warning}", fault.field, fault.reason);
+        // Whoever reads it may have seen enough.
+        if writeln!(out, "{rows:>8} {:<12} {}{warning}", fault.field, fault.reason).is_err() {
+            break;
+        }
     }
 }
 
@@ -247,6 +251,12 @@ fn write_report(import: &Import, path: &Path, reserved: Reserved) -> anyhow::Res
 
 async fn commit(committer: &Committer, import: &Import, options: &Options) -> anyhow::Result<()> {
     let mode = if options.valid_only { Mode::ValidOnly } else { Mode::AllOrNothing };
+    let bad = import.held().counts.bad();
+    if mode == Mode::AllOrNothing && bad > 0 {
+        bail!(
+            "{bad} rows are bad, and nothing is stored: mend them, or leave them out by --valid-only"
+        );
+    }
     let wanted = Wanted {
         team: import.team,
         import: import.id,

@@ -30,11 +30,9 @@ pub(super) fn optional<'a>(
 ) -> Option<&'a str> {
     let (reason, description) = match cell.form {
         _ if is_blank(cell) => return None,
+        Form::Text if is_error(cell.text.trim()) => (reasons::CELL_ERROR, CELL_ERROR),
         Form::Text | Form::Number => return Some(cell.text.trim()),
-        Form::Error => (
-            reasons::CELL_ERROR,
-            "has an error of the spreadsheet in it, such as #REF!: put the value there",
-        ),
+        Form::Error => (reasons::CELL_ERROR, CELL_ERROR),
         Form::Formula => (
             reasons::FORMULA_WITHOUT_VALUE,
             "has a formula that was never calculated: open the file, save it again, or put the value there",
@@ -48,6 +46,19 @@ pub(super) fn optional<'a>(
     };
     findings.bad(field, reason, description);
     None
+}
+
+/// What is said of an error of the spreadsheet.
+const CELL_ERROR: &str =
+    "has an error of the spreadsheet in it, such as #REF!: put the value there";
+
+/// Whether a text is an error of a spreadsheet: in CSV, and in reports, they are text.
+fn is_error(text: &str) -> bool {
+    const ERRORS: [&str; 10] = [
+        "#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!",
+        "#ERROR!",
+    ];
+    text.starts_with('#') && ERRORS.iter().any(|error| text.eq_ignore_ascii_case(error))
 }
 
 /// Whether there is nothing in a cell. An error or a formula is something, whatever its text.
@@ -111,6 +122,7 @@ mod tests {
             ("", Form::Number, reasons::EMPTY),
             ("", Form::Error, reasons::CELL_ERROR),
             ("#REF!", Form::Error, reasons::CELL_ERROR),
+            (" #n/a", Form::Text, reasons::CELL_ERROR),
             ("", Form::Formula, reasons::FORMULA_WITHOUT_VALUE),
             ("true", Form::Bool, reasons::WRONG_CELL_TYPE),
             ("2026-01-01", Form::Date, reasons::WRONG_CELL_TYPE),
@@ -123,6 +135,7 @@ mod tests {
         let mut findings = Findings::default();
         assert_eq!(optional(Cell::EMPTY, "x", &mut findings), None);
         assert_eq!(required(Cell::text(" a "), "x", &mut findings), Some("a"));
+        assert_eq!(required(Cell::text("#REF! a"), "x", &mut findings), Some("#REF! a"));
         assert!(findings.violations.is_empty());
     }
 }

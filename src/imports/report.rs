@@ -8,13 +8,17 @@ use rust_xlsxwriter::{Format, Workbook};
 
 use super::{
     budget::Reserved,
-    cells::FORMULA,
+    cells::{Cell, FORMULA, Form},
     kind::Findings,
     model::{CELL_CHARS_MAX, Row, Status},
-    review::{head_of, show},
+    review::{Shown, head_of, show},
+    sheet::{Titled, header::folded},
     shelf::Import,
 };
-use crate::error::{Error, Violation};
+use crate::{
+    error::{Error, Violation},
+    reasons,
+};
 
 const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
 const CSV: &str = "text/csv; charset=utf-8";
@@ -53,26 +57,28 @@ pub fn write(
     all: bool,
     mut reserved: Reserved,
 ) -> Result<Report, Error> {
-    let (titles, rows) = {
+    let (columns, rows) = {
         let held = import.held();
-        let head = head_of(&held)?;
-        let titles: Vec<String> = head.columns.iter().map(|titled| titled.title.clone()).collect();
-        (titles, Arc::clone(&held.rows))
+        (head_of(&held)?.columns.clone(), Arc::clone(&held.rows))
     };
     let wanted = || {
         let places = (0..).zip(rows.iter());
         places.filter(|(_, row)| all || row.status() != Status::Valid).take(SHEET_ROWS_MAX)
     };
-    reserved.grow(wanted().map(|(_, row)| bytes_of(row, titles.len(), format)).sum())?;
+    reserved.grow(wanted().map(|(_, row)| bytes_of(row, columns.len(), format)).sum())?;
     let lines = wanted().filter_map(|(place, row)| {
         let held = import.held();
         let head = held.head.as_ref()?;
         let shown = show(import, &held, head, (place, row));
-        let mut line: Vec<String> = row.cells.iter().map(|cell| cell.text.to_owned()).collect();
+        let cells = row.cells.iter().zip(&columns).filter(|(_, titled)| is_kept(titled));
+        let mut line: Vec<String> =
+            cells.map(|(cell, titled)| written(import, &shown, titled, cell)).collect();
         line.push(said(&shown.findings, row.skipped));
         Some(line)
     });
-    let titles: Vec<String> = titles.into_iter().chain([ERROR.to_owned()]).collect();
+    let kept = columns.iter().filter(|titled| is_kept(titled));
+    let titles: Vec<String> =
+        kept.map(|titled| titled.title.clone()).chain([ERROR.to_owned()]).collect();
     let (content_type, bytes) = match format {
         As::Xlsx => (XLSX, xlsx(&titles, lines).map_err(Error::internal)?),
         As::Csv => (CSV, csv(titles, lines).map_err(Error::internal)?),
@@ -88,6 +94,24 @@ fn bytes_of(row: &Row, columns: usize, format: As) -> usize {
         As::Csv => 2 * (row.bytes() + SAID_BYTES),
         // Its cells, and the texts that are in them, each once more in what is packed.
         As::Xlsx => 2 * (row.bytes() + SAID_BYTES) + columns * CELL_BYTES,
+    }
+}
+
+/// Whether a column is to be in a report. What an earlier report has said is not: it is said anew.
+fn is_kept(titled: &Titled) -> bool {
+    titled.known.is_some() || folded(&titled.title) != ERROR
+}
+
+/// A cell as text. A number that has lost digits is written as one that has, or it would be whole when it comes back.
+fn written(import: &Import, shown: &Shown, titled: &Titled, cell: Cell<'_>) -> String {
+    let column = titled.known.and_then(|known| import.new.kind.columns().get(known));
+    let is_lost = |bad: &Violation| {
+        bad.reason == reasons::DIGITS_LOST && column.is_some_and(|column| column.field == bad.field)
+    };
+    let lost = cell.form == Form::Number && shown.findings.violations.iter().any(is_lost);
+    match cell.text.parse::<f64>() {
+        Ok(number) if lost => format!("{number:E}"),
+        _ => cell.text.to_owned(),
     }
 }
 

@@ -1,6 +1,10 @@
 //! Rows that are looked at and mended: each change is checked by the same rules, and so are its twins.
 
 use serde_json::{Value, json};
+use tap_analytics::{
+    imports::sample,
+    proto::tap_v1::{GetImportReportRequest, imports_client::ImportsClient},
+};
 use tonic::Code;
 
 use super::{Importer, bad, nid, number, pair, people, person, phone, text, with};
@@ -135,28 +139,13 @@ async fn what_cannot_be_changed_is_said() {
 
 #[tokio::test]
 async fn a_report_can_be_mended_and_uploaded_again() {
-    use tap_analytics::proto::tap_v1::{GetImportReportRequest, imports_client::ImportsClient};
     let desk = Importer::open().await;
     let csv = people(0..4).replace(&phone(1), "07881").replace("Person 2", "=cmd|' /C calc'!A0");
     let csv =
         csv.replace("Email\n", "Email,Note\n").replace("p3@example.com", "p3@example.com,+keep");
     let import = desk.ready(&csv).await;
     let id = text(&import["id"]);
-    let report = async |file: &str, all: bool| {
-        let request =
-            GetImportReportRequest { import_id: id.to_owned(), file: file.to_owned(), all };
-        let mut request = tonic::Request::new(request);
-        request.metadata_mut().insert("x-api-key", desk.key.parse().unwrap());
-        let address = format!("http://{}", desk.app.grpc);
-        let mut client = ImportsClient::connect(address).await.unwrap();
-        let mut frames = client.get_import_report(request).await.unwrap().into_inner();
-        let (mut bytes, mut content_type) = (Vec::new(), String::new());
-        while let Some(frame) = frames.message().await.unwrap() {
-            content_type = frame.content_type;
-            bytes.extend(frame.data);
-        }
-        (content_type, bytes)
-    };
+    let report = async |file: &str, all: bool| report_of(&desk, id, file, all).await;
     let (kind, bytes) = report("report.csv", false).await;
     assert_eq!(kind, "text/csv; charset=utf-8");
     let csv_text = String::from_utf8(bytes.clone()).unwrap();
@@ -187,4 +176,39 @@ async fn a_report_can_be_mended_and_uploaded_again() {
     let missing =
         desk.refusal("GetImportReport", json!({"importId": id, "file": "report.pdf"})).await;
     assert_eq!(missing, (Code::NotFound, "REPORT_NOT_FOUND".to_owned()));
+}
+
+/// A report, and of what type it is.
+async fn report_of(desk: &Importer, id: &str, file: &str, all: bool) -> (String, Vec<u8>) {
+    let request = GetImportReportRequest { import_id: id.to_owned(), file: file.to_owned(), all };
+    let mut request = tonic::Request::new(request);
+    request.metadata_mut().insert("x-api-key", desk.key.parse().unwrap());
+    let address = format!("http://{}", desk.app.grpc);
+    let mut client = ImportsClient::connect(address).await.unwrap();
+    let mut frames = client.get_import_report(request).await.unwrap().into_inner();
+    let (mut bytes, mut content_type) = (Vec::new(), String::new());
+    while let Some(frame) = frames.message().await.unwrap() {
+        content_type = frame.content_type;
+        bytes.extend(frame.data);
+    }
+    (content_type, bytes)
+}
+
+#[tokio::test]
+async fn what_is_bad_is_bad_when_a_report_comes_back_as_it_is() {
+    let desk = Importer::open().await;
+    // Every fault that is made, numbers that have lost digits among them.
+    let workbook = sample::write_users_xlsx(2_000, 1).unwrap();
+    let first = desk.import("USERS", "users.xlsx", &workbook).await;
+    assert_eq!(counts(&first), [2_000.0, 1_960.0, 32.0, 8.0, 0.0], "{first}");
+    for file in ["report.xlsx", "report.csv"] {
+        let mut import = first.clone();
+        for _ in 0..2 {
+            let (_, bytes) = report_of(&desk, text(&import["id"]), file, false).await;
+            import = desk.import("USERS", file, &bytes).await;
+            assert_eq!(counts(&import), [40.0, 0.0, 32.0, 8.0, 0.0], "{import}");
+            let titles = import["columns"].as_array().unwrap();
+            assert_eq!(titles.len(), 6, "there is one column of errors: {titles:?}");
+        }
+    }
 }
