@@ -13,7 +13,7 @@ use super::{
     model::State,
     report::{self, As, Report},
     review,
-    shelf::{Import, New, not_found, wrong_state},
+    shelf::{Import, New, wrong_state},
     upload::Uploader,
     watch::Watcher,
     wire::{self, commits, imports, rows, users},
@@ -269,8 +269,8 @@ impl Imports {
     async fn held(&self, team: TeamId, id: uuid::Uuid) -> Result<Arc<Import>, Error> {
         match self.archive.get(team, id).await? {
             Known::Held(import) => Ok(import),
-            // Its rows are gone: it was committed before a restart, or nobody came for it since.
-            Known::Stored(_) => Err(not_found()),
+            // It was committed before a restart, or nobody came for it since.
+            Known::Stored(_) => Err(wrong_state(State::Committed, "its rows are held no longer")),
         }
     }
 }

@@ -275,6 +275,7 @@ reasons! {
     UNKNOWN_VALUE:
         field("`interval`, `week_start`, `group_by`, `compare`, `include[i]`, `kind`, `state`, `order`",
             "the number is not one of the enum"),
+        field("`reason` of ListImportRows", "no row of an import can have it"),
         tap("`kind`", "the number is not one of the enum"),
         line("`kind`", "it is not `nfc`, `qr` or `link`");
     COUNT_OUT_OF_RANGE:

@@ -46,6 +46,13 @@ pub fn list_request(
     let page = paged.page(|text| text.parse().ok(), &mut bad);
     let status = status_filter(request.status, &mut bad);
     check_text("reason", &request.reason, REASON_CHARS_MAX, &mut bad);
+    let is_known = |row: &reasons::Row| {
+        row.reason == request.reason && matches!(row.entry, reasons::Entry::Cell { .. })
+    };
+    if !request.reason.is_empty() && !reasons::ROWS.iter().any(is_known) {
+        let text = "is no reason that a row can have: docs/errors.md lists them";
+        bad.push(Violation::new("reason", reasons::UNKNOWN_VALUE, text));
+    }
     let reason = Some(request.reason).filter(|reason| !reason.is_empty());
     let listing = Listing { filter: RowFilter { status, reason }, page, asked };
     match import {
