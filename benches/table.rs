@@ -13,8 +13,8 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
 use measure::{
-    admission, cached, coupons, dialogs, events, link, live, messages, postgres::Postgres, process,
-    query, report::Report, writing,
+    admission, cached, coupons, dialogs, events, imports, link, live, messages, postgres::Postgres,
+    process, query, report::Report, writing,
 };
 
 /// Measures tap-analytics beside what it is built on.
@@ -62,6 +62,8 @@ enum Part {
     Coupons,
     /// Taking and listing messages of dialogs.
     Dialogs,
+    /// Importing users from a workbook.
+    Imports,
     /// Streams.
     Live,
     /// The tap URL.
@@ -84,6 +86,7 @@ struct Plan {
     events: events::Size,
     coupons: coupons::Size,
     dialogs: dialogs::Size,
+    imports: imports::Size,
 }
 
 impl Plan {
@@ -117,6 +120,11 @@ impl Plan {
                 } else {
                     messages::Size { messages: 1_000_000, calls: 300, sql_calls: 30 }
                 },
+            },
+            imports: if args.quick {
+                imports::Size { rows: 5_000, runs: 1, alone: 500, calls: 30 }
+            } else {
+                imports::Size { rows: 50_000, runs: 5, alone: 5_000, calls: 300 }
             },
         }
     }
@@ -179,6 +187,9 @@ async fn run(postgres: &Postgres, plan: &Plan) -> anyhow::Result<()> {
     }
     if plan.has(Part::Dialogs) {
         dialogs::measure(postgres, plan.dialogs, &handle, &mut report).await?;
+    }
+    if plan.has(Part::Imports) {
+        imports::measure(postgres, plan.imports, &mut report).await?;
     }
     if plan.has(Part::Live) {
         live::measure(postgres, plan.round * 5, &mut report).await?;

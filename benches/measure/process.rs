@@ -18,7 +18,7 @@ use super::{
 };
 
 /// How long to let it settle before its memory is read.
-const SETTLE: Duration = Duration::from_secs(2);
+pub(crate) const SETTLE: Duration = Duration::from_secs(2);
 
 /// Ended when it is dropped.
 #[derive(Debug)]
@@ -90,10 +90,25 @@ async fn free_port() -> anyhow::Result<u16> {
 }
 
 pub(crate) fn resident_mib(program: &Program) -> anyhow::Result<f64> {
+    mib(program, "VmRSS:")
+}
+
+/// The most that was resident since [`forget_peak`].
+pub(crate) fn peak_mib(program: &Program) -> anyhow::Result<f64> {
+    mib(program, "VmHWM:")
+}
+
+/// From now on the peak is what is resident now, or more.
+pub(crate) fn forget_peak(program: &Program) -> anyhow::Result<()> {
+    std::fs::write(format!("/proc/{}/clear_refs", program.0.id()), "5")
+        .context("Linux does not forget the most that was resident")
+}
+
+fn mib(program: &Program, name: &str) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", program.0.id()))?;
     let kib: f64 = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .find_map(|line| line.strip_prefix(name))
         .and_then(|rest| rest.trim().strip_suffix(" kB"))
         .context("Linux does not tell the resident memory")?
         .parse()?;

@@ -13,6 +13,7 @@ use tap_analytics::{
     clock::Clock,
     config,
     db::Db,
+    ids::TeamId,
     proto::tap_v1::{
         QueryTapsRequest, QueryTapsResponse, tap_analytics_client::TapAnalyticsClient,
     },
@@ -151,13 +152,22 @@ pub(crate) async fn key_of(
     store: &config::Store,
     preset: Preset,
 ) -> anyhow::Result<MetadataValue<Ascii>> {
+    key_of_team(store, TEAM, preset).await
+}
+
+/// The same, of any team.
+pub(crate) async fn key_of_team(
+    store: &config::Store,
+    team: TeamId,
+    preset: Preset,
+) -> anyhow::Result<MetadataValue<Ascii>> {
     let grant = Grant {
         name: "bench",
         scopes: preset.scopes(),
         queries_per_hour: 1_000_000,
         expires_at: None,
     };
-    let key = command::create_key(&Db::new(store)?, &Clock::system(), TEAM, grant).await?;
+    let key = command::create_key(&Db::new(store)?, &Clock::system(), team, grant).await?;
     key.reveal().parse().context("a key is not a header value")
 }
 
