@@ -225,6 +225,14 @@ impl Write {
         self.batch(sql!("db/take_longer")).await
     }
 
+    /// Has the rest of it plan its statements, and looks at foreign keys, once. Nothing may be looked up by arrays after it.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn plan_once(&self) -> Result<(), Error> {
+        self.batch(sql!("db/plan_once")).await
+    }
+
     async fn batch(&self, sql: Sql) -> Result<(), Error> {
         self.client().batch_execute(sql.text).await.map_err(|error| failed(sql, error))
     }

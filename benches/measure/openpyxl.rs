@@ -46,7 +46,7 @@ impl Openpyxl {
     /// How long it takes to read every cell, once it is started.
     pub(crate) async fn read(&self, cells: usize) -> anyhow::Result<Duration> {
         let mut command = Command::new(&self.python);
-        command.args(["-c", include_str!("openpyxl.py")]).arg(self.file.path());
+        command.args(["-c", include_str!("read_cells.py")]).arg(self.file.path());
         let out = task::spawn_blocking(move || command.output()).await??;
         let (said, errors) =
             (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));

@@ -127,6 +127,7 @@ impl Decider {
         if !says.granted {
             // There may be much to delete.
             write.take_longer().await?;
+            write.plan_once().await?;
         }
         // Customers before dialogs, always.
         let customer = match taken {

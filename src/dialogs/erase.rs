@@ -117,6 +117,7 @@ impl Eraser {
         let write = self.db.team_write(team).await.map_err(|error| (error, false))?;
         let work = async || {
             write.take_longer().await?;
+            write.plan_once().await?;
             setup::lock_settings(&write, team).await?;
             let (hash, now) = (self.replica.hash(team, &whom.customer), self.replica.now());
             let counts = store::erase_customer(&write, team, hash, now, self.replica.id).await?;

@@ -289,6 +289,7 @@ impl Committer {
         if more > 0 && users + more > self.users_max {
             return Err(self.too_many_users());
         }
+        write.plan_once().await?;
         let all = (fresh.len() + changed.len()).max(1);
         let mut done = 0;
         for (rows, new) in [(&changed, false), (&fresh, true)] {
