@@ -134,6 +134,19 @@ pub fn bomb_lying(part: &str) -> Vec<u8> {
     file
 }
 
+/// Users, and a cell in the last corner that a sheet has.
+pub fn far_cell() -> Vec<u8> {
+    let last = r#"<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>"#;
+    zipped(&parts(&format!("{}{}{last}", titles(), row(2, PEOPLE[1]))))
+}
+
+/// Users, cut off after so many fiftieths.
+pub fn truncated(fiftieths: usize) -> Vec<u8> {
+    let mut file = workbook(&[("People", PEOPLE)]);
+    file.truncate(file.len() * fiftieths / 50);
+    file
+}
+
 /// Users, and entities of entities of entities, in a part.
 pub fn billion_laughs(part: &str) -> Vec<u8> {
     let entity = |nth: i32| {

@@ -61,7 +61,8 @@ async function makeLesser(importer: string, ...scopes: string[]): Promise<string
 
 async function newest(key: string): Promise<Import> {
   const { imports } = await installation.call<{ imports: Import[] }>("GET", "/v1/imports?pageSize=1", key);
-  return imports[0] as Import;
+  // Lists leave out what makes many of them large.
+  return installation.call<Import>("GET", `/v1/imports/${imports[0]?.id}`, key);
 }
 
 async function visitImports(key = "", view: { width?: number; height?: number } = {}): Promise<Page> {
@@ -422,7 +423,7 @@ test("a file that is none, or is not as it must be, is told clearly", async () =
   await enter(page, importer);
   await page.type("#region", "zz");
   await choose(page, await fileOf("people.csv", PEOPLE));
-  assert.match(await told(), /region|ZZ/);
+  assert.match(await told(), /ISO 3166/);
   await close(page);
 });
 

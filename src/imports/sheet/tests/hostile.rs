@@ -9,19 +9,6 @@ fn people() -> Parts {
     parts(&format!("{}{}", titles(), row(2, PEOPLE[1])))
 }
 
-/// Users, and a cell in the last corner that a sheet has.
-fn far_cell() -> Vec<u8> {
-    let last = r#"<row r="1048576"><c r="XFD1048576"><v>1</v></c></row>"#;
-    zipped(&parts(&format!("{}{}{last}", titles(), row(2, PEOPLE[1]))))
-}
-
-/// Users, cut off after so many fiftieths.
-fn truncated(fiftieths: usize) -> Vec<u8> {
-    let mut file = books::workbook(&[("People", PEOPLE)]);
-    file.truncate(file.len() * fiftieths / 50);
-    file
-}
-
 #[test]
 fn small_files_that_are_large_inside_are_refused() {
     for part in [
@@ -73,7 +60,7 @@ fn lists_of_parts_that_claim_too_much_take_no_memory() {
 
 #[test]
 fn a_far_cell_costs_nothing() {
-    let kept = read_file(&far_cell());
+    let kept = read_file(&books::far_cell());
     assert_eq!(kept.texts(), [(2, PEOPLE[1].to_vec())]);
     let beyond = r#"<row r="2"><c r="XFE2"><v>1</v></c></row>"#;
     assert_eq!(reason(&zipped(&parts(&format!("{}{beyond}", titles())))), reasons::BROKEN_FILE);
@@ -173,9 +160,9 @@ fn parts_are_read_for_what_they_are_only() {
 #[test]
 fn a_workbook_that_is_cut_off_is_broken() {
     for fiftieths in 1..50 {
-        assert_eq!(reason(&truncated(fiftieths)), reasons::BROKEN_FILE, "{fiftieths}");
+        assert_eq!(reason(&books::truncated(fiftieths)), reasons::BROKEN_FILE, "{fiftieths}");
     }
-    assert_eq!(read_file(&truncated(50)).rows.len(), 2);
+    assert_eq!(read_file(&books::truncated(50)).rows.len(), 2);
     let mut file = zipped(&people());
     let at = file.windows(5).position(|window| window == b"sheet").unwrap() + 60;
     file[at] ^= 0xff;
