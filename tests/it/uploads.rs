@@ -377,10 +377,10 @@ async fn a_watch_goes_on_until_an_import_rests_and_a_user_that_is_deleted_is_not
         assert_eq!(last["import"]["state"], "READY", "{text}");
         assert_eq!(end["end"]["reason"], "DONE", "{text}");
     }
-    // No browser's token has what it takes, whatever is in the address.
+    // No browser's token has what it takes: it is no parameter here.
     let by_address =
         Client::new().get(place.envoy.url(&format!("/v1/imports/{id}:watch?access_token=a.b")));
-    assert_eq!(by_address.send().await.unwrap().status(), 401);
+    assert_eq!(by_address.send().await.unwrap().status(), 400);
 
     let commit = place.post(&format!("/v1/imports/{id}:commit")).body("{}").send().await.unwrap();
     let committed: Value = commit.json().await.unwrap();

@@ -49,7 +49,8 @@ pub fn list_request(
     let is_known = |row: &reasons::Row| {
         row.reason == request.reason && matches!(row.entry, reasons::Entry::Cell { .. })
     };
-    if !request.reason.is_empty() && !reasons::ROWS.iter().any(is_known) {
+    let is_some = !request.reason.is_empty() && request.reason.len() <= REASON_CHARS_MAX;
+    if is_some && !reasons::ROWS.iter().any(is_known) {
         let text = "is no reason that a row can have: docs/errors.md lists them";
         bad.push(Violation::new("reason", reasons::UNKNOWN_VALUE, text));
     }

@@ -266,8 +266,9 @@ fn rows() -> Vec<Case> {
             .has(&[("/rows/0/row", json!(3)), ("/rows/0/violations/0/field", json!("phone"))]),
         list("by what is wrong", json!({"reason": "DUPLICATE_IN_FILE", "pageSize": 2}))
             .has(&[("/rows/0/row", json!(4)), ("/rows/1/row", json!(5))]),
-        list("what none is", json!({"status": "SKIPPED", "reason": "x"})).has(&[("", json!({}))]),
-        list("a page", json!({"pageSize": 2})).has(&[("/nextPageToken", json!("after 1"))]),
+        list("what none is", json!({"status": "SKIPPED", "reason": "TAKEN"}))
+            .has(&[("", json!({}))]),
+        list("a page", json!({"pageSize": 2})).has(&[("/nextPageToken", json!("after 3"))]),
         list("the next page", json!({"pageSize": 1, "pageToken": "<page>"}))
             .after(&paged())
             .has(&[("/rows/0/row", json!(3))]),
