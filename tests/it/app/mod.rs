@@ -5,6 +5,7 @@ pub mod chats;
 pub mod description;
 pub mod desk;
 pub mod envoy;
+pub mod files;
 pub mod frames;
 pub mod offers;
 pub mod people;

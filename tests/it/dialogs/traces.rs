@@ -1,11 +1,7 @@
 //! What is left of what customers said: nothing anywhere without consent, and after it was taken back neither a row nor an
 //! entry of an index.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use regex::bytes::Regex;
 use reqwest::{Client, Method};
@@ -14,7 +10,10 @@ use tonic::Code;
 
 use super::{Chat, ask_at, said, state, with};
 use crate::{
-    app::{App, Options, OwnPostgres, connect, envoy::Envoy, eventually, store, wires::Door},
+    app::{
+        App, Options, OwnPostgres, connect, envoy::Envoy, eventually, files::found_in, store,
+        wires::Door,
+    },
     live::Service,
 };
 
@@ -30,27 +29,6 @@ fn kinds(bytes: &[u8]) -> BTreeSet<String> {
     let mark = Regex::new(&format!("{MARK}([a-z]+)\\.")).unwrap();
     let kind = |found: regex::bytes::Captures<'_>| String::from_utf8(found[1].to_vec()).unwrap();
     mark.captures_iter(bytes).map(kind).collect()
-}
-
-/// The same of all files in a folder; says also how many bytes were looked at.
-fn kinds_in(folder: &Path) -> (BTreeSet<String>, usize) {
-    let (mut found, mut bytes) = (BTreeSet::new(), 0);
-    let mut folders: Vec<PathBuf> = vec![folder.canonicalize().unwrap()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            // Files come and go, and sockets are none.
-            let Ok(about) = std::fs::metadata(&path) else { continue };
-            if about.is_dir() {
-                folders.push(path);
-            } else if about.is_file() {
-                let content = std::fs::read(&path).unwrap_or_default();
-                bytes += content.len();
-                found.extend(kinds(&content));
-            }
-        }
-    }
-    (found, bytes)
 }
 
 /// A service as it is run, before its own PostgreSQL that logs all it is told, with Envoy in front.
@@ -210,14 +188,14 @@ async fn what_nobody_agreed_to_is_nowhere() {
     house.service.kill();
 
     house.chat.app.sql().await.batch_execute("checkpoint; select pg_switch_wal()").await.unwrap();
-    let (found, bytes) = kinds_in(&house.postgres.files());
+    let (found, bytes) = found_in(&house.postgres.files(), kinds);
     let agreed = ["agreed", "agreedlater", "agreedonce"].map(str::to_owned);
     assert_eq!(found, BTreeSet::from(agreed), "in the folder of PostgreSQL");
     assert!(bytes > 16 * 1024 * 1024, "its data and its WAL were looked at: {bytes}");
-    let (found, bytes) = kinds_in(house.folder.path());
+    let (found, bytes) = found_in(house.folder.path(), kinds);
     assert_eq!(found, BTreeSet::new(), "in the log and the temporary files of the service");
     assert!(bytes > 1_000, "it has logged something: {bytes}");
-    let (found, bytes) = kinds_in(house.envoy.files());
+    let (found, bytes) = found_in(house.envoy.files(), kinds);
     assert_eq!(found, BTreeSet::new(), "in the log of Envoy");
     assert!(bytes > 1_000, "it has logged something: {bytes}");
 }

@@ -1,10 +1,6 @@
 //! What is left of an import that was not committed: nothing, on no disk.
 
-use std::{
-    collections::BTreeSet,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use regex::bytes::Regex;
 use reqwest::Client;
@@ -12,40 +8,25 @@ use serde_json::{Value, json};
 
 use super::{Importer, OfImports, desk, text, upload};
 use crate::{
-    app::{App, Options, OwnPostgres, books, connect, envoy::Envoy, store, wires::Door},
+    app::{
+        App, Options, OwnPostgres, books, connect, envoy::Envoy, files::found_in, store,
+        wires::Door,
+    },
     live::Service,
 };
 
 /// What is looked for: with a kind behind it. Letters alone, so that it may be a name.
 const MARK: &str = "Zqxvk ";
 
+/// The kinds of which something is there, and the numbers of whose national ids are.
 fn kinds(bytes: &[u8]) -> BTreeSet<String> {
     // Addresses have it in lower case.
-    let mark = Regex::new("(?i)zqxvk[ .+]([a-z]+)").unwrap();
+    let mark = Regex::new("(?i)zqxvk[ .+]([a-z]+)|119907([0-9]{10})").unwrap();
     let kind = |found: regex::bytes::Captures<'_>| {
-        String::from_utf8(found[1].to_ascii_lowercase()).unwrap()
+        let found = found.get(1).or(found.get(2)).unwrap();
+        String::from_utf8(found.as_bytes().to_ascii_lowercase()).unwrap()
     };
     mark.captures_iter(bytes).map(kind).collect()
-}
-
-/// The same of all files in a folder; says also how many bytes were looked at.
-fn kinds_in(folder: &Path) -> (BTreeSet<String>, usize) {
-    let (mut found, mut bytes) = (BTreeSet::new(), 0);
-    let mut folders: Vec<PathBuf> = vec![folder.canonicalize().unwrap()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            let Ok(about) = std::fs::metadata(&path) else { continue };
-            if about.is_dir() {
-                folders.push(path);
-            } else if about.is_file() {
-                let content = std::fs::read(&path).unwrap_or_default();
-                bytes += content.len();
-                found.extend(kinds(&content));
-            }
-        }
-    }
-    (found, bytes)
 }
 
 /// A person who is marked in each cell that may hold it.
@@ -179,15 +160,15 @@ async fn nothing_is_on_a_disk_before_it_is_committed() {
     service.kill();
 
     importer.app.sql().await.batch_execute("checkpoint; select pg_switch_wal()").await.unwrap();
-    let (found, bytes) = kinds_in(&postgres.files());
+    let (found, bytes) = found_in(&postgres.files(), kinds);
     // Whom somebody looks for is sent to the store: as they are there, or nowhere.
-    let stored = ["stored", "storedtoo", "searched"].map(str::to_owned);
+    let stored = ["stored", "storedtoo", "searched", "0000000001", "0000000003"].map(str::to_owned);
     assert_eq!(found, BTreeSet::from(stored), "in the folder of PostgreSQL");
     assert!(bytes > 16 * 1024 * 1024, "its data and its WAL were looked at: {bytes}");
-    let (found, bytes) = kinds_in(folder.path());
+    let (found, bytes) = found_in(folder.path(), kinds);
     assert_eq!(found, BTreeSet::new(), "in the log and the temporary files of the service");
     assert!(bytes > 1_000, "it has logged something: {bytes}");
-    let (found, bytes) = kinds_in(envoy.files());
+    let (found, bytes) = found_in(envoy.files(), kinds);
     assert_eq!(found, BTreeSet::new(), "in the log of Envoy");
     assert!(bytes > 1_000, "it has logged something: {bytes}");
 }
